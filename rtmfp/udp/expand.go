@@ -1,0 +1,113 @@
+package udp
+
+import (
+	"cmp"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// ParseListen reads "host:port" with a literal address, or ":port", which is every address of both
+// families: its Addr is then the zero Addr, as Expand takes it.
+func ParseListen(s string) (netip.AddrPort, error) {
+	if strings.HasPrefix(s, ":") {
+		s = "[::]" + s
+		a, err := netip.ParseAddrPort(s)
+		return netip.AddrPortFrom(netip.Addr{}, a.Port()), err
+	}
+	a, err := netip.ParseAddrPort(s)
+	return unmap(a), err
+}
+
+// Expand turns a wildcard into the addresses of this machine's interfaces that are up, with a's port:
+// 0.0.0.0 into the IPv4 ones, :: into the IPv6 ones, the zero Addr into both. Link-local IPv6 is left
+// out, loopback is not. The order depends on the addresses alone: IPv4 first; in a family public before
+// private before loopback, each in ascending order. Any other address is returned as it is.
+func Expand(a netip.AddrPort) ([]netip.AddrPort, error) {
+	a = unmap(a)
+	if a.Addr().IsValid() && !a.Addr().IsUnspecified() {
+		return []netip.AddrPort{a}, nil
+	}
+	local, err := interfaceAddrs()
+	if err != nil {
+		return nil, fmt.Errorf("udp: list interface addresses: %w", err)
+	}
+	addrs := usable(local, a.Addr())
+	if len(addrs) == 0 {
+		return nil, fmt.Errorf("udp: no interface has an address for %s", a)
+	}
+	expanded := make([]netip.AddrPort, len(addrs))
+	for i, addr := range addrs {
+		expanded[i] = netip.AddrPortFrom(addr, a.Port())
+	}
+	return expanded, nil
+}
+
+func interfaceAddrs() ([]netip.Addr, error) {
+	interfaces, err := net.Interfaces()
+	if err != nil {
+		return nil, err
+	}
+	var found []netip.Addr
+	for _, i := range interfaces {
+		if i.Flags&net.FlagUp == 0 {
+			continue
+		}
+		addrs, err := i.Addrs()
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range addrs {
+			if n, ok := a.(*net.IPNet); ok {
+				if addr, ok := netip.AddrFromSlice(n.IP); ok {
+					found = append(found, addr.Unmap())
+				}
+			}
+		}
+	}
+	return found, nil
+}
+
+// usable picks the addresses of wildcard's family and puts them in order, each once.
+func usable(local []netip.Addr, wildcard netip.Addr) []netip.Addr {
+	var picked []netip.Addr
+	for _, a := range local {
+		sameFamily := !wildcard.IsValid() || a.Is4() == wildcard.Is4()
+		if sameFamily && !a.IsUnspecified() && !a.IsMulticast() && !(a.Is6() && a.IsLinkLocalUnicast()) {
+			picked = append(picked, a)
+		}
+	}
+	slices.SortFunc(picked, func(a, b netip.Addr) int {
+		return cmp.Or(cmp.Compare(a.BitLen(), b.BitLen()), cmp.Compare(reach(a), reach(b)), a.Compare(b))
+	})
+	return slices.Compact(picked)
+}
+
+func reach(a netip.Addr) int {
+	switch {
+	case a.IsLoopback():
+		return 3
+	case a.IsLinkLocalUnicast():
+		return 2
+	case a.IsPrivate():
+		return 1
+	}
+	return 0
+}
+
+// Prefix is the network that one customer usually holds whole: /24 for IPv4, /56 for IPv6. Limits per
+// source count by it. An invalid address gives the zero Prefix.
+func Prefix(a netip.Addr) netip.Prefix {
+	a = a.Unmap()
+	bits := 24
+	if a.Is6() {
+		bits = 56
+	}
+	p, err := a.WithZone("").Prefix(bits)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	return p
+}

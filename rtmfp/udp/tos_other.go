@@ -1,0 +1,20 @@
+//go:build !linux && !darwin
+
+package udp
+
+import "syscall"
+
+// Windows reports a datagram that does not fit as an error; the flag is never set.
+const msgTruncated = 0
+
+const controlSpace = 0
+
+type tosControl struct{}
+
+func newTOSControl(bool) tosControl { return tosControl{} }
+
+func (tosControl) set(uint8) []byte { return nil }
+
+func parseTOS([]byte) uint8 { return 0 }
+
+func receiveTOS(syscall.RawConn, bool) error { return nil }
