@@ -1,0 +1,169 @@
+// Package configs is the configuration file of a pileus node: its schema, its
+// defaults, a strict loader and the checks on its values.
+//
+// The schema lives here and nowhere else: no other package sees the file
+// format. pileus.yaml, in this folder, is the manual of every key.
+package configs
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Config is everything a node can be told. Default gives the values in force
+// when nothing is said; the zero Config is not valid.
+type Config struct {
+	Listen     []Listen                  `yaml:"listen"`
+	Hostname   string                    `yaml:"hostname"`
+	HMAC       HMAC                      `yaml:"hmac"`
+	MaxMessage Size                      `yaml:"max_message"`
+	Public     map[netip.Addr]netip.Addr `yaml:"public"`
+	Alternate  []netip.Addr              `yaml:"alternate"`
+	Probe      Probe                     `yaml:"probe"`
+	Relay      Relay                     `yaml:"relay"`
+	STUN       STUN                      `yaml:"stun"`
+	TURN       TURN                      `yaml:"turn"`
+	Limits     Limits                    `yaml:"limits"`
+	Tenants    Section                   `yaml:"tenants"`
+	Presence   Presence                  `yaml:"presence"`
+	Introduce  Introduce                 `yaml:"introduce"`
+	Hooks      Section                   `yaml:"hooks"`
+	Cores      Section                   `yaml:"cores"`
+	Admin      Admin                     `yaml:"admin"`
+	Log        Log                       `yaml:"log"`
+
+	// set tells where each key that somebody wrote was written.
+	set map[string]Origin
+}
+
+// Section is a part of the file whose keys a later version defines: any value
+// parses, none is used.
+type Section map[string]any
+
+// Probe is native probing of what NAT a client is behind.
+type Probe struct {
+	Ports PortRange `yaml:"ports"`
+	Rate  Rate      `yaml:"rate"` // packets, whole node
+}
+
+// Relay is the splice relay.
+type Relay struct {
+	Ports        PortRange     `yaml:"ports"`
+	Extra        []Port        `yaml:"extra"`
+	Idle         time.Duration `yaml:"idle"`
+	MaxLifetime  time.Duration `yaml:"max_lifetime"` // 0: none
+	AllowPrivate bool          `yaml:"allow_private"`
+}
+
+// STUN is the RFC 5780 responder.
+type STUN struct {
+	Ports []Port `yaml:"ports"`
+}
+
+// TURN is the RFC 8656 relay for clients that speak it.
+type TURN struct {
+	Listen  []Listen          `yaml:"listen"`
+	TLS     TURNTLS           `yaml:"tls"`
+	Ports   PortRange         `yaml:"ports"`
+	Users   map[string]string `yaml:"users"` // name to password
+	Secrets []string          `yaml:"secrets"`
+}
+
+// TURNTLS is TURN over TLS. Cert and Key are file names; both empty: no TLS.
+type TURNTLS struct {
+	Listen []Listen `yaml:"listen"`
+	Cert   string   `yaml:"cert"`
+	Key    string   `yaml:"key"`
+}
+
+// Limits are the bounds an operator may move. 0 means none where a bit rate is
+// asked.
+type Limits struct {
+	Splice BitRate `yaml:"splice"` // per pair and direction
+	Peer   BitRate `yaml:"peer"`   // per peer and direction
+	Tenant BitRate `yaml:"tenant"` // per tenant and direction
+	Node   BitRate `yaml:"node"`   // whole node, per direction
+
+	HandshakesPerPrefix  Rate `yaml:"handshakes_per_prefix"` // sessions opened, per /24 or /56
+	PendingIntroductions int  `yaml:"pending_introductions"` // per initiator
+}
+
+// Presence is the directory of names. NameArg is which optional argument of
+// connect carries a peer's name, counted from 1; 0: none does.
+type Presence struct {
+	NameArg int `yaml:"name_arg"`
+}
+
+// Introduce sets who may ask for an introduction.
+type Introduce struct {
+	Anonymous bool `yaml:"anonymous"` // also those who hold no session
+}
+
+// Admin is the HTTP listener for operators. A zero Listen: no listener.
+type Admin struct {
+	Listen AdminListen `yaml:"listen"`
+	Token  string      `yaml:"token"`
+}
+
+// Log sets what the log says and how.
+type Log struct {
+	Level     LogLevel     `yaml:"level"`
+	Format    LogFormat    `yaml:"format"`
+	Addresses LogAddresses `yaml:"addresses"`
+}
+
+// Default returns the configuration of a node that was told nothing. Each call
+// returns a value of its own.
+func Default() *Config {
+	return &Config{
+		Listen:     []Listen{ListenPort(1935)},
+		HMAC:       HMACOffer,
+		MaxMessage: 64 << 10,
+		Public:     map[netip.Addr]netip.Addr{},
+		Alternate:  []netip.Addr{},
+		Probe:      Probe{Ports: PortRange{1936, 1943}, Rate: 2000},
+		Relay: Relay{
+			Ports: PortRange{20000, 20999},
+			Extra: []Port{443},
+			Idle:  time.Minute,
+		},
+		STUN: STUN{Ports: []Port{3478, 3479}},
+		TURN: TURN{
+			Listen:  []Listen{ListenPort(3478)},
+			TLS:     TURNTLS{Listen: []Listen{ListenPort(5349)}},
+			Ports:   PortRange{49152, 65535},
+			Users:   map[string]string{},
+			Secrets: []string{},
+		},
+		Limits:  Limits{HandshakesPerPrefix: 20, PendingIntroductions: 32},
+		Tenants: Section{},
+		Hooks:   Section{},
+		Cores:   Section{},
+		Admin:   Admin{Listen: AdminListen{netip.MustParseAddrPort("127.0.0.1:8935")}},
+		Log:     Log{Level: LevelInfo, Format: FormatText, Addresses: AddressesFull},
+	}
+}
+
+// Origin is where a key was given its value: a file and line, or a flag.
+type Origin struct {
+	File string // empty: a flag
+	Line int
+	Flag string
+}
+
+// Origin tells who wrote the key, which is named by its path ("relay.ports").
+// ok is false if nobody did and the default is in force.
+func (c *Config) Origin(key string) (o Origin, ok bool) {
+	o, ok = c.set[key]
+	return o, ok
+}
+
+// SetOrigin records that key was given its value by o. A caller that overrides
+// a field says so here: a port somebody asked for is treated differently from
+// a default one.
+func (c *Config) SetOrigin(key string, o Origin) {
+	if c.set == nil {
+		c.set = make(map[string]Origin)
+	}
+	c.set[key] = o
+}

@@ -1,0 +1,239 @@
+package configs
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+var compare = cmp.Options{
+	cmpopts.IgnoreUnexported(Config{}),
+	cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
+	cmp.Comparer(func(a, b AdminListen) bool { return a == b }),
+	cmp.Comparer(func(a, b Listen) bool { return a == b }),
+}
+
+// The manual must tell the truth: it is the defaults, and leaves no key out.
+func TestManualIsTheDefaults(t *testing.T) {
+	c, err := Load("pileus.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(Default(), c, compare); diff != "" {
+		t.Errorf("pileus.yaml is not the defaults (-default +file):\n%s", diff)
+	}
+	for _, key := range Keys() {
+		if _, ok := c.Origin(key); !ok {
+			t.Errorf("pileus.yaml does not mention %s", key)
+		}
+	}
+	if err := c.Validate(); err != nil {
+		t.Error(err)
+	}
+	if lines := c.Unused(); len(lines) > 0 {
+		t.Errorf("the defaults claim features: %q", lines)
+	}
+}
+
+// What the manual calls "not used yet" is what Unused reports.
+func TestManualMarksWhatIsNotUsed(t *testing.T) {
+	text, err := os.ReadFile("pileus.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, top := range []string{"alternate", "probe", "relay", "stun", "turn", "tenants", "presence", "hooks", "cores"} {
+		before, _, found := strings.Cut(string(text), "\n"+top+":")
+		if !found {
+			t.Fatalf("no %s in the manual", top)
+		}
+		comment := before[strings.LastIndex(before, "\n\n")+1:]
+		if marked := strings.Contains(comment, "ot used yet"); marked != slices.Contains(notYet, top) {
+			t.Errorf("%s: marked in the manual %v, in the code %v", top, marked, !marked)
+		}
+	}
+}
+
+func TestParseEverything(t *testing.T) {
+	c, err := Parse("x.yaml", []byte(`
+listen: [":1935", "192.0.2.1:1936", "[2001:db8::1]:1937", 1938]
+hostname: node.example
+hmac: require
+max_message: 1MiB
+public: {10.0.0.5: 198.51.100.7, "fd00::5": "2001:db8::7"}
+alternate: [192.0.2.2]
+probe: {ports: 1950, rate: 100/s}
+relay: {ports: 30000-30009, extra: [80, 443], idle: 90s, max_lifetime: 2h, allow_private: true}
+stun: {ports: []}
+turn: {listen: ["192.0.2.1:3478"], tls: {listen: [], cert: c.pem, key: k.pem}, ports: 50000-50010, users: {ann: "1234"}, secrets: [s]}
+limits: {splice: 2mbit, peer: 500kbit, tenant: 1gbit, node: 64bit, handshakes_per_prefix: 5/s, pending_introductions: 4}
+tenants: {KEY: {anything: [1, two]}}
+presence: {name_arg: 1}
+introduce:
+  anonymous: true
+hooks: {connect: "http://127.0.0.1/"}
+cores: {a: 1}
+admin: {listen: "", token: t}
+log: {level: debug, format: json, addresses: prefix}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &Config{
+		Listen: []Listen{
+			ListenPort(1935),
+			ListenAddr(netip.MustParseAddrPort("192.0.2.1:1936")),
+			ListenAddr(netip.MustParseAddrPort("[2001:db8::1]:1937")),
+			ListenPort(1938),
+		},
+		Hostname:   "node.example",
+		HMAC:       HMACRequire,
+		MaxMessage: 1 << 20,
+		Public: map[netip.Addr]netip.Addr{
+			netip.MustParseAddr("10.0.0.5"): netip.MustParseAddr("198.51.100.7"),
+			netip.MustParseAddr("fd00::5"):  netip.MustParseAddr("2001:db8::7"),
+		},
+		Alternate: []netip.Addr{netip.MustParseAddr("192.0.2.2")},
+		Probe:     Probe{Ports: PortRange{1950, 1950}, Rate: 100},
+		Relay: Relay{
+			Ports: PortRange{30000, 30009}, Extra: []Port{80, 443},
+			Idle: 90 * time.Second, MaxLifetime: 2 * time.Hour, AllowPrivate: true,
+		},
+		STUN: STUN{Ports: []Port{}},
+		TURN: TURN{
+			Listen: []Listen{ListenAddr(netip.MustParseAddrPort("192.0.2.1:3478"))},
+			TLS:    TURNTLS{Listen: []Listen{}, Cert: "c.pem", Key: "k.pem"},
+			Ports:  PortRange{50000, 50010}, Users: map[string]string{"ann": "1234"}, Secrets: []string{"s"},
+		},
+		Limits: Limits{
+			Splice: 2e6, Peer: 500e3, Tenant: 1e9, Node: 64,
+			HandshakesPerPrefix: 5, PendingIntroductions: 4,
+		},
+		Tenants:   Section{"KEY": map[string]any{"anything": []any{uint64(1), "two"}}},
+		Presence:  Presence{NameArg: 1},
+		Introduce: Introduce{Anonymous: true},
+		Hooks:     Section{"connect": "http://127.0.0.1/"},
+		Cores:     Section{"a": uint64(1)},
+		Admin:     Admin{Token: "t"},
+		Log:       Log{Level: LevelDebug, Format: FormatJSON, Addresses: AddressesPrefix},
+	}
+	if diff := cmp.Diff(want, c, compare); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if err := c.Validate(); err != nil {
+		t.Error(err)
+	}
+	if o, ok := c.Origin("introduce.anonymous"); !ok || o.String() != "x.yaml:16" {
+		t.Errorf("introduce.anonymous stood at %v, %v", o, ok)
+	}
+	// Every key of a feature to come was changed, so each has its line.
+	lines := c.Unused()
+	if !slices.Contains(lines, "x.yaml:8: probe.ports: this version does not use it yet") {
+		t.Errorf("probe.ports is not reported: %q", lines)
+	}
+	for _, key := range Keys() {
+		reported := slices.ContainsFunc(lines, func(l string) bool { return strings.Contains(l, " "+key+": ") })
+		if reported != isNotYet(key) {
+			t.Errorf("%s reported as unused: %v", key, reported)
+		}
+	}
+}
+
+func TestEmptyFilesAreTheDefaults(t *testing.T) {
+	for _, text := range []string{"", "\n", "# nothing\n", "---\n", "relay:\n", "relay:\n  # idle: 5s\n", "{}"} {
+		c, err := Parse("x.yaml", []byte(text))
+		if err != nil {
+			t.Errorf("%q: %v", text, err)
+			continue
+		}
+		if diff := cmp.Diff(Default(), c, compare); diff != "" {
+			t.Errorf("%q (-default +got):\n%s", text, diff)
+		}
+	}
+}
+
+func TestMistakesNameTheirLine(t *testing.T) {
+	for _, test := range []struct{ text, want string }{
+		{"listen: [\":1935\"]\nlisten_on: []", "x.yaml:2: listen_on: there is no such key; did you mean listen?"},
+		{"relay:\n  idel: 60s", "x.yaml:2: relay.idel: there is no such key; did you mean idle?"},
+		{"anonymous: true", "x.yaml:1: anonymous: there is no such key; did you mean introduce.anonymous?"},
+		{"introduce.anonymous: true", "did you mean introduce.anonymous?"},
+		{"log: {colour: red}", "x.yaml:1: log.colour: there is no such key; log has level, format, addresses"},
+		{"hmac: requir", `x.yaml:1: hmac: "requir" is not one of offer, require; did you mean require?`},
+		{"hmac: on", `is not one of offer, require`},
+		{"\n\nmax_message: 65536", `x.yaml:3: max_message: "65536" is not a size such as 64KiB: the unit is missing`},
+		{"max_message: 64Kb", `"Kb" is not one of its units GiB, MiB, KiB, MB, kB, B`},
+		{"max_message: 99999999999GiB", "too large"},
+		{"max_message: -1KiB", "is not a size"},
+		{"relay: {idle: 60}", `x.yaml:1: relay.idle: "60" is not a duration such as 60s, 250ms or 2h: the unit is missing`},
+		{"relay: {idle: -60s}", "is not a duration"},
+		{"relay: {idle: soon}", "is not a duration"},
+		{"relay: {allow_private: 1}", `relay.allow_private: "1" is not true or false`},
+		{"relay: {allow_private: yes}", `"yes" is not true or false`},
+		{"relay: {ports: 20-10}", "its first port is above its last"},
+		{"relay: {ports: 0-10}", "is not a range of ports"},
+		{"relay: {ports: 1-65536}", "is not a range of ports"},
+		{"relay: {extra: 443}", "relay.extra: \"443\" is not a list; write it in brackets"},
+		{"relay: {extra: [0]}", "is not a port"},
+		{"relay: [1]", "relay: a list is not a section of keys and values"},
+		{"limits: {splice: 2Mbps}", `"Mbps" is not one of its units gbit, mbit, kbit, bit`},
+		{"limits: {handshakes_per_prefix: 20}", "is not a rate such as 20/s: the unit is missing"},
+		{"limits: {pending_introductions: 1.5}", `"1.5" is not a whole number`},
+		{"limits: {pending_introductions: }", "has no value; it wants a whole number"},
+		{"listen: [localhost:1935]", `"localhost" is not an IP address, and names are not looked up here`},
+		{"listen: [192.0.2.1]", `the port is missing, try "192.0.2.1:1935"`},
+		{"listen: ['2001:db8::1']", `the port is missing, try "[2001:db8::1]:1935"`},
+		{"listen: [':65536']", "is not an address to listen on"},
+		{"listen: {a: b}", "listen: a section of keys is not a list"},
+		{"listen: [[a]]", "listen: a list is not one value"},
+		{"alternate: ['192.0.2.2:1935']", "without a port"},
+		{"public: {a: 192.0.2.1}", `x.yaml:1: public: "a" is not an IP address`},
+		{"public: {10.0.0.5: b}", `x.yaml:1: public.10.0.0.5: "b" is not an IP address`},
+		{"public: {10.0.0.5: 192.0.2.1, '::ffff:10.0.0.5': 192.0.2.2}", "is there twice"},
+		{"hostname: 7", `hostname: "7" is not a text; put it in quotes`},
+		{"turn: {users: {ann: 1234}}", `turn.users.ann: "1234" is not a text; put it in quotes`},
+		{"hmac: offer\nhmac: offer", "x.yaml:2: "},
+		{"a: [", "x.yaml:1: "},
+		{"listen: &x [1]", "anchors, aliases and tags are not used here"},
+		{"listen: !!seq [1]", "anchors, aliases and tags are not used here"},
+		{"<<: {}", "is not a plain key"},
+		{"? [a]\n: b", "invalid key"},
+		{"just text", `"just text" is not a section`},
+		{"a: 1\n---\nb: 2", "holds 2 YAML documents"},
+		{strings.Repeat("#", maxFile+1), "larger than 1MiB"},
+	} {
+		_, err := Parse("x.yaml", []byte(test.text))
+		if len(test.text) > 100 {
+			test.text = test.text[:100]
+		}
+		if err == nil {
+			t.Errorf("%q: no error", test.text)
+			continue
+		}
+		if !strings.HasPrefix(err.Error(), "x.yaml:") || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%q: %q\n  wants %q", test.text, err, test.want)
+		}
+		if _, ok := errors.AsType[*Error](err); !ok {
+			t.Errorf("%q: %T is not an *Error", test.text, err)
+		}
+	}
+}
+
+func TestAllMistakesAtOnce(t *testing.T) {
+	_, err := Parse("x.yaml", []byte("hmca: offer\nlog: {level: loud}\n"))
+	if err == nil || len(strings.Split(err.Error(), "\n")) != 2 {
+		t.Errorf("two mistakes, told: %v", err)
+	}
+}
+
+func TestLoadNamesAMissingFile(t *testing.T) {
+	if _, err := Load("none.yaml"); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "none.yaml") {
+		t.Errorf("%v", err)
+	}
+}

@@ -1,0 +1,141 @@
+package configs
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// Bounds on single values. Outside them a node would start and then not work.
+const (
+	minMessage  = 1 << 10  // bytes: a connect with its arguments must fit
+	maxMessage  = 16 << 20 // bytes: one message is held in memory whole
+	maxHostname = 255      // bytes: it travels in every RHello
+
+	// Peers keep sessions alive every 10 s; a splice must outlive two losses.
+	minRelayIdle = 30 * time.Second
+
+	maxNameArg = 16
+)
+
+// Validate checks how the values go together. The error joins an *Error for
+// every mistake, with the place where the key was written.
+func (c *Config) Validate() error {
+	v := validator{config: c}
+	v.basics()
+	v.addresses()
+	v.ports()
+	return errors.Join(v.errs...)
+}
+
+type validator struct {
+	config *Config
+	errs   []error
+}
+
+func (v *validator) fail(key, format string, args ...any) {
+	o, _ := v.config.Origin(key)
+	v.errs = append(v.errs, &Error{Origin: o, Key: key, Problem: fmt.Sprintf(format, args...)})
+}
+
+func (v *validator) check(ok bool, key, format string, args ...any) {
+	if !ok {
+		v.fail(key, format, args...)
+	}
+}
+
+func (v *validator) basics() {
+	c := v.config
+	v.check(len(c.Hostname) <= maxHostname, "hostname", "%d bytes long; at most %d", len(c.Hostname), maxHostname)
+	v.check(!slices.ContainsFunc([]byte(c.Hostname), func(b byte) bool { return b <= ' ' || b > '~' }),
+		"hostname", "%q is not a host name: no spaces, ASCII only", c.Hostname)
+	v.check(c.MaxMessage >= minMessage && c.MaxMessage <= maxMessage,
+		"max_message", "%v is not between %v and %v", c.MaxMessage, Size(minMessage), Size(maxMessage))
+	v.check(c.Probe.Rate > 0, "probe.rate", "must be above 0")
+	v.check(c.Relay.Idle >= minRelayIdle, "relay.idle", "%v is shorter than %v: peers are silent for longer", c.Relay.Idle, minRelayIdle)
+	v.check(c.Limits.HandshakesPerPrefix > 0, "limits.handshakes_per_prefix", "must be above 0: nobody could connect")
+	v.check(c.Limits.PendingIntroductions > 0, "limits.pending_introductions", "must be above 0: nobody could be introduced")
+	v.check(c.Presence.NameArg >= 0 && c.Presence.NameArg <= maxNameArg,
+		"presence.name_arg", "%d is not between 0 (off) and %d", c.Presence.NameArg, maxNameArg)
+	v.check((c.TURN.TLS.Cert == "") == (c.TURN.TLS.Key == ""), "turn.tls", "cert and key go together: one of them is empty")
+}
+
+func (v *validator) addresses() {
+	c := v.config
+	v.check(len(c.Listen) > 0, "listen", "is empty: a node needs at least one address")
+	for i, l := range c.Listen {
+		v.check(!slices.Contains(c.Listen[:i], l) || l.Port() == 0, "listen", "%v is there twice", l)
+	}
+	for i, a := range c.Alternate {
+		v.check(usable(a), "alternate", "%v is not the address of one interface", a)
+		v.check(!slices.Contains(c.Alternate[:i], a), "alternate", "%v is there twice", a)
+	}
+	outside := map[netip.Addr]netip.Addr{}
+	for bind, name := range c.Public {
+		v.check(usable(bind), "public", "%v is not the address of one interface", bind)
+		v.check(usable(name), "public", "%v is not an address that others could send to", name)
+		v.check(bind.Is4() == name.Is4(), "public", "%v and %v are not of one family", bind, name)
+		if other, twice := outside[name]; twice {
+			v.fail("public", "%v stands for both %v and %v: one name, one address", name, min(bind.String(), other.String()), max(bind.String(), other.String()))
+		}
+		outside[name] = bind
+	}
+	v.check(!c.Admin.Listen.IsValid() || !c.Admin.Listen.Addr().IsMulticast(), "admin.listen", "%v is a multicast address", c.Admin.Listen)
+}
+
+// usable reports whether a can be bound, or sent to, as one address.
+func usable(a netip.Addr) bool {
+	return a.IsValid() && !a.IsUnspecified() && !a.IsMulticast()
+}
+
+// ports refuses one UDP port given two tasks. STUN and TURN share theirs by
+// design, told apart by their message types; RTMFP's ciphertext shares with
+// nobody.
+func (v *validator) ports() {
+	type use struct {
+		key   string
+		ports PortRange
+	}
+	c := v.config
+	var uses []use
+	add := func(key string, p uint16) {
+		if p != 0 {
+			uses = append(uses, use{key, PortRange{p, p}})
+		}
+	}
+	for _, l := range c.Listen {
+		add("listen", l.Port())
+	}
+	uses = append(uses, use{"probe.ports", c.Probe.Ports}, use{"relay.ports", c.Relay.Ports}, use{"turn.ports", c.TURN.Ports})
+	for i, p := range c.Relay.Extra {
+		v.check(!slices.Contains(c.Relay.Extra[:i], p), "relay.extra", "%d is there twice", p)
+		add("relay.extra", uint16(p))
+	}
+	for i, p := range c.STUN.Ports {
+		v.check(!slices.Contains(c.STUN.Ports[:i], p), "stun.ports", "%d is there twice", p)
+		add("stun.ports", uint16(p))
+	}
+	for _, l := range c.TURN.Listen {
+		add("turn.listen", l.Port())
+	}
+	for i, a := range uses {
+		for _, b := range uses[:i] {
+			if a.key == b.key || a.key == "turn.listen" && b.key == "stun.ports" {
+				continue
+			}
+			if first, last := max(a.ports.First, b.ports.First), min(a.ports.Last, b.ports.Last); first <= last {
+				v.conflict(a.key, b.key, PortRange{first, last})
+			}
+		}
+	}
+}
+
+// conflict refuses two keys only if somebody wrote both: a default port gives
+// way to one that was asked for.
+func (v *validator) conflict(a, b string, ports PortRange) {
+	_, wroteA := v.config.Origin(a)
+	_, wroteB := v.config.Origin(b)
+	v.check(!wroteA || !wroteB, a, "port %v belongs to %s too", ports, b)
+}
