@@ -33,10 +33,10 @@ const (
 	MaxAddressLen = addressLen6
 )
 
-// Append appends the address: 7 bytes for IPv4, 19 for IPv6. An IPv4-mapped IPv6
-// address goes out as IPv4, an invalid one as [::]; a zone is left out.
+// Append appends the address: 7 bytes for IPv4, 19 for IPv6, which IPv4-mapped
+// addresses are. An invalid address goes out as [::]; a zone is left out.
 func (a Address) Append(b []byte) []byte {
-	ip := a.AddrPort.Addr().Unmap()
+	ip := a.AddrPort.Addr()
 	flags := byte(a.Origin) & addressOrigin
 	if ip.Is4() {
 		ip4 := ip.As4()
@@ -50,7 +50,7 @@ func (a Address) Append(b []byte) []byte {
 
 // Len returns the number of bytes that Append appends.
 func (a Address) Len() int {
-	if a.AddrPort.Addr().Unmap().Is4() {
+	if a.AddrPort.Addr().Is4() {
 		return addressLen4
 	}
 	return addressLen6
