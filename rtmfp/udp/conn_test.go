@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -91,7 +92,7 @@ func TestRoundTrip(t *testing.T) {
 			for i := range batch {
 				sent = append(sent, Datagram{
 					Peer: to.LocalAddr(),
-					TOS:  uint8(i % 4), // every ECN codepoint
+					TOS:  []uint8{0, 1, 2, 3, 0xb9}[i%5], // every ECN codepoint, and one with a DSCP
 					Data: fmt.Appendf(nil, "datagram %d of %d", i, batch),
 				})
 			}
@@ -100,12 +101,152 @@ func TestRoundTrip(t *testing.T) {
 			}
 			got := collect(t, to, batch, batch)
 			for i, d := range got {
-				if d.Peer != from.LocalAddr() || d.TOS != sent[i].TOS || !bytes.Equal(d.Data, sent[i].Data) {
+				if d.Peer != from.LocalAddr() || d.TOS != received(sent[i].TOS) || !bytes.Equal(d.Data, sent[i].Data) {
 					t.Errorf("batch of %d: datagram %d came as %q TOS %d from %s", batch, i, d.Data, d.TOS, d.Peer)
 				}
 			}
 		}
 	})
+}
+
+// received is how a TOS arrives on this system.
+func received(tos uint8) uint8 {
+	switch runtime.GOOS {
+	case "linux", "darwin":
+		return tos
+	}
+	return 0
+}
+
+// A datagram longer than its slot is dropped alone, and no two slots end up with one array.
+func TestOversize(t *testing.T) {
+	eachPath(t, func(t *testing.T, a netip.AddrPort, listen func(testing.TB, netip.AddrPort) *Conn) {
+		from, to := listen(t, a), listen(t, a)
+		const room = 100
+		var sent []Datagram
+		for i := range 33 {
+			size := room
+			if i%3 == 1 {
+				size = room + 1
+			}
+			sent = append(sent, Datagram{Peer: to.LocalAddr(), Data: bytes.Repeat([]byte{byte(i)}, size)})
+		}
+		if n, err := from.WriteBatch(sent); n != len(sent) || err != nil {
+			t.Fatalf("WriteBatch: %d, %v", n, err)
+		}
+		d := buffers(len(sent), room)
+		var got [][]byte
+		for len(got) < 22 {
+			n, err := to.ReadBatch(d)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, x := range d[:n] {
+				got = append(got, bytes.Clone(x.Data))
+			}
+			arrays := map[*byte]bool{}
+			for _, x := range d {
+				arrays[&x.Data[:1][0]] = true
+			}
+			if len(arrays) != len(d) {
+				t.Fatalf("%d slots share %d arrays", len(d), len(arrays))
+			}
+		}
+		for _, data := range got {
+			if len(data) != room || data[0]%3 == 1 || !bytes.Equal(data, bytes.Repeat(data[:1], room)) {
+				t.Errorf("came: %x", data)
+			}
+		}
+		if s := to.Stats(); runtime.GOOS != "windows" && s.Oversize != 11 {
+			t.Errorf("stats: %+v, want 11 oversize", s)
+		}
+	})
+}
+
+// One destination that is refused must not keep the others from their datagrams.
+func TestWriteSkipsRefused(t *testing.T) {
+	eachPath(t, func(t *testing.T, a netip.AddrPort, listen func(testing.TB, netip.AddrPort) *Conn) {
+		from, to := listen(t, a), listen(t, a)
+		other := netip.MustParseAddrPort("[2001:db8::1]:9")
+		if a.Addr().Is6() {
+			other = netip.MustParseAddrPort("192.0.2.1:9")
+		}
+		good := Datagram{Peer: to.LocalAddr(), TOS: 2, Data: []byte("good")}
+		sent := []Datagram{
+			{Peer: other, Data: []byte("other family")},
+			good,
+			{Data: []byte("no address")},
+			good,
+			{Peer: to.LocalAddr(), Data: make([]byte, 70_000)},
+			{Peer: netip.AddrPortFrom(to.LocalAddr().Addr(), 0), TOS: 1, Data: []byte("port 0")},
+			good,
+		}
+		n, err := from.WriteBatch(sent)
+		if n != 3 || err != nil {
+			t.Errorf("WriteBatch: %d, %v; want 3", n, err)
+		}
+		if s := from.Stats(); s.WriteErrors != 4 {
+			t.Errorf("stats: %+v, want 4 write errors", s)
+		}
+		for _, d := range collect(t, to, 3, 8) {
+			if string(d.Data) != "good" {
+				t.Errorf("came: %q", d.Data)
+			}
+		}
+	})
+}
+
+// stub fails as often as it is told, then gives a datagram.
+type stub struct {
+	err   error
+	times int
+}
+
+func (s *stub) read([]Datagram) (int, error) {
+	if s.times--; s.times >= 0 {
+		return 0, s.err
+	}
+	return 1, nil
+}
+
+func (s *stub) write(d []Datagram) (int, error) { return len(d), nil }
+
+func TestReadErrors(t *testing.T) {
+	read := func(err error, times int) (int, error) {
+		c := &Conn{batch: &stub{err: err, times: times}, counts: new(counters)}
+		n, err := c.ReadBatch(make([]Datagram, 1))
+		if got := c.Stats().ReadErrors; got != uint64(min(times, 1000)) && err == nil {
+			t.Errorf("%d errors counted of %d", got, times)
+		}
+		return n, err
+	}
+	if n, err := read(icmpError, 1000); n != 1 || err != nil {
+		t.Errorf("after 1000 ICMP errors: %d, %v", n, err)
+	}
+	if n, err := read(syscall.ENOMEM, maxReadErrors-1); n != 1 || err != nil {
+		t.Errorf("after a shortage: %d, %v", n, err)
+	}
+	if _, err := read(syscall.ENOMEM, maxReadErrors); !errors.Is(err, syscall.ENOMEM) {
+		t.Errorf("a broken socket gives %v", err)
+	}
+}
+
+func TestBuffers(t *testing.T) {
+	c, err := Listen(netip.MustParseAddrPort("127.0.0.1:0"), Options{ReceiveBuffer: 128 << 10, SendBuffer: 64 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if r, s := c.Buffers(); r != 128<<10 || s != 64<<10 {
+		t.Errorf("granted %d and %d", r, s)
+	}
+}
+
+func TestListenWithoutAddress(t *testing.T) {
+	if c, err := Listen(netip.AddrPortFrom(netip.Addr{}, 1935), Options{}); err == nil {
+		c.Close()
+		t.Error("an address was made up")
+	}
 }
 
 func TestCloseUnblocksRead(t *testing.T) {

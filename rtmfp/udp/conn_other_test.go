@@ -1,0 +1,7 @@
+//go:build !linux && !windows
+
+package udp
+
+import "syscall"
+
+const icmpError = syscall.ECONNREFUSED
