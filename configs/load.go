@@ -178,7 +178,7 @@ func textTarget(v reflect.Value) (func(string) error, bool) {
 	case *time.Duration:
 		return func(s string) (err error) { *p, err = parseDuration(s); return err }, true
 	case *netip.Addr:
-		return func(s string) (err error) { *p, err = parseIP(s); return err }, true
+		return func(s string) (err error) { *p, err = ParseIP(s); return err }, true
 	case encoding.TextUnmarshaler:
 		return func(s string) error { return p.UnmarshalText([]byte(s)) }, true
 	}

@@ -155,8 +155,9 @@ func parseAddrPort(s, want string) (netip.AddrPort, error) {
 	return netip.AddrPort{}, wrong(s, want)
 }
 
-// parseIP reads an address without port or zone.
-func parseIP(s string) (netip.Addr, error) {
+// ParseIP reads an address without port or zone; the error says what was
+// expected.
+func ParseIP(s string) (netip.Addr, error) {
 	a, err := netip.ParseAddr(s)
 	if err != nil || a.Zone() != "" {
 		want := "an IP address such as 198.51.100.7 or 2001:db8::7"

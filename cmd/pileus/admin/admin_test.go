@@ -1,0 +1,158 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func healthy(context.Context) error { return nil }
+
+func newServer(t *testing.T, o Options) http.Handler {
+	t.Helper()
+	s, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Handler()
+}
+
+func get(h http.Handler, path, authorization string) (status int, body string) {
+	r := httptest.NewRequest(http.MethodGet, path, nil)
+	if authorization != "" {
+		r.Header.Set("Authorization", authorization)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w.Code, w.Body.String()
+}
+
+func TestHealth(t *testing.T) {
+	var sick error
+	h := newServer(t, Options{Health: func(ctx context.Context) error {
+		if _, ok := ctx.Deadline(); !ok {
+			t.Error("the check has no deadline")
+		}
+		return sick
+	}, Token: "t"})
+	if status, body := get(h, "/healthz", ""); status != 200 || body != "ok\n" {
+		t.Errorf("healthy: %d %q", status, body)
+	}
+	sick = errors.New("the loop does not answer")
+	if status, body := get(h, "/healthz", ""); status != 503 || !strings.Contains(body, "does not answer") {
+		t.Errorf("sick: %d %q", status, body)
+	}
+}
+
+func TestMetricsComeFromTheSnapshot(t *testing.T) {
+	drops := Counter("pileus_drops_total", "Datagrams without effect.", "reason")
+	sessions := Gauge("pileus_sessions", "Sessions open now.")
+	n := 0
+	h := newServer(t, Options{Health: healthy, Collectors: []prometheus.Collector{
+		NewCollector(func() []Sample {
+			n++
+			return []Sample{{drops, 7, []string{"hmac"}}, {Family: sessions, Value: float64(n)}}
+		}, drops, sessions),
+	}})
+	for _, want := range []string{"pileus_sessions 1\n", "pileus_sessions 2\n"} {
+		status, body := get(h, "/metrics", "")
+		if status != 200 {
+			t.Fatalf("%d %s", status, body)
+		}
+		for _, line := range []string{want, `pileus_drops_total{reason="hmac"} 7`, "# TYPE pileus_drops_total counter", "go_goroutines "} {
+			if !strings.Contains(body, line) {
+				t.Errorf("no %q", line)
+			}
+		}
+	}
+}
+
+// A family with wrong labels is left out; the others stay.
+func TestBrokenCollector(t *testing.T) {
+	f, fine := Counter("pileus_broken_total", "Broken.", "reason"), Gauge("pileus_fine", "Fine.")
+	h := newServer(t, Options{Health: healthy, Collectors: []prometheus.Collector{
+		NewCollector(func() []Sample { return []Sample{{Family: f, Value: 1}, {Family: fine, Value: 2}} }, f, fine),
+	}})
+	if status, body := get(h, "/metrics", ""); status != 200 || !strings.Contains(body, "pileus_fine 2\n") {
+		t.Errorf("%d %s", status, body)
+	}
+}
+
+func TestSameNameTwice(t *testing.T) {
+	f := Gauge("pileus_twice", "Twice.")
+	c := NewCollector(func() []Sample { return nil }, f)
+	if _, err := New(Options{Health: healthy, Collectors: []prometheus.Collector{c, c}}); err == nil {
+		t.Error("no error")
+	}
+}
+
+func TestToken(t *testing.T) {
+	h := newServer(t, Options{Health: healthy, Token: "secret"})
+	for _, test := range []struct {
+		authorization string
+		want          int
+	}{
+		{"", 401}, {"Bearer ", 401}, {"Bearer secrets", 401}, {"secret", 401}, {"Bearer secret", 200},
+	} {
+		if status, _ := get(h, "/metrics", test.authorization); status != test.want {
+			t.Errorf("%q: %d, want %d", test.authorization, status, test.want)
+		}
+	}
+}
+
+func TestRest(t *testing.T) {
+	h := newServer(t, Options{Health: healthy})
+	if status, body := get(h, "/", ""); status != 200 || !strings.Contains(body, "/metrics") {
+		t.Errorf("/: %d %q", status, body)
+	}
+	if status, _ := get(h, "/nothing", ""); status != 404 {
+		t.Errorf("/nothing: %d", status)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/metrics", nil))
+	if w.Code != 405 {
+		t.Errorf("POST: %d", w.Code)
+	}
+}
+
+func TestServeEndsWithItsContext(t *testing.T) {
+	s, err := New(Options{Health: healthy})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ctx, l) }()
+	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Get("http://" + l.Addr().String() + "/healthz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, _ := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	if string(body) != "ok\n" {
+		t.Errorf("%q", body)
+	}
+	cancel()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+	if _, err := net.Dial("tcp", l.Addr().String()); err == nil {
+		t.Error("it still listens")
+	}
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// commands are in the order in which the help lists them.
+func commands() []*cli.Command {
+	return []*cli.Command{
+		checkCommand(),
+		versionCommand(),
+	}
+}
+
+// run is the whole program but for the process around it. What is data goes to
+// stdout, what is said to people to stderr; the result is the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	app := &cli.App{
+		Name:  "pileus",
+		Usage: "introduces RTMFP peers to each other",
+		Description: `A node beside, or instead of, an RTMFP server: clients connect, and find each
+other by their peer IDs. Clients need no change (Flash, AIR, librtmfp, ...).
+
+Start here, then try what it prints:
+
+   ` + program() + ` serve
+
+Exit codes:
+
+   0    what was asked for happened
+   1    it did not: a wrong configuration, a port in use, refused, not found
+   2    peer: nobody answered
+   64   the command line is wrong`,
+		Commands:                  commands(),
+		Writer:                    stdout,
+		ErrWriter:                 stderr,
+		HideVersion:               true,
+		DisableSliceFlagSeparator: true,
+		OnUsageError:              usageError,
+		Action:                    noCommand,
+		// The library would end the process; the code goes through run instead.
+		ExitErrHandler: func(*cli.Context, error) {},
+	}
+	for _, c := range app.Commands {
+		teach(c)
+	}
+	err := app.RunContext(ctx, append([]string{"pileus"}, args...))
+	return report(stderr, err)
+}
+
+// teach gives c and what is below it the manners of the program.
+func teach(c *cli.Command) {
+	c.OnUsageError = usageError
+	c.HideHelpCommand = true
+	for _, sub := range c.Subcommands {
+		teach(sub)
+	}
+	if c.Subcommands != nil && c.Action == nil {
+		c.Action = noCommand
+	}
+}
+
+// noCommand is what happens when the command line names none that exists.
+func noCommand(c *cli.Context) error {
+	if !c.Args().Present() {
+		c.App.Writer = c.App.ErrWriter // nobody asked for help: it is no data
+		_ = cli.ShowAppHelp(c)
+		return &failure{code: exitUsage}
+	}
+	var names []string
+	for _, cmd := range c.App.Commands {
+		names = append(names, cmd.Name)
+	}
+	return usage("there is no command %q; there are %s", c.Args().First(), strings.Join(names, ", "))
+}
+
+func usageError(c *cli.Context, err error, isSubcommand bool) error {
+	at := program()
+	if isSubcommand {
+		at += " " + c.Command.Name
+	}
+	if flag, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); ok {
+		return usage("there is no flag --%s; see %s --help", flag, at)
+	}
+	return usage("%w; see %s --help", err, at)
+}
+
+func init() { cli.FlagStringer = describeFlag }
+
+// describeFlag is a flag's line in the help. The library's own says everything
+// twice for a flag that may be repeated.
+func describeFlag(f cli.Flag) string {
+	d, ok := f.(cli.DocGenerationFlag)
+	if !ok {
+		return f.String()
+	}
+	var names []string
+	for _, n := range f.Names() {
+		if len(n) == 1 {
+			names = append(names, "-"+n)
+		} else {
+			names = append(names, "--"+n)
+		}
+	}
+	value, use := unquote(d.GetUsage())
+	if d.TakesValue() && value != "" {
+		names[len(names)-1] += " " + value
+	}
+	return strings.Join(names, ", ") + "\t" + use
+}
+
+// unquote takes the name of a flag's value out of its description, where it
+// stands in backquotes.
+func unquote(s string) (value, use string) {
+	before, rest, ok := strings.Cut(s, "`")
+	if !ok {
+		return "", s
+	}
+	value, after, _ := strings.Cut(rest, "`")
+	return value, before + value + after
+}
+
+// noArguments refuses what a command would ignore.
+func noArguments(c *cli.Context) error {
+	if c.Args().Present() {
+		return usage("%s takes no argument, and there is %q; see %s %s --help",
+			c.Command.Name, c.Args().First(), program(), c.Command.Name)
+	}
+	return nil
+}
+
+// program is how to call this program again: what it prints can be pasted.
+func program() string {
+	exe := os.Args[0]
+	if strings.Contains(exe, "go-build") {
+		return "go run ./cmd/pileus"
+	}
+	return filepath.Base(exe)
+}
+
+// examples is a part of a command's help; each line is a command line without
+// the program.
+func examples(lines ...string) string {
+	var b strings.Builder
+	b.WriteString("\n\nExamples:\n")
+	for _, l := range lines {
+		fmt.Fprintf(&b, "\n   %s %s", program(), l)
+	}
+	return b.String()
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// command runs a command line and gives what it printed.
+func command(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, err bytes.Buffer
+	code = run(t.Context(), args, &out, &err)
+	return code, out.String(), err.String()
+}
+
+// config writes a configuration and gives its name.
+func config(t *testing.T, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "node.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func TestCommandLines(t *testing.T) {
+	for _, test := range []struct {
+		args   string
+		code   int
+		stdout string // a part of it; "" is nothing at all
+		stderr string
+	}{
+		{"", exitUsage, "", "Start here"},
+		{"--help", exitOK, "Exit codes:", ""},
+		{"help", exitOK, "Exit codes:", ""},
+		{"help check", exitOK, "Examples:", ""},
+		{"check --help", exitOK, "--public BIND=NAME", ""},
+		{"help nothing", exitUsage, "", "nothing"},
+		{"srve", exitUsage, "", `pileus: there is no command "srve"; there are check, version`},
+		{"--lissten x", exitUsage, "", "there is no flag --lissten; see "},
+		{"check --lissten :1936", exitUsage, "", "check --help"},
+		{"check FILE --listen :1936", exitUsage, "", "flags go before the name of the file"},
+		{"check --listen", exitUsage, "", "flag needs an argument"},
+		{"version", exitOK, "pileus ", ""},
+		{"version now", exitUsage, "", `version takes no argument, and there is "now"`},
+	} {
+		code, stdout, stderr := command(t, strings.Fields(test.args)...)
+		if code != test.code {
+			t.Errorf("pileus %s: exit %d, want %d", test.args, code, test.code)
+		}
+		if !strings.Contains(stdout, test.stdout) || test.stdout == "" && stdout != "" {
+			t.Errorf("pileus %s: stdout %q, want %q", test.args, stdout, test.stdout)
+		}
+		if !strings.Contains(stderr, test.stderr) || test.stderr == "" && stderr != "" {
+			t.Errorf("pileus %s: stderr %q, want %q", test.args, stderr, test.stderr)
+		}
+	}
+}
+
+func TestCheck(t *testing.T) {
+	manual := filepath.Join("..", "..", "configs", "pileus.yaml")
+	mistake := config(t, "hmac: offer\nlisten_on: [1935]\n")
+	later := config(t, "relay: {idle: 90s}\n")
+	for _, test := range []struct {
+		name   string
+		args   []string
+		code   int
+		stderr string
+	}{
+		{"defaults", nil, exitOK, ""},
+		{"manual", []string{manual}, exitOK, ""},
+		{"manual by flag", []string{"--config", manual}, exitOK, ""},
+		{"two files", []string{"--config", manual, manual}, exitUsage, "2 configurations are named"},
+		{"no file", []string{"none.yaml"}, exitFailure, "none.yaml: no such file or directory; configs/pileus.yaml is one to start from"},
+		{"mistake", []string{mistake}, exitFailure, "node.yaml:2: listen_on: there is no such key; did you mean listen?"},
+		{"later", []string{later}, exitOK, "node.yaml:1: relay.idle: this version does not use it yet"},
+		{"flags", []string{"--listen", "127.0.0.1:0", "--listen", "[::1]:0", "--public", "10.0.0.5=198.51.100.7", "--admin", "", "--log-format", "json"}, exitOK, ""},
+		{"alternate", []string{"--alternate", "192.0.2.1"}, exitOK, "--alternate: alternate: this version does not use it yet"},
+		{"bad listen", []string{"--listen", "localhost:1"}, exitUsage, `--listen: "localhost:1" is not an address to listen on`},
+		{"bad alternate", []string{"--alternate", "x"}, exitUsage, `--alternate: "x" is not an IP address`},
+		{"bad public", []string{"--public", "10.0.0.5"}, exitUsage, `"10.0.0.5" is not BIND=NAME`},
+		{"bad public bind", []string{"--public", "a=10.0.0.5"}, exitUsage, `--public: "a" is not an IP address`},
+		{"bad public name", []string{"--public", "10.0.0.5=a"}, exitUsage, `--public: "a" is not an IP address`},
+		{"public twice", []string{"--public", "10.0.0.5=192.0.2.1", "--public", "10.0.0.5=192.0.2.2"}, exitUsage, "10.0.0.5 is given two names"},
+		{"bad admin", []string{"--admin", "here"}, exitUsage, `--admin: "here" is not an address`},
+		{"bad format", []string{"--log-format", "jsno"}, exitUsage, `did you mean json?`},
+		{"together", []string{"--public", "10.0.0.5=2001:db8::1"}, exitFailure, "--public: public: 10.0.0.5 and 2001:db8::1 are not of one family"},
+		{"open admin", []string{"--admin", "0.0.0.0:8935"}, exitOK, "0.0.0.0:8935 can be reached from other machines; set admin.token"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			code, stdout, stderr := command(t, append([]string{"check"}, test.args...)...)
+			if code != test.code {
+				t.Errorf("exit %d, want %d", code, test.code)
+			}
+			if (stdout == "ok\n") != (code == exitOK) {
+				t.Errorf("stdout %q", stdout)
+			}
+			if !strings.Contains(stderr, test.stderr) || test.stderr == "" && stderr != "" {
+				t.Errorf("stderr %q, want %q", stderr, test.stderr)
+			}
+		})
+	}
+}
+
+// A wrong flag must not hide mistakes in others.
+func TestAllWrongFlagsAtOnce(t *testing.T) {
+	_, _, stderr := command(t, "check", "--listen", "a", "--admin", "b")
+	if n := strings.Count(stderr, "\n"); n != 2 {
+		t.Errorf("two mistakes, %d lines:\n%s", n, stderr)
+	}
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"pileus/configs"
+)
+
+// settingsFlags are the flags that override the configuration. A fresh set
+// each time: the library keeps state in them.
+func settingsFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "config", Usage: "read `FILE` (default: none, the defaults are in force)"},
+		&cli.StringSliceFlag{Name: "listen", Usage: "speak RTMFP at `ADDR:PORT`, or :PORT for every address; repeatable, the first is the main one (default: :1935)"},
+		&cli.StringSliceFlag{Name: "alternate", Usage: "`IP` is a further address of this machine; repeatable"},
+		&cli.StringSliceFlag{Name: "public", Usage: "`BIND=NAME` of a 1:1 NAT: the address BIND has the outside name NAME; repeatable"},
+		&cli.StringFlag{Name: "admin", Usage: "answer /healthz and /metrics over TCP at `ADDR:PORT`, \"\" for nowhere (default: 127.0.0.1:8935)"},
+		&cli.StringFlag{Name: "log-format", Usage: "write the log as `FORMAT`: text, or json, one object a line (default: text)"},
+	}
+}
+
+// settings is the configuration that a command line asks for: the defaults, the
+// file over them, the flags over both; all checked. files are configurations
+// named beside --config.
+func settings(c *cli.Context, files ...string) (*configs.Config, error) {
+	if c.IsSet("config") {
+		if c.String("config") == "" {
+			return nil, usage("--config names no file")
+		}
+		files = append(files, c.String("config"))
+	}
+	cfg := configs.Default()
+	switch len(files) {
+	case 0:
+	case 1:
+		var err error
+		if cfg, err = load(files[0]); err != nil {
+			return nil, err
+		}
+	default:
+		if slices.ContainsFunc(files, func(f string) bool { return strings.HasPrefix(f, "-") }) {
+			return nil, usage("flags go before the name of the file")
+		}
+		return nil, usage("%d configurations are named, one can be used: %s", len(files), strings.Join(files, ", "))
+	}
+	if err := override(cfg, c); err != nil {
+		return nil, err
+	}
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	return cfg, nil
+}
+
+func load(file string) (*configs.Config, error) {
+	cfg, err := configs.Load(file)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("%w; configs/pileus.yaml is one to start from", err)
+	}
+	return cfg, err
+}
+
+// override lays the flags that were given over cfg. A flag replaces the whole
+// value of its key.
+func override(cfg *configs.Config, c *cli.Context) error {
+	var errs []error
+	set := func(flag, key string, apply func() error) {
+		if !c.IsSet(flag) {
+			return
+		}
+		cfg.SetOrigin(key, configs.Origin{Flag: flag})
+		if err := apply(); err != nil {
+			errs = append(errs, usage("--%s: %w", flag, err))
+		}
+	}
+	set("listen", "listen", func() error {
+		cfg.Listen = nil
+		for _, s := range c.StringSlice("listen") {
+			var l configs.Listen
+			if err := l.UnmarshalText([]byte(s)); err != nil {
+				return err
+			}
+			cfg.Listen = append(cfg.Listen, l)
+		}
+		return nil
+	})
+	set("alternate", "alternate", func() error {
+		cfg.Alternate = nil
+		for _, s := range c.StringSlice("alternate") {
+			a, err := configs.ParseIP(s)
+			if err != nil {
+				return err
+			}
+			cfg.Alternate = append(cfg.Alternate, a)
+		}
+		return nil
+	})
+	set("public", "public", func() error {
+		cfg.Public = map[netip.Addr]netip.Addr{}
+		for _, s := range c.StringSlice("public") {
+			bind, name, ok := strings.Cut(s, "=")
+			if !ok {
+				return fmt.Errorf("%q is not BIND=NAME, as in 10.0.0.5=198.51.100.7", s)
+			}
+			b, err := configs.ParseIP(bind)
+			if err != nil {
+				return err
+			}
+			n, err := configs.ParseIP(name)
+			if err != nil {
+				return err
+			}
+			if _, twice := cfg.Public[b]; twice {
+				return fmt.Errorf("%v is given two names", b)
+			}
+			cfg.Public[b] = n
+		}
+		return nil
+	})
+	set("admin", "admin.listen", func() error { return cfg.Admin.Listen.UnmarshalText([]byte(c.String("admin"))) })
+	set("log-format", "log.format", func() error { return cfg.Log.Format.UnmarshalText([]byte(c.String("log-format"))) })
+	return errors.Join(errs...)
+}
+
+// notices are what an operator should know about a configuration that is
+// valid.
+func notices(cfg *configs.Config) []string {
+	lines := cfg.Unused()
+	if l := cfg.Admin.Listen; l.IsValid() && !l.Addr().IsLoopback() && cfg.Admin.Token == "" {
+		o, _ := cfg.Origin("admin.listen")
+		lines = append(lines, (&configs.Error{
+			Origin:  o,
+			Key:     "admin.listen",
+			Problem: fmt.Sprintf("%v can be reached from other machines; set admin.token", l),
+		}).Error())
+	}
+	return lines
+}
