@@ -6,6 +6,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"pileus/rtmfp/wire"
 )
 
@@ -72,6 +75,13 @@ func parseChunk(typ wire.ChunkType, body []byte) (chunk, error) {
 	case wire.ChunkIgnore, wire.ChunkPadding, wire.ChunkCloseRequest, wire.ChunkCloseAck:
 	}
 	return bare{typ, body}, nil
+}
+
+// chunkOptions compare chunks; to them an empty field and a nil one are the same.
+var chunkOptions = cmp.Options{
+	cmpopts.EquateEmpty(),
+	cmpopts.EquateComparable(wire.Address{}),
+	cmp.AllowUnexported(bare{}),
 }
 
 // unhex decodes hexadecimal digits, with spaces where they help the reader.

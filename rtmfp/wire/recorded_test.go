@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"pileus/rtmfp/internal/vectors"
 	"pileus/rtmfp/wire"
@@ -67,8 +66,7 @@ func checkRecorded(t *testing.T, d *vectors.Datagram, seen map[wire.ChunkType]in
 		if err != nil {
 			t.Fatalf("%v: %v", typ, err)
 		}
-		if diff := cmp.Diff(recordedChunk(d, want), got, cmpopts.EquateEmpty(), cmp.AllowUnexported(bare{}),
-			cmp.Comparer(func(a, b wire.Address) bool { return a == b })); diff != "" {
+		if diff := cmp.Diff(recordedChunk(d, want), got, chunkOptions); diff != "" {
 			t.Errorf("%v (-want +got):\n%s", typ, diff)
 		}
 		checkDerived(t, want, got)
