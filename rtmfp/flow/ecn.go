@@ -1,0 +1,55 @@
+package flow
+
+import "pileus/rtmfp/wire"
+
+// Values of the IP header's ECN field (RFC 3168 section 5).
+const ecnCE = 3
+
+// ecnState is both sides of the ECN of the reference implementation, which is in no
+// RFC. As receiver: count marked packets, and report the count just before
+// acknowledgements if an ECN-capable packet has come since the last report. As
+// sender: mark data ECN-capable until an acknowledgement of data comes without a
+// report, and take a count that grew as a loss.
+type ecnState struct {
+	marked uint8 // received with CE, modulo 256
+	report bool  // an ECN-capable packet came since the last report
+
+	farMarked uint8 // the far end's last report
+	farKnown  bool  // it has sent one
+	off       bool  // it answers data without
+}
+
+func (e *ecnState) received(m *Mux, field uint8) {
+	field &= 3
+	if field == 0 {
+		return
+	}
+	e.report = true
+	if field == ecnCE {
+		e.marked++
+		if m.owing.head != nil {
+			m.pending.now = true // a sender slows down only after it is told
+		}
+	}
+}
+
+func (m *Mux) receiveECNReport(body []byte) {
+	r, err := wire.ParseECNReport(body)
+	if err != nil {
+		m.drop(DropMalformed)
+		return
+	}
+	if r.Count != m.ecn.farMarked {
+		m.cc.begin()
+		m.cc.anyLoss = true
+		m.shared.Stats.CongestionMarks++
+	}
+	m.ecn.farMarked, m.ecn.farKnown = r.Count, true
+}
+
+// dataAcknowledged is called after a packet that acknowledged data in flight.
+func (e *ecnState) dataAcknowledged() {
+	if !e.farKnown {
+		e.off = true
+	}
+}
