@@ -1,0 +1,76 @@
+package introducer
+
+import (
+	"net/netip"
+	"time"
+
+	"pileus/rtmfp"
+	"pileus/rtmfp/flash"
+)
+
+// Peer is a client that is connected and has proven its key.
+type Peer struct {
+	session  *rtmfp.Session
+	app      string
+	reported []netip.AddrPort // as setPeerInfo gave them, at most maxReported
+	since    time.Time
+	pending  []pending // introductions asked for lately
+}
+
+// maxReported bounds what setPeerInfo may bring; a host with more interfaces
+// than that names the first ones.
+const maxReported = 16
+
+// ID is the peer's fingerprint.
+func (p *Peer) ID() flash.PeerID { return p.session.PeerID() }
+
+// Addr is the peer's address as observed here.
+func (p *Peer) Addr() netip.AddrPort { return p.session.Addr() }
+
+// pending is an introduction that may still be under way.
+type pending struct {
+	target *Peer
+	until  time.Time
+}
+
+// pendingFor covers the repeats of an IHello that other clients send (1.0, 3.5,
+// 7.5 and 13 s after the first).
+const pendingFor = 15 * time.Second
+
+// ask notes that p wants to meet target and reports whether it may: at most
+// limit targets at a time (0: any number). Asking again for one is free.
+func (p *Peer) ask(target *Peer, limit int, now time.Time) bool {
+	live := p.pending[:0]
+	found := false
+	for _, q := range p.pending {
+		if q.target == target {
+			q.until, found = now.Add(pendingFor), true
+		}
+		if now.Before(q.until) {
+			live = append(live, q)
+		}
+	}
+	clear(p.pending[len(live):])
+	p.pending = live
+	if found {
+		return true
+	}
+	if limit > 0 && len(live) >= limit {
+		return false
+	}
+	p.pending = append(live, pending{target, now.Add(pendingFor)})
+	return true
+}
+
+// directory holds the peers by fingerprint. Several sessions of one fingerprint
+// can overlap when a client reconnects; the latest counts.
+type directory map[flash.PeerID]*Peer
+
+func (d directory) add(p *Peer) { d[p.ID()] = p }
+
+// remove takes p out, unless a newer session has its place.
+func (d directory) remove(p *Peer) {
+	if d[p.ID()] == p {
+		delete(d, p.ID())
+	}
+}

@@ -1,0 +1,73 @@
+package introducer
+
+import (
+	"net/netip"
+
+	"pileus/rtmfp/wire"
+)
+
+// maxNamed is how many reported addresses of one peer are ever told to others.
+const maxNamed = 4
+
+// named lists the addresses of target that asker may be told, best first. The
+// observed one always; reported ones only where they cannot point asker at a
+// stranger:
+//
+//   - private or unique-local: when both peers share a public address, or report
+//     the same /24 or /64;
+//   - global: when its IP is the observed one's;
+//   - loopback: when both peers are observed on it.
+func named(target, asker *Peer) []wire.Address {
+	observed := target.Addr()
+	list := []wire.Address{{AddrPort: observed, Origin: wire.OriginObserved}}
+	for _, a := range target.reported {
+		if len(list) > maxNamed {
+			break
+		}
+		if a == observed || !nameable(a.Addr(), target, asker) {
+			continue
+		}
+		list = append(list, wire.Address{AddrPort: a, Origin: wire.OriginReported})
+	}
+	return list
+}
+
+func nameable(a netip.Addr, target, asker *Peer) bool {
+	switch {
+	case a.IsUnspecified(), a.IsMulticast(), a.IsLinkLocalUnicast():
+		return false
+	case a.IsLoopback():
+		return asker != nil && target.Addr().Addr().IsLoopback() && asker.Addr().Addr().IsLoopback()
+	case a.IsPrivate(), sharedSpace.Contains(a):
+		return asker != nil && sameSite(target, asker, a)
+	default:
+		return a == target.Addr().Addr()
+	}
+}
+
+// sharedSpace is what carriers number their customers from (RFC 6598): as
+// meaningless to outsiders as a private address.
+var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
+
+// sameSite reports whether asker may be on the network where target has a.
+func sameSite(target, asker *Peer, a netip.Addr) bool {
+	if target.Addr().Addr() == asker.Addr().Addr() {
+		return true
+	}
+	site := sitePrefix(a)
+	for _, r := range asker.reported {
+		if site.Contains(r.Addr()) {
+			return true
+		}
+	}
+	return false
+}
+
+func sitePrefix(a netip.Addr) netip.Prefix {
+	bits := 24
+	if a.Is6() {
+		bits = 64
+	}
+	p, _ := a.Prefix(bits)
+	return p
+}

@@ -1,0 +1,59 @@
+package rtmfp
+
+// A DropReason says why a datagram, or a chunk in it, had no effect.
+type DropReason uint8
+
+// The reasons. The set is closed: each is a counter.
+const (
+	DropTruncated      DropReason = iota // too short to be RTMFP
+	DropOversize                         // longer than MaxReceive
+	DropUnknownSession                   // no session has this ID
+	DropChecksum                         // simple checksum wrong
+	DropHMAC                             // HMAC missing or wrong
+	DropReplay                           // session sequence number seen before, or a repeated IIKeying
+	DropMalformed                        // a header or chunk that does not parse
+	DropMode                             // packet mode does not fit the session's role
+	DropTag                              // answer to no IHello of ours
+	DropCertificate                      // not well-formed, or not the one asked for
+	DropCookie                           // forged or expired
+	DropKeying                           // component unacceptable to the profile
+	DropSameAddress                      // another session holds this far address (RFC 7016 3.5.1.1.2)
+	DropGlare                            // the near end prevails (RFC 7016 3.5.1.3)
+	DropRate                             // over a limit per prefix or session
+	DropBusy                             // a bounded queue or table is full
+	DropState                            // nothing of this kind is expected now
+	DropFragment                         // packet fragment that completes nothing
+	numDropReasons
+)
+
+var dropNames = [numDropReasons]string{
+	"truncated", "oversize", "unknown_session", "checksum", "hmac", "replay", "malformed", "mode", "tag",
+	"certificate", "cookie", "keying", "same_address", "glare", "rate", "busy", "state", "fragment",
+}
+
+func (r DropReason) String() string {
+	if r < numDropReasons {
+		return dropNames[r]
+	}
+	return "unknown"
+}
+
+// Stats counts what an engine did. All but Sessions and Openings only grow.
+type Stats struct {
+	ReceivedPackets, ReceivedBytes uint64
+	SentPackets, SentBytes         uint64
+	Hellos                         uint64 // IHellos that selected us
+	ForeignHellos                  uint64 // IHellos handed to Handler.Hello
+	Forwarded                      uint64 // FIHellos answered
+	Accepted, Initiated            uint64 // sessions that opened, by role
+	Moved                          uint64 // verified address changes
+	Sessions, Openings             int    // now
+	Drops                          [numDropReasons]uint64
+}
+
+// EachDrop calls f for every reason with its count.
+func (s *Stats) EachDrop(f func(reason string, n uint64)) {
+	for r, n := range s.Drops {
+		f(DropReason(r).String(), n)
+	}
+}

@@ -1,0 +1,32 @@
+package rtmfp
+
+import (
+	"fmt"
+	"net"
+)
+
+// Why a session ended, as its handler learns it.
+var (
+	ErrClosed     = fmt.Errorf("rtmfp: session closed by this end: %w", net.ErrClosed)
+	ErrFarClosed  = fmt.Errorf("rtmfp: session closed by the far end: %w", net.ErrClosed)
+	ErrNoAnswer   = fmt.Errorf("rtmfp: no answer: %w", errTimeout{})
+	ErrDead       = fmt.Errorf("rtmfp: far end stopped answering: %w", errTimeout{})
+	ErrOverridden = fmt.Errorf("rtmfp: replaced by a newer session from the same endpoint: %w", net.ErrClosed)
+	ErrUnused     = fmt.Errorf("rtmfp: session never used: %w", errTimeout{})
+	ErrRefused    = fmt.Errorf("rtmfp: session refused by this end: %w", net.ErrClosed)
+)
+
+// errTimeout makes the time-outs above net.Errors.
+type errTimeout struct{}
+
+func (errTimeout) Error() string   { return "timed out" }
+func (errTimeout) Timeout() bool   { return true }
+func (errTimeout) Temporary() bool { return false }
+
+// DuplicateError ends an opening session whose RHello came from an endpoint that
+// a session exists with already (RFC 7016 3.5.1.1.1); use that one.
+type DuplicateError struct{ Session *Session }
+
+func (e *DuplicateError) Error() string {
+	return fmt.Sprintf("rtmfp: a session with %s exists already", e.Session.PeerID())
+}

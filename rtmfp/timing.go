@@ -1,0 +1,103 @@
+package rtmfp
+
+import (
+	"time"
+
+	"pileus/rtmfp/wire"
+)
+
+// timing measures the round trip by timestamps and their echoes (RFC 7016
+// 3.5.2.2).
+type timing struct {
+	rxTime                             time.Time // TS_RX_TIME
+	rx, echoTx                         uint16    // TS_RX, TS_ECHO_TX
+	tx, echoRx                         uint16    // TS_TX, TS_ECHO_RX
+	hasRx, hasEchoTx, hasTx, hasEchoRx bool
+
+	srtt, rttvar, erto time.Duration
+}
+
+const (
+	tick       = wire.TimestampTick * time.Nanosecond
+	minERTO    = 250 * time.Millisecond
+	firstERTO  = 3 * time.Second
+	maxEchoAge = 128 * time.Second
+)
+
+func (t *timing) init() {
+	if t.erto == 0 {
+		t.erto = firstERTO
+	}
+}
+
+// heard notes a timestamp of the far end.
+func (t *timing) heard(now time.Time, stamp uint16) {
+	if !t.hasRx || stamp != t.rx {
+		t.rx, t.rxTime, t.hasRx = stamp, now, true
+	}
+}
+
+// header takes a received packet's header; it reports whether that brought a
+// measurement.
+func (t *timing) header(now time.Time, current uint16, h wire.Header) bool {
+	if h.HasTimestamp {
+		t.heard(now, h.Timestamp)
+	}
+	if !h.HasEcho || (t.hasEchoRx && h.Echo == t.echoRx) {
+		return false
+	}
+	t.echoRx, t.hasEchoRx = h.Echo, true
+	ticks := current - h.Echo
+	if ticks > 32767 {
+		return false
+	}
+	rtt := time.Duration(ticks) * tick
+	if t.srtt == 0 {
+		t.srtt, t.rttvar = rtt, rtt/2
+	} else {
+		delta := (t.srtt - rtt).Abs()
+		t.rttvar = (3*t.rttvar + delta) / 4
+		t.srtt = (7*t.srtt + rtt) / 8
+	}
+	t.erto = max(t.srtt+4*t.rttvar+200*time.Millisecond, minERTO)
+	return true
+}
+
+// stampPair is what a packet's header says, to be noted when it is really sent.
+type stampPair struct {
+	tx, echo       uint16
+	hasTx, hasEcho bool
+}
+
+// stamp fills in the timestamps a packet sent now should carry: each only if
+// it differs from the last one sent.
+func (t *timing) stamp(now time.Time, current uint16, h *wire.Header) stampPair {
+	var p stampPair
+	if !t.hasTx || current != t.tx {
+		h.HasTimestamp, h.Timestamp = true, current
+		p.tx, p.hasTx = current, true
+	}
+	if !t.hasRx {
+		return p
+	}
+	elapsed := now.Sub(t.rxTime)
+	if elapsed > maxEchoAge {
+		t.hasRx, t.hasEchoTx = false, false
+		return p
+	}
+	echo := t.rx + uint16(elapsed/tick)
+	if !t.hasEchoTx || echo != t.echoTx {
+		h.HasEcho, h.Echo = true, echo
+		p.echo, p.hasEcho = echo, true
+	}
+	return p
+}
+
+func (t *timing) commit(p stampPair) {
+	if p.hasTx {
+		t.tx, t.hasTx = p.tx, true
+	}
+	if p.hasEcho {
+		t.echoTx, t.hasEchoTx = p.echo, true
+	}
+}
