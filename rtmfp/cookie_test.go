@@ -54,23 +54,6 @@ func TestCookie(t *testing.T) {
 	}
 }
 
-func TestRation(t *testing.T) {
-	r := newRation(5, 50)
-	addr := netip.MustParseAddr("192.0.2.7")
-	allowed := 0
-	for i := range 10_000 { // over ten seconds
-		if r.take(time.Duration(i)*time.Millisecond, addr.Next()) {
-			allowed++
-		}
-	}
-	if allowed < 99 || allowed > 101 {
-		t.Errorf("%d of 10,000 in 10 s, want the burst of 50 and 5 a second", allowed)
-	}
-	if !newRation(-1, 0).take(0, addr) {
-		t.Error("no limit refuses")
-	}
-}
-
 func TestSeenFilter(t *testing.T) {
 	var f seenFilter
 	now := time.Unix(1000, 0)

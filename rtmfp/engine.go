@@ -12,6 +12,7 @@ import (
 
 	"pileus/rtmfp/flash"
 	"pileus/rtmfp/flow"
+	"pileus/rtmfp/udp"
 	"pileus/rtmfp/wire"
 )
 
@@ -43,8 +44,8 @@ type Engine struct {
 	keyings  map[uint64]struct{}         // IIKeyings with a job under way
 	seen     seenFilter
 
-	handshakes  *ration
-	shortHellos *ration
+	handshakes  *udp.Limiter
+	shortHellos *udp.Limiter
 	keys        *flash.KeyPool
 
 	lastID uint32
@@ -83,8 +84,8 @@ func NewEngine(c Config, now time.Time) (*Engine, error) {
 		byAddr:      make(map[netip.AddrPort]*Session),
 		openings:    make(map[string]*Session),
 		keyings:     make(map[uint64]struct{}),
-		handshakes:  newRation(c.HandshakeRate, c.HandshakeBurst),
-		shortHellos: newRation(shortHelloRate, shortHelloBurst),
+		handshakes:  udp.NewLimiter(c.HandshakeRate, c.HandshakeBurst),
+		shortHellos: udp.NewLimiter(shortHelloRate, shortHelloBurst),
 		keys:        newKeyPool(c),
 		lastID:      1,
 	}, nil
@@ -119,8 +120,9 @@ func (e *Engine) Receive(now time.Time, d Datagram) {
 // Advance runs what is due at now.
 func (e *Engine) Advance(now time.Time) {
 	e.now = now
-	for s := e.timers.due(now.Sub(e.epoch)); s != nil; s = e.timers.due(now.Sub(e.epoch)) {
-		s.advance()
+	at := now.Sub(e.epoch)
+	for t := e.timers.due(at); t != nil; t = e.timers.due(at) {
+		t.owner.advance()
 	}
 }
 

@@ -39,7 +39,7 @@ func (s *Session) receiveFIHello(body []byte) {
 		return
 	}
 	// The server says where to send; it may not make us flood.
-	if !s.forwarded.take(int64(e.now.Sub(e.epoch)), forwardRate, forwardBurst) {
+	if !s.forwarded.Take(e.now, forwardRate, forwardBurst) {
 		e.drop(DropRate)
 		return
 	}

@@ -69,7 +69,7 @@ func (e *Engine) receiveIIKeying(d Datagram, _ wire.Header, body []byte) {
 		e.drop(DropBusy)
 		return
 	}
-	if !e.handshakes.take(e.now.Sub(e.epoch), d.Peer.Addr()) {
+	if !e.handshakes.Allow(e.now, d.Peer.Addr()) {
 		e.drop(DropRate)
 		return
 	}

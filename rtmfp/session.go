@@ -6,6 +6,7 @@ import (
 
 	"pileus/rtmfp/flash"
 	"pileus/rtmfp/flow"
+	"pileus/rtmfp/udp"
 	"pileus/rtmfp/wire"
 )
 
@@ -40,7 +41,7 @@ type Session struct {
 
 	timing    timing
 	alive     liveness
-	forwarded bucket
+	forwarded udp.Bucket
 	mobility  mobilityState
 	timer     timerEntry
 
@@ -52,6 +53,7 @@ type Session struct {
 
 func (e *Engine) newSession(addr, local netip.AddrPort) *Session {
 	s := &Session{engine: e, addr: addr, local: local, introductions: e.cfg.Introductions}
+	s.timer.owner = s
 	s.mux = flow.NewMux((*host)(s), flow.Config{MaxMessage: e.cfg.MaxMessage, Shared: &e.shared})
 	return s
 }
@@ -211,7 +213,7 @@ func (s *Session) flush() {
 		return
 	}
 	if s.state != stateClosed && !next.IsZero() {
-		s.engine.timers.schedule(s, next.Sub(s.engine.epoch))
+		s.engine.timers.schedule(&s.timer, next.Sub(s.engine.epoch))
 	}
 }
 
@@ -247,6 +249,6 @@ func (s *Session) remove() {
 	if s.engine.sessions[s.id] == s {
 		delete(s.engine.sessions, s.id)
 	}
-	s.engine.timers.remove(s)
+	s.engine.timers.remove(&s.timer)
 	s.closing = nil
 }

@@ -63,7 +63,7 @@ func (e *Engine) receiveIHello(d Datagram, body []byte) {
 		})
 		return
 	}
-	if len(d.Data) < shortHello && !e.shortHellos.take(e.now.Sub(e.epoch), d.Peer.Addr()) {
+	if len(d.Data) < shortHello && !e.shortHellos.Allow(e.now, d.Peer.Addr()) {
 		e.drop(DropRate)
 		return
 	}

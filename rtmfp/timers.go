@@ -5,75 +5,95 @@ import (
 	"time"
 )
 
-// A timerQueue orders sessions by their next deadline, in time since the
-// engine's epoch. A session's entry may be earlier than its true deadline: it
-// is then put back when it comes up, which is cheaper than moving it for every
-// packet.
-type timerQueue []*Session
+// A timerQueue orders what waits for the clock by its next deadline, in time
+// since the engine's epoch. A session's entry may be earlier than its true
+// deadline: it is then put back when it comes up, which is cheaper than moving
+// it for every packet.
+type timerQueue []*timerEntry
+
+// timerEntry is a place in the queue.
+type timerEntry struct {
+	at     time.Duration
+	owner  interface{ advance() }
+	index  int
+	queued bool
+}
 
 func (q *timerQueue) next() (time.Duration, bool) {
 	if len(*q) == 0 {
 		return 0, false
 	}
-	return (*q)[0].timer.at, true
+	return (*q)[0].at, true
 }
 
-// due removes and returns a session whose entry has come up, or nil.
-func (q *timerQueue) due(now time.Duration) *Session {
+// due removes and returns an entry that has come up, or nil.
+func (q *timerQueue) due(now time.Duration) *timerEntry {
 	if at, ok := q.next(); !ok || at > now {
 		return nil
 	}
-	s := heap.Pop(q).(*Session)
-	return s
+	return heap.Pop(q).(*timerEntry)
 }
 
-// schedule makes sure that s comes up no later than at.
-func (q *timerQueue) schedule(s *Session, at time.Duration) {
+// schedule makes sure that t comes up no later than at.
+func (q *timerQueue) schedule(t *timerEntry, at time.Duration) {
 	switch {
-	case !s.timer.queued:
-		s.timer.at = at
-		heap.Push(q, s)
-	case at < s.timer.at:
-		s.timer.at = at
-		heap.Fix(q, s.timer.index)
+	case !t.queued:
+		t.at = at
+		heap.Push(q, t)
+	case at < t.at:
+		t.at = at
+		heap.Fix(q, t.index)
 	}
 }
 
-func (q *timerQueue) remove(s *Session) {
-	if s.timer.queued {
-		heap.Remove(q, s.timer.index)
+func (q *timerQueue) remove(t *timerEntry) {
+	if t.queued {
+		heap.Remove(q, t.index)
 	}
-}
-
-// timerEntry is a session's place in the queue.
-type timerEntry struct {
-	at     time.Duration
-	index  int
-	queued bool
 }
 
 func (q timerQueue) Len() int           { return len(q) }
-func (q timerQueue) Less(i, j int) bool { return q[i].timer.at < q[j].timer.at }
+func (q timerQueue) Less(i, j int) bool { return q[i].at < q[j].at }
 
 func (q timerQueue) Swap(i, j int) {
 	q[i], q[j] = q[j], q[i]
-	q[i].timer.index, q[j].timer.index = i, j
+	q[i].index, q[j].index = i, j
 }
 
 // Push implements heap.Interface.
 func (q *timerQueue) Push(x any) {
-	s := x.(*Session)
-	s.timer.index, s.timer.queued = len(*q), true
-	*q = append(*q, s)
+	t := x.(*timerEntry)
+	t.index, t.queued = len(*q), true
+	*q = append(*q, t)
 }
 
 // Pop implements heap.Interface.
 func (q *timerQueue) Pop() any {
 	old := *q
 	n := len(old) - 1
-	s := old[n]
+	t := old[n]
 	old[n] = nil
 	*q = old[:n]
-	s.timer.queued = false
-	return s
+	t.queued = false
+	return t
 }
+
+// Timer is a call that waits for the engine's clock.
+type Timer struct {
+	entry timerEntry
+	f     func()
+	e     *Engine
+}
+
+// After has f called, on the engine's goroutine, d from now.
+func (e *Engine) After(d time.Duration, f func()) *Timer {
+	t := &Timer{f: f, e: e}
+	t.entry.owner = t
+	e.timers.schedule(&t.entry, e.now.Add(d).Sub(e.epoch))
+	return t
+}
+
+// Stop prevents the call, if it has not happened.
+func (t *Timer) Stop() { t.e.timers.remove(&t.entry) }
+
+func (t *Timer) advance() { t.f() }
