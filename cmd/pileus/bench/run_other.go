@@ -1,0 +1,14 @@
+//go:build !linux
+
+package bench
+
+import (
+	"context"
+	"errors"
+)
+
+// Run fails: the source address of a datagram is chosen, and the server's CPU
+// time read, as only Linux does it.
+func Run(context.Context, Config) error {
+	return errors.New("bench needs Linux")
+}
