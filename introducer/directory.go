@@ -6,6 +6,7 @@ import (
 
 	"pileus/rtmfp"
 	"pileus/rtmfp/flash"
+	"pileus/rtmfp/udp"
 )
 
 // Peer is a client that is connected and has proven its key.
@@ -15,6 +16,7 @@ type Peer struct {
 	reported []netip.AddrPort // as setPeerInfo gave them, at most maxReported
 	since    time.Time
 	pending  []pending // introductions asked for lately
+	rate     udp.Bucket
 }
 
 // maxReported bounds what setPeerInfo may bring; a host with more interfaces

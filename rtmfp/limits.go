@@ -27,7 +27,6 @@ const (
 	maxSessions    = 1 << 20 // a second bound behind the per-prefix limit
 	maxEarly       = 18      // packets kept in S_KEYING_SENT that only the session key can open
 	maxSeenKeyings = 1 << 16 // accepted IIKeyings remembered against replay, per generation
-	prefixSlots    = 1 << 14 // token buckets, shared by hash
 	maxPingMessage = 1024    // longer pings are not echoed
 	defaultKeyPool = 32      // per group
 	burstPackets   = 64      // packets one session may build in one flush

@@ -1,0 +1,92 @@
+package introducer
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+
+	"pileus/rtmfp/netconn"
+)
+
+// client is one NetConnection, as its server tells it: a netconn.ServerHandler.
+type client struct {
+	node *Node
+	conn *netconn.Conn
+	peer *Peer // once connected
+}
+
+func (n *Node) welcome(c *netconn.Conn) netconn.ServerHandler { return &client{node: n, conn: c} }
+
+// Connect takes any application path. The command decrypted, so the client holds
+// the key of its certificate, if that has one.
+func (c *client) Connect(r netconn.Request) {
+	n, s := c.node, c.conn.Session()
+	if err := c.conn.Accept(); err != nil {
+		return // Closed is called
+	}
+	c.peer = &Peer{session: s, app: r.App, since: s.Engine().Now()}
+	n.stats.Connected++
+	// An ephemeral certificate can be shown by anyone who has seen it: it proves
+	// no fingerprint.
+	if s.Far().HasStaticKey() {
+		n.peers.add(c.peer)
+	} else {
+		n.stats.Unproven++
+	}
+	n.log.event(s.Engine().Now(), eventConnect,
+		"peer", c.peer.ID().String(), "address", s.Addr(), "app", clip(r.App), "flash_version", clip(r.FlashVersion))
+	// Flash sends keepalives only if told to.
+	if err := c.conn.SetKeepalive(n.cfg.ServerKeepalive, n.cfg.PeerKeepalive); err != nil {
+		n.cfg.Log.Debug("set keepalive", "peer", c.peer.ID().String(), "error", err)
+	}
+}
+
+// SetPeerInfo replaces the addresses the peer says it has.
+func (c *client) SetPeerInfo(addrs []netip.AddrPort) {
+	if c.peer == nil {
+		return
+	}
+	c.node.stats.SetPeerInfo++
+	c.peer.reported = append([]netip.AddrPort(nil), addrs[:min(len(addrs), maxReported)]...)
+	c.node.log.event(c.conn.Session().Engine().Now(), eventSetPeerInfo,
+		"peer", c.peer.ID().String(), "addresses", len(addrs))
+}
+
+// Command knows none yet.
+func (c *client) Command(netconn.Command) bool { return false }
+
+// Moved needs nothing: the address is read from the session.
+func (c *client) Moved() {}
+
+func (c *client) Closed(err error) {
+	if c.peer == nil {
+		return
+	}
+	n, s := c.node, c.conn.Session()
+	n.peers.remove(c.peer)
+	now := s.Engine().Now()
+	n.log.event(now, eventClose,
+		"peer", c.peer.ID().String(), "address", s.Addr(), "seconds", int(now.Sub(c.peer.since).Seconds()), "reason", reason(err))
+}
+
+// reason is err in one word for a log.
+func reason(err error) string {
+	var timeout net.Error
+	switch {
+	case err == nil, errors.Is(err, net.ErrClosed):
+		return "closed"
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return "timeout"
+	default:
+		return err.Error()
+	}
+}
+
+// clip bounds what a client wrote before it goes into a log.
+func clip(s string) string {
+	const most = 80
+	if len(s) > most {
+		return s[:most] + "…"
+	}
+	return s
+}

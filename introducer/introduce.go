@@ -1,0 +1,68 @@
+package introducer
+
+import (
+	"pileus/rtmfp"
+	"pileus/rtmfp/wire"
+)
+
+// Hello implements rtmfp.Handler: an IHello for somebody else. An unknown peer
+// and a stranger both get silence: who asks must not learn which it was.
+func (n *Node) Hello(e *rtmfp.Engine, h rtmfp.Hello) {
+	if !h.EPD.HasFingerprint {
+		n.stats.OtherSelector++
+		return
+	}
+	asker := n.at(e, h)
+	if asker == nil && !n.cfg.Anonymous {
+		n.stats.Stranger++
+		return
+	}
+	target := n.peers[h.EPD.Fingerprint]
+	if target == nil {
+		n.stats.Unknown++
+		return
+	}
+	if target == asker {
+		return
+	}
+	if !n.allow(e, asker, target, h) {
+		n.stats.Limited++
+		return
+	}
+	n.introduce(e, asker, target, h)
+}
+
+// at is the peer whose session comes from the very address of the IHello.
+func (n *Node) at(e *rtmfp.Engine, h rtmfp.Hello) *Peer {
+	s := e.At(h.From)
+	if s == nil {
+		return nil
+	}
+	if p := n.peers[s.PeerID()]; p != nil && p.session == s {
+		return p
+	}
+	return nil
+}
+
+func (n *Node) allow(e *rtmfp.Engine, asker, target *Peer, h rtmfp.Hello) bool {
+	if asker == nil {
+		return n.anonymous.Allow(e.Now(), h.From.Addr())
+	}
+	return asker.rate.Take(e.Now(), introductionRate, introductionBurst) &&
+		asker.ask(target, n.cfg.MaxPending, e.Now())
+}
+
+// introduce tells the initiator where the target is, and the target that the
+// initiator comes: its answer opens its own NAT for the initiator's packets.
+// Redirect first, as every server does.
+func (n *Node) introduce(e *rtmfp.Engine, asker, target *Peer, h rtmfp.Hello) {
+	e.Redirect(h.Local, h.From, h.Tag, named(target, asker))
+	target.session.ForwardHello(h.RawEPD, wire.Address{AddrPort: h.From, Origin: wire.OriginObserved}, h.Tag)
+	n.stats.Introduced++
+	initiator := "anonymous"
+	if asker != nil {
+		initiator = asker.ID().String()
+	}
+	n.log.event(e.Now(), eventIntroduce,
+		"initiator", initiator, "initiator_address", h.From, "target", target.ID().String(), "target_address", target.Addr())
+}

@@ -1,0 +1,47 @@
+package introducer
+
+import (
+	"log/slog"
+	"time"
+
+	"pileus/rtmfp/udp"
+)
+
+// An event has a name that does not change, for those who search logs.
+type event uint8
+
+const (
+	eventConnect event = iota
+	eventSetPeerInfo
+	eventIntroduce
+	eventClose
+	numEvents
+)
+
+var eventNames = [numEvents]string{"connect", "set-peer-info", "introduce", "close"}
+
+// Events of one kind above this rate are counted instead, so that no crowd fills
+// a disk or makes logging the dearest part of its work.
+const (
+	eventRate  = 20
+	eventBurst = 200
+)
+
+// eventLog writes events at info level.
+type eventLog struct {
+	log        *slog.Logger
+	buckets    [numEvents]udp.Bucket
+	suppressed [numEvents]uint64
+}
+
+func (l *eventLog) event(now time.Time, e event, args ...any) {
+	if !l.buckets[e].Take(now, eventRate, eventBurst) {
+		l.suppressed[e]++
+		return
+	}
+	if n := l.suppressed[e]; n > 0 {
+		l.suppressed[e] = 0
+		args = append(args, "suppressed_before", n)
+	}
+	l.log.Info(eventNames[e], args...)
+}

@@ -1,0 +1,117 @@
+package introducer
+
+import (
+	"log/slog"
+	"time"
+
+	"pileus/rtmfp"
+	"pileus/rtmfp/netconn"
+	"pileus/rtmfp/udp"
+)
+
+// Config says how a node introduces. The zero value is the default.
+type Config struct {
+	// Anonymous answers also initiators that hold no session here. Anybody can
+	// then learn the addresses of a peer whose fingerprint it knows.
+	Anonymous bool
+	// MaxPending is how many peers one initiator may be looking for at a time;
+	// zero is 32, negative any number.
+	MaxPending int
+	// ServerKeepalive and PeerKeepalive are the silences after which clients
+	// are told to ping the node and each other; zero is 15 s and 10 s.
+	ServerKeepalive, PeerKeepalive time.Duration
+	// Log takes the named events of sessions that proved their key; nil is
+	// slog.Default().
+	Log *slog.Logger
+}
+
+const (
+	defaultMaxPending      = 32
+	defaultServerKeepalive = 15 * time.Second
+	defaultPeerKeepalive   = 10 * time.Second
+
+	// introductionRate and introductionBurst bound what one initiator, or one
+	// prefix of anonymous ones, can make us send to peers.
+	introductionRate  = 20
+	introductionBurst = 100
+)
+
+// Stats counts what a node did. All but Peers only grow.
+type Stats struct {
+	Connected     uint64
+	SetPeerInfo   uint64
+	Introduced    uint64 // Redirect and FIHello sent
+	Unproven      uint64 // connected with a certificate that anybody could use
+	Unknown       uint64 // IHello for a peer that is not here
+	Stranger      uint64 // IHello from an address without a session
+	Limited       uint64 // IHello above a limit
+	OtherSelector uint64 // IHello that asks by other means than a fingerprint
+	Peers         int    // in the directory now
+}
+
+// Node is an [rtmfp.Handler] that accepts NetConnections and introduces their
+// clients to each other.
+type Node struct {
+	cfg       Config
+	log       eventLog
+	server    *netconn.Server
+	peers     directory
+	anonymous *udp.Limiter
+	stats     Stats
+	timer     *rtmfp.Timer
+}
+
+// New makes a node.
+func New(c Config) *Node {
+	if c.MaxPending == 0 {
+		c.MaxPending = defaultMaxPending
+	}
+	if c.ServerKeepalive == 0 {
+		c.ServerKeepalive = defaultServerKeepalive
+	}
+	if c.PeerKeepalive == 0 {
+		c.PeerKeepalive = defaultPeerKeepalive
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	n := &Node{
+		cfg: c, log: eventLog{log: c.Log}, peers: make(directory),
+		anonymous: udp.NewLimiter(introductionRate, introductionBurst),
+	}
+	n.server = netconn.NewServer(netconn.ServerConfig{}, n.welcome)
+	return n
+}
+
+// Stats is a copy of the counters.
+func (n *Node) Stats() Stats {
+	s := n.stats
+	s.Peers = len(n.peers)
+	return s
+}
+
+// NetConnStats are the counters of the node's NetConnections.
+func (n *Node) NetConnStats() netconn.Stats { return n.server.Stats() }
+
+// Accept implements rtmfp.Handler.
+func (n *Node) Accept(s *rtmfp.Session) rtmfp.SessionHandler {
+	h := n.server.Accept(s)
+	n.arm(s.Engine())
+	return h
+}
+
+// arm keeps one timer running for the server's deadlines.
+func (n *Node) arm(e *rtmfp.Engine) {
+	if n.timer != nil {
+		return
+	}
+	at := n.server.Deadline()
+	if at.IsZero() {
+		return
+	}
+	n.timer = e.After(at.Sub(e.Now()), func() {
+		n.timer = nil
+		n.server.Advance(e.Now())
+		n.arm(e)
+	})
+}
