@@ -153,6 +153,9 @@ func (d *defragmenter) store(e *list.Element, now time.Time, index int, f wire.P
 	}
 }
 
+// has reports whether part of the packet is here.
+func (d *defragmenter) has(key defragKey) bool { return d.packets[key] != nil }
+
 // deadline returns when expire is next of use, zero for never.
 func (d *defragmenter) deadline() time.Time {
 	e := d.stalest.Front()

@@ -55,6 +55,8 @@ type Engine struct {
 	free   [][]byte
 	jobs   []*Job
 	plain  [MaxReceive]byte
+	defrag defragmenter
+	sweep  *Timer // of defrag
 	shared flow.Shared
 	stats  Stats
 }

@@ -1,7 +1,6 @@
 package rtmfp
 
 import (
-	"bytes"
 	"net/netip"
 
 	"pileus/rtmfp/flow"
@@ -177,30 +176,4 @@ func (s *Session) sendChunkTo(c func(b []byte) []byte, to, local netip.AddrPort)
 	p := s.begin()
 	p.b = c(p.b)
 	p.send(0, to, local)
-}
-
-// receiveFragment and receiveStartupFragment reassemble packets that their
-// sender cut (RFC 7016 3.4).
-func (s *Session) receiveFragment(d Datagram, body []byte) {
-	if whole := s.engine.reassemble(d, s.id, body); whole != nil {
-		s.receivePacket(d, whole, false)
-	}
-}
-
-func (e *Engine) receiveStartupFragment(d Datagram, body []byte) {
-	whole := e.reassemble(d, wire.SessionID{}, body)
-	if whole == nil {
-		return
-	}
-	h, chunks, err := wire.ParseHeader(whole)
-	if err != nil || h.Mode != wire.ModeStartup {
-		e.drop(DropMode)
-		return
-	}
-	// Of the startup chunks only an IIKeying is ever too long for one datagram.
-	if typ, body, _, ok := wire.NextChunk(chunks); ok && typ == wire.ChunkIIKeying {
-		e.receiveIIKeying(d, h, bytes.Clone(body))
-		return
-	}
-	e.drop(DropMalformed)
 }

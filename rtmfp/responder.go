@@ -24,7 +24,7 @@ type keying struct {
 
 // receiveIIKeying is RFC 7016 3.5.1.1.2. Nothing is kept before the cookie
 // proved the address; what follows is bounded by the prefix's ration.
-func (e *Engine) receiveIIKeying(d Datagram, _ wire.Header, body []byte) {
+func (e *Engine) receiveIIKeying(d Datagram, body []byte) {
 	c, err := wire.ParseIIKeying(body)
 	if err != nil || c.SessionID == (wire.SessionID{}) || len(c.Component) > maxComponent {
 		e.drop(DropMalformed)

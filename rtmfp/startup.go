@@ -36,7 +36,7 @@ func (e *Engine) receiveStartup(d Datagram) {
 	case wire.ChunkRedirect:
 		e.receiveRedirect(d, body)
 	case wire.ChunkIIKeying:
-		e.receiveIIKeying(d, h, body)
+		e.receiveIIKeying(d, body)
 	case wire.ChunkPacketFragment:
 		e.receiveStartupFragment(d, body)
 	default:

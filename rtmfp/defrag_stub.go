@@ -1,8 +1,0 @@
-package rtmfp
-
-import "pileus/rtmfp/wire"
-
-func (e *Engine) reassemble(Datagram, wire.SessionID, []byte) []byte {
-	e.drop(DropFragment)
-	return nil
-}
