@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const icmpError = unix.ECONNREFUSED
+const errICMP = unix.ECONNREFUSED
 
 func setOption(level, option int) func(_, _ string, raw syscall.RawConn) error {
 	return func(_, _ string, raw syscall.RawConn) error {

@@ -4,4 +4,4 @@ package udp
 
 import "syscall"
 
-const icmpError = syscall.ECONNREFUSED
+const errICMP = syscall.ECONNREFUSED

@@ -220,7 +220,7 @@ func TestReadErrors(t *testing.T) {
 		}
 		return n, err
 	}
-	if n, err := read(icmpError, 1000); n != 1 || err != nil {
+	if n, err := read(errICMP, 1000); n != 1 || err != nil {
 		t.Errorf("after 1000 ICMP errors: %d, %v", n, err)
 	}
 	if n, err := read(syscall.ENOMEM, maxReadErrors-1); n != 1 || err != nil {

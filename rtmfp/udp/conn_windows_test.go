@@ -2,4 +2,4 @@ package udp
 
 import "golang.org/x/sys/windows"
 
-const icmpError = windows.WSAECONNRESET
+const errICMP = windows.WSAECONNRESET

@@ -75,7 +75,8 @@ func usable(local []netip.Addr, wildcard netip.Addr) []netip.Addr {
 	var picked []netip.Addr
 	for _, a := range local {
 		sameFamily := !wildcard.IsValid() || a.Is4() == wildcard.Is4()
-		if sameFamily && !a.IsUnspecified() && !a.IsMulticast() && !(a.Is6() && a.IsLinkLocalUnicast()) {
+		noHost := a.IsUnspecified() || a.IsMulticast() || a.Is6() && a.IsLinkLocalUnicast()
+		if sameFamily && !noHost {
 			picked = append(picked, a)
 		}
 	}
