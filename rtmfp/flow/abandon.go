@@ -62,11 +62,17 @@ func (f *SendFlow) abandonMessage(g *message) {
 		if e.queued {
 			e.abandoned = true
 			if !e.inFlight && e.seq != f.finalSeq {
-				f.queue.remove(e)
+				f.giveUp(e)
 			}
 		}
 		return true
 	})
+}
+
+// giveUp removes an abandoned fragment that is not in flight.
+func (f *SendFlow) giveUp(e *fragment) {
+	f.gap = max(f.gap, e.seq)
+	f.queue.remove(e)
 }
 
 func (f *SendFlow) setDeadlines(g *message, o WriteOptions) {
@@ -112,7 +118,7 @@ func (f *SendFlow) forward() uint64 {
 	e := f.queue.head
 	switch {
 	case e == nil:
-		return f.topSent
+		return min(f.gap, f.topSent)
 	case e.abandoned && (!e.inFlight || e.sentAbandoned):
 		return e.seq
 	}
@@ -128,7 +134,7 @@ func (f *SendFlow) settleForward() {
 		return // what is sent next tells
 	}
 	forward := f.forward()
-	if forward > f.cumAcked && (forward > f.told || f.outstanding == 0) {
+	if min(f.gap, f.topSent) > f.cumAcked && (forward > f.told || f.outstanding == 0) {
 		f.queue.pushFront(f.newMarker(forward))
 	}
 }

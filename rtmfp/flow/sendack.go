@@ -130,27 +130,40 @@ func (m *Mux) acksProcessed() {
 // that was acknowledged, and is still in flight, has one more thing against it.
 func (m *Mux) negativeAcks() {
 	l := &m.flight
+	lost := false
 	for e := l.head; e != nil && e.tsn < l.maxAcked; {
 		newer := e.newer
 		m.cc.anyNaks = true
 		if e.naks++; e.naks >= lossThreshold {
-			m.cc.anyLoss = true
+			lost = true
 			m.lose(e)
 		}
 		e = newer
 	}
+	if lost {
+		m.cc.anyLoss = true
+		m.settleAll()
+	}
 }
 
-// lose takes a lost fragment out of flight.
+// lose takes a lost fragment out of flight. Once all that are lost have been,
+// settleAll follows.
 func (m *Mux) lose(e *fragment) {
 	f := e.msg.flow
 	m.shared.Stats.FragmentsLost++
 	f.land(e)
 	f.told = 0
 	if e.abandoned && e.seq != f.finalSeq {
-		f.queue.remove(e)
+		f.giveUp(e)
 	}
-	f.settle()
+}
+
+func (m *Mux) settleAll() {
+	for _, f := range m.send {
+		if f.state < sendLingering {
+			f.settle()
+		}
+	}
 }
 
 // receiveException does section 3.6.2.10.

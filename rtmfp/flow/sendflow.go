@@ -80,6 +80,7 @@ type SendFlow struct {
 	topSent  uint64 // the highest sequence number ever sent
 	cumAcked uint64 // the highest cumulative acknowledgement
 	told     uint64 // the highest forward sequence number sent since the last loss
+	gap      uint64 // the highest sequence number given up, sent or not
 
 	outstanding int32 // F_OUTSTANDING_BYTES
 	window      int64 // RX_BUFFER_SIZE

@@ -56,6 +56,9 @@ func (m *Mux) timeout() {
 	for e := m.flight.head; e != nil; e = m.flight.head {
 		m.lose(e)
 	}
+	if wasLoss {
+		m.settleAll()
+	}
 	t := &m.timers
 	if wasLoss {
 		m.shared.Stats.Timeouts++
