@@ -1,11 +1,12 @@
 package flash
 
-import "testing"
-
-var benchGroups = []Group{Group2, Group5, Group14, Group16}
+import (
+	"strconv"
+	"testing"
+)
 
 func BenchmarkGenerateKey(b *testing.B) {
-	for _, g := range benchGroups {
+	for _, g := range allGroups {
 		b.Run(g.String(), func(b *testing.B) {
 			g.params().fixedBase()
 			b.ReportAllocs()
@@ -19,7 +20,7 @@ func BenchmarkGenerateKey(b *testing.B) {
 }
 
 func BenchmarkSecret(b *testing.B) {
-	for _, g := range benchGroups {
+	for _, g := range allGroups {
 		b.Run(g.String(), func(b *testing.B) {
 			near, err := GenerateKey(g, nil)
 			if err != nil {
@@ -39,9 +40,10 @@ func BenchmarkSecret(b *testing.B) {
 	}
 }
 
+// BenchmarkWindow is what groupParams.window was chosen by.
 func BenchmarkWindow(b *testing.B) {
 	for w := 4; w <= maxWindow; w++ {
-		b.Run(string(rune('0'+w)), func(b *testing.B) {
+		b.Run(strconv.Itoa(w), func(b *testing.B) {
 			var f fixedBase
 			f.build(group2.mod(), 256, w)
 			e := make([]byte, 32)

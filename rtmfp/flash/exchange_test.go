@@ -34,7 +34,6 @@ func replayExchange(t *testing.T, e *vectors.Exchange) int {
 	for i := range e.Sessions {
 		s := &e.Sessions[i]
 		r := recording{
-			group:         Group(s.DHGroup),
 			initiatorCert: e.Endpoints[s.Initiator].Certificate,
 			responderCert: e.Endpoints[s.Responder].Certificate,
 			initiator:     restore(t, s.DHGroup, s.InitiatorDH.Private, s.InitiatorDH.Public),
@@ -43,6 +42,9 @@ func replayExchange(t *testing.T, e *vectors.Exchange) int {
 			skic:          s.SKIC,
 			skrc:          s.SKRC,
 			nonces:        [2][]byte{s.NonceInitiator, s.NonceResponder},
+		}
+		for _, k := range e.Endpoints[s.Responder].DHKeyPairs {
+			r.responderKeys = append(r.responderKeys, restore(t, k.Group, k.Private, k.Public))
 		}
 		initiator, responder := r.check(t)
 		if initiator.Sealer.HMACLength() != s.HMACLenI2R || initiator.Opener.HMACLength() != s.HMACLenR2I ||

@@ -62,17 +62,22 @@ func (f *fixedBase) pow(exponent []byte) *bigmod.Nat {
 // lookup sets out to entry d of one window's table, touching all of them.
 func (f *fixedBase) lookup(out, table []uint, d int) {
 	digits := 1 << f.window
-	var masks [1 << maxWindow]uint
-	for i := range digits {
+	var all [1 << maxWindow]uint
+	masks := all[:digits]
+	for i := range masks {
 		masks[i] = -uint(subtle.ConstantTimeEq(int32(i), int32(d)))
 	}
 	// Limbs come in fours: each mask is loaded once for all of them, and every
 	// group's prime is a multiple of four limbs.
 	for l := 0; l+4 <= len(out); l += 4 {
 		rows := table[l*digits : (l+4)*digits]
-		r0, r1, r2, r3 := rows[:digits], rows[digits:][:digits], rows[2*digits:][:digits], rows[3*digits:][:digits]
+		// Lengths that let the compiler drop the bounds checks below.
+		r0 := rows[:len(masks)]
+		r1 := rows[digits:][:len(masks)]
+		r2 := rows[2*digits:][:len(masks)]
+		r3 := rows[3*digits:][:len(masks)]
 		var l0, l1, l2, l3 uint
-		for i, m := range masks[:digits] {
+		for i, m := range masks {
 			l0 |= m & r0[i]
 			l1 |= m & r1[i]
 			l2 |= m & r2[i]

@@ -15,14 +15,11 @@ import (
 // large, and a node holds two keys for each session.
 type macKey []byte
 
-func newMACKey(key []byte) (macKey, error) {
-	if len(key) > sha256.BlockSize {
-		return nil, fmt.Errorf("flash: HMAC key of %d bytes", len(key))
-	}
+func newMACKey(key [sha256.Size]byte) (macKey, error) {
 	var states macKey
 	for _, pad := range []byte{0x36, 0x5c} { // ipad and opad of RFC 2104
 		var block [sha256.BlockSize]byte
-		copy(block[:], key)
+		copy(block[:], key[:])
 		for i := range block {
 			block[i] ^= pad
 		}
@@ -77,7 +74,14 @@ func (s *macScratch) compute(k macKey, message []byte) []byte {
 
 // hmacSHA256 is HMAC-SHA256(K, M) of RFC 7425 section 2.
 func hmacSHA256(key, message []byte) []byte {
-	h := hmac.New(sha256.New, key)
+	digest := sum(hmac.New(sha256.New, key), message)
+	return digest[:]
+}
+
+// sum returns the digest of message alone.
+func sum(h hash.Hash, message []byte) (digest [sha256.Size]byte) {
+	h.Reset()
 	h.Write(message)
-	return h.Sum(nil)
+	h.Sum(digest[:0])
+	return digest
 }

@@ -7,9 +7,9 @@ import (
 
 // recording is a complete key agreement with its private keys.
 type recording struct {
-	group                        Group
 	initiatorCert, responderCert []byte
 	initiator, responder         *KeyPair
+	responderKeys                []*KeyPair // all static ones
 	secret, skic, skrc           []byte
 	nonces                       [2][]byte // initiator's, responder's
 }
@@ -75,8 +75,7 @@ func (r *recording) answer(t *testing.T) {
 		t.Fatal(err)
 	}
 	if responderCert.HasStaticKey() {
-		// Other static keys of the recorded certificate are not in the row.
-		o = IdentityOptions{Keys: []*KeyPair{r.responder}}
+		o.Keys = r.responderKeys
 	}
 	id, err := NewIdentity(o)
 	if err != nil {

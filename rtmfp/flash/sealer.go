@@ -27,19 +27,17 @@ type cbcMode interface {
 	SetIV(iv []byte)
 }
 
-var errNoCBC = errors.New("flash: AES implementation without SetIV")
-
-// newCBC does not keep the cipher.Block: the mode has a copy of its own.
-func newCBC(key []byte, mode func(cipher.Block, []byte) cipher.BlockMode) (cbcMode, error) {
+func newEncrypter(key []byte) (cbcMode, error) {
 	block, err := aes.NewCipher(key)
 	if err != nil {
 		return nil, err
 	}
-	m, ok := mode(block, zeroIV[:]).(cbcMode)
+	// The mode holds a copy of the block cipher; nothing else does.
+	mode, ok := cipher.NewCBCEncrypter(block, zeroIV[:]).(cbcMode)
 	if !ok {
-		return nil, errNoCBC
+		return nil, errors.New("flash: AES-CBC cannot be used again")
 	}
-	return m, nil
+	return mode, nil
 }
 
 // protection is how the packets of one direction are verified: the result of

@@ -1,6 +1,10 @@
 package flash
 
-import "crypto/cipher"
+import (
+	"crypto/aes"
+	"crypto/hmac"
+	"crypto/sha256"
+)
 
 // defaultKey is the Default Session Key (RFC 7425 section 4.1).
 const defaultKey = "Adobe Systems 02"
@@ -8,15 +12,15 @@ const defaultKey = "Adobe Systems 02"
 // NewStartup returns the Default Session Key's Sealer and Opener, for startup
 // packets: simple checksum, no sequence numbers. Everybody knows this key.
 func NewStartup() (*Sealer, *Opener) {
-	seal, err := newCBC([]byte(defaultKey), cipher.NewCBCEncrypter)
+	encrypter, err := newEncrypter([]byte(defaultKey))
 	if err != nil {
-		panic(err) // a platform without AES
+		panic(err) // a build without AES-CBC
 	}
-	open, err := newCBC([]byte(defaultKey), cipher.NewCBCDecrypter)
+	block, err := aes.NewCipher([]byte(defaultKey))
 	if err != nil {
 		panic(err)
 	}
-	return &Sealer{cbc: seal}, &Opener{cbc: open}
+	return &Sealer{cbc: encrypter}, &Opener{aes: block}
 }
 
 // SessionKeys are the result of a keying.
@@ -41,8 +45,14 @@ func DeriveKeys(secret, near, far []byte) (*SessionKeys, error) {
 	if err != nil {
 		return nil, err
 	}
-	encrypt := hmacSHA256(secret, hmacSHA256(far, near))
-	decrypt := hmacSHA256(secret, hmacSHA256(near, far))
+	outgoing, err := negotiated(nearC, farC)
+	if err != nil {
+		return nil, err
+	}
+	incoming, err := negotiated(farC, nearC)
+	if err != nil {
+		return nil, err
+	}
 
 	// One allocation: a node holds many of these.
 	s := new(struct {
@@ -51,26 +61,33 @@ func DeriveKeys(secret, near, far []byte) (*SessionKeys, error) {
 		opener Opener
 	})
 	s.Sealer, s.Opener = &s.sealer, &s.opener
-	if s.sealer.protection, err = negotiated(nearC, farC, hmacSHA256(secret, encrypt)); err != nil {
+	bySecret := hmac.New(sha256.New, secret)
+	encrypt := sum(bySecret, hmacSHA256(far, near))
+	decrypt := sum(bySecret, hmacSHA256(near, far))
+	if s.sealer.cbc, err = newEncrypter(encrypt[:keyLen]); err != nil {
 		return nil, err
 	}
-	if s.opener.protection, err = negotiated(farC, nearC, hmacSHA256(secret, decrypt)); err != nil {
+	if s.opener.aes, err = aes.NewCipher(decrypt[:keyLen]); err != nil {
 		return nil, err
 	}
-	if s.sealer.cbc, err = newCBC(encrypt[:keyLen], cipher.NewCBCEncrypter); err != nil {
-		return nil, err
+	if outgoing.macLength > 0 {
+		if outgoing.mac, err = newMACKey(sum(bySecret, encrypt[:])); err != nil {
+			return nil, err
+		}
 	}
-	if s.opener.cbc, err = newCBC(decrypt[:keyLen], cipher.NewCBCDecrypter); err != nil {
-		return nil, err
+	if incoming.macLength > 0 {
+		if incoming.mac, err = newMACKey(sum(bySecret, decrypt[:])); err != nil {
+			return nil, err
+		}
 	}
-	copy(s.NearNonce[:], hmacSHA256(secret, near))
-	copy(s.FarNonce[:], hmacSHA256(secret, far))
+	s.sealer.protection, s.opener.protection = outgoing, incoming
+	s.NearNonce, s.FarNonce = sum(bySecret, near), sum(bySecret, far)
 	return &s.SessionKeys, nil
 }
 
-// negotiated returns the protection of the packets that the end with component
-// sender sends; each sender chooses its own HMAC length.
-func negotiated(sender, receiver component, macKey []byte) (protection, error) {
+// negotiated returns the protection, its key yet missing, of the packets from the
+// end with component sender. Each sender chooses its own HMAC length.
+func negotiated(sender, receiver component) (protection, error) {
 	p := protection{sequenced: sender.sseq.sends(receiver.sseq)}
 	if !sender.hmac.sends(receiver.hmac) {
 		return p, nil
@@ -79,7 +96,5 @@ func negotiated(sender, receiver component, macKey []byte) (protection, error) {
 		return protection{}, ErrComponent
 	}
 	p.macLength = uint8(sender.hmacLength)
-	var err error
-	p.mac, err = newMACKey(macKey)
-	return p, err
+	return p, nil
 }
