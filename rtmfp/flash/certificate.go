@@ -8,7 +8,7 @@ import (
 	"pileus/rtmfp/wire"
 )
 
-// ErrCertificate: a certificate that RFC 7425 section 4.3 forbids.
+// ErrCertificate is a certificate that RFC 7425 section 4.3 forbids.
 var ErrCertificate = errors.New("flash: malformed certificate")
 
 // Certificate options (RFC 7425 section 4.3.3).

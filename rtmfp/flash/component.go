@@ -6,7 +6,7 @@ import (
 	"pileus/rtmfp/wire"
 )
 
-// ErrComponent: a session keying component that does not parse, or lacks what
+// ErrComponent is a session keying component that does not parse or lacks what
 // the certificates demand.
 var ErrComponent = errors.New("flash: malformed session keying component")
 

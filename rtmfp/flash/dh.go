@@ -11,10 +11,10 @@ import (
 )
 
 var (
-	// ErrGroup: a Diffie-Hellman group that is not supported, or not common to
+	// ErrGroup is a Diffie-Hellman group that is not supported, or not common to
 	// both ends.
 	ErrGroup = errors.New("flash: no common Diffie-Hellman group")
-	// ErrPublicKey: a public key that RFC 7425 section 4.6.2 forbids.
+	// ErrPublicKey is a public key that RFC 7425 section 4.6.2 forbids.
 	ErrPublicKey = errors.New("flash: unacceptable Diffie-Hellman public key")
 )
 

@@ -6,7 +6,7 @@ import (
 	"pileus/rtmfp/wire"
 )
 
-// ErrEPD: an endpoint discriminator that does not parse. It selects nobody.
+// ErrEPD is an endpoint discriminator that does not parse. It selects nobody.
 var ErrEPD = errors.New("flash: malformed endpoint discriminator")
 
 // EPD options (RFC 7425 section 4.4.2).

@@ -5,7 +5,7 @@ import (
 	"encoding/hex"
 	"math/bits"
 	"strconv"
-	"sync"
+	"sync" //nolint:depguard // constants made once per process, not state
 
 	"filippo.io/bigmod"
 )

@@ -111,7 +111,7 @@ func (o IdentityOptions) certificate() ([]byte, []*KeyPair, error) {
 		raw = wire.AppendOption(raw, certEphemeralGroup, wire.AppendVLU(nil, uint64(g)))
 	}
 	for _, k := range keys {
-		raw = wire.AppendOption(raw, certStaticKey, k.appendPublic(nil))
+		raw = wire.AppendOption(raw, certStaticKey, k.publicValue())
 	}
 	return raw, keys, nil
 }
@@ -140,9 +140,8 @@ func appendRandomness(b []byte) []byte {
 	return wire.AppendOption(b, certRandomness, random[:])
 }
 
-// appendPublic appends group ID and public key, the value of both options that
+// publicValue returns group ID and public key: the value of both options that
 // carry a key.
-func (k *KeyPair) appendPublic(b []byte) []byte {
-	b = wire.AppendVLU(b, uint64(k.group))
-	return append(b, k.public...)
+func (k *KeyPair) publicValue() []byte {
+	return append(wire.AppendVLU(nil, uint64(k.group)), k.public...)
 }

@@ -6,8 +6,8 @@ import (
 	"pileus/rtmfp/wire"
 )
 
-// ErrRefused: the far end does not send the HMACs or session sequence numbers
-// that our policy requires.
+// ErrRefused means that the far end does not send the HMACs or session sequence
+// numbers that our policy requires.
 var ErrRefused = errors.New("flash: far end refuses a required protection")
 
 // KeySource provides ephemeral key pairs: a KeyPool, or what a test wants. Each
@@ -65,7 +65,7 @@ func (id *Identity) initiatorKey(g Group, keys KeySource) (*KeyPair, []byte, err
 	if err != nil {
 		return nil, nil, err
 	}
-	return key, wire.AppendOption(nil, keyingEphemeralKey, key.appendPublic(nil)), nil
+	return key, wire.AppendOption(nil, keyingEphemeralKey, key.publicValue()), nil
 }
 
 // Component returns the encoded component for the IIKeying chunk. The caller must
@@ -142,7 +142,7 @@ func (id *Identity) AnswerKeying(far Certificate, component []byte, p Policy, ke
 		if key, err = take(keys, g); err != nil {
 			return nil, nil, err
 		}
-		skrc = wire.AppendOption(skrc, keyingEphemeralKey, key.appendPublic(nil))
+		skrc = wire.AppendOption(skrc, keyingEphemeralKey, key.publicValue())
 	}
 	secret, err := key.Secret(public)
 	if err != nil {

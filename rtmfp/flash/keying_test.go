@@ -242,7 +242,7 @@ func TestBadComponents(t *testing.T) {
 		t.Fatal(err)
 	}
 	opt := func(typ uint64, value ...byte) []byte { return wire.AppendOption(nil, typ, value) }
-	public := wire.AppendOption(nil, keyingEphemeralKey, key.appendPublic(nil))
+	public := wire.AppendOption(nil, keyingEphemeralKey, key.publicValue())
 	for i, test := range []struct {
 		far       *Identity
 		component []byte

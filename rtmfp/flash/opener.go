@@ -12,14 +12,14 @@ import (
 
 // The errors of Opener.Open: a closed set, so that a receiver can count them.
 var (
-	// ErrTruncated: no whole number of cipher blocks, or none at all.
+	// ErrTruncated means no whole number of cipher blocks, or none at all.
 	ErrTruncated = errors.New("flash: truncated datagram")
-	// ErrHMAC: the HMAC is wrong.
+	// ErrHMAC means that the HMAC is wrong.
 	ErrHMAC = errors.New("flash: wrong HMAC")
-	// ErrChecksum: the simple checksum is wrong.
+	// ErrChecksum means that the simple checksum is wrong.
 	ErrChecksum = errors.New("flash: wrong checksum")
-	// ErrReplay: the session sequence number was seen before, or is so old that
-	// it might have been.
+	// ErrReplay means that the session sequence number was seen before, or is so
+	// old that it might have been.
 	ErrReplay = errors.New("flash: replayed session sequence number")
 )
 
