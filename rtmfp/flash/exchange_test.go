@@ -2,6 +2,7 @@ package flash
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"slices"
 	"testing"
@@ -128,5 +129,49 @@ func replayDatagram(t *testing.T, d *vectors.Datagram, sealer *Sealer, opener *O
 	_, err = opener.Open(nil, d.Hex)
 	if opener.Sequenced() != errors.Is(err, ErrReplay) || !opener.Sequenced() && err != nil {
 		t.Errorf("datagram %d: second time: %v", d.N, err)
+	}
+}
+
+// TestReceptions opens what arrived in the order it arrived in, lost, late, twice
+// and corrupted, and compares each verdict with the recorded receiver's.
+func TestReceptions(t *testing.T) {
+	for _, e := range vectors.Exchanges(t) {
+		t.Run(e.Scenario, func(t *testing.T) {
+			openers := make(map[string]*Opener)
+			for _, s := range e.Sessions {
+				initiator, errI := DeriveKeys(s.SharedSecret, s.SKIC, s.SKRC)
+				responder, errR := DeriveKeys(s.SharedSecret, s.SKRC, s.SKIC)
+				if errI != nil || errR != nil {
+					t.Fatal(errI, errR)
+				}
+				openers[s.ID+"i2r"], openers[s.ID+"r2i"] = responder.Opener, initiator.Opener
+			}
+			type reception struct {
+				*vectors.Datagram
+				vectors.Rx
+			}
+			var all []reception
+			for i := range e.Datagrams {
+				for _, rx := range e.Datagrams[i].Rx {
+					all = append(all, reception{&e.Datagrams[i], rx})
+				}
+			}
+			slices.SortStableFunc(all, func(a, b reception) int { return cmp.Compare(a.Rx.TimeUS, b.Rx.TimeUS) })
+			for _, r := range all {
+				opener := openers[r.Key+r.Dir]
+				if opener == nil {
+					continue // the Default Session Key
+				}
+				data := r.Hex
+				if r.CorruptedHex != nil {
+					data = r.CorruptedHex
+				}
+				// A receiver without the session yet, or any more, had no key to try.
+				want := r.Accepted || r.AcceptedOnReplay || r.Reason == "unknown session id"
+				if _, err := opener.Open(nil, data); (err == nil) != want {
+					t.Errorf("datagram %d at %d us: %v, want accepted %v", r.N, r.Rx.TimeUS, err, want)
+				}
+			}
+		})
 	}
 }
