@@ -13,41 +13,30 @@ const (
 	scalableWindow = 67200
 )
 
-// congestion is the window of appendix A and the burst limit of section 3.5.2.3.
+// congestion is the window of appendix A and the burst limit of section 3.5.2.3. All
+// sizes are in bytes.
 type congestion struct {
-	cwnd        int // CWND
-	ssthresh    int // SSTHRESH
-	accumulated int // ACKED_BYTES_ACCUMULATOR
-	outstanding int // S_OUTSTANDING_BYTES
-
-	preAck int // PRE_ACK_OUTSTANDING, valid if begun
-	acked  int // ACKED_BYTES_THIS_PACKET
-
-	begun                     bool
-	anyLoss, anyNaks, anyAcks bool
-
-	burst uint8 // DATA_PACKET_COUNT
+	cwnd        int32 // CWND
+	ssthresh    int32 // SSTHRESH
+	accumulated int32 // ACKED_BYTES_ACCUMULATOR
+	outstanding int32 // S_OUTSTANDING_BYTES
+	burst       uint8 // DATA_PACKET_COUNT
 }
 
+// maxWindow keeps the window far from overflow. A window is full before it grows, and
+// no flow queues as much.
+const maxWindow = 1 << 28
+
 func (c *congestion) reset() {
-	*c = congestion{cwnd: cwndInit, ssthresh: math.MaxInt}
+	*c = congestion{cwnd: cwndInit, ssthresh: math.MaxInt32}
 }
 
 // allows reports whether one more fragment may be put into the packet being made.
 func (c *congestion) allows() bool { return c.outstanding < c.cwnd }
 
-// begin notes the first thing in a packet that the window depends on, before it
-// takes effect.
-func (c *congestion) begin() {
-	if !c.begun {
-		c.begun = true
-		c.preAck = c.outstanding
-	}
-}
-
 // timeout is figure 24.
 func (c *congestion) timeout(wasLoss bool) {
-	c.ssthresh = max(c.ssthresh, c.cwnd*3/4)
+	c.ssthresh = max(c.ssthresh, c.cwnd/4*3)
 	c.accumulated = 0
 	c.burst = 0
 	if wasLoss {
@@ -57,45 +46,44 @@ func (c *congestion) timeout(wasLoss bool) {
 	}
 }
 
-// adjust is figure 25, run after each packet that begin was called for. fastGrow is
-// FASTGROW_ALLOWED, tcSent is TC_SENT.
-func (c *congestion) adjust(fastGrow, tcSent bool) {
+// adjust is figure 25, run after each packet with acknowledgements or an ECN report.
+// fastGrow is FASTGROW_ALLOWED, tcSent is TC_SENT.
+func (c *congestion) adjust(p *packetState, fastGrow, tcSent bool) {
 	switch {
-	case c.anyLoss:
-		if tcSent || c.preAck > scalableWindow && fastGrow {
-			c.ssthresh = max(c.preAck*7/8, cwndInit)
+	case p.anyLoss:
+		if tcSent || p.preAck > scalableWindow && fastGrow {
+			c.ssthresh = max(p.preAck/8*7, cwndInit)
 		} else {
-			c.ssthresh = max(c.preAck/2, cwndInit)
+			c.ssthresh = max(p.preAck/2, cwndInit)
 		}
 		c.cwnd = c.ssthresh
 		c.accumulated = 0
-	case c.anyAcks && !c.anyNaks && c.preAck >= c.cwnd:
-		c.cwnd = max(c.cwnd+min(c.increase(fastGrow, tcSent), smss), cwndInit)
+	case p.anyAcks && !p.anyNaks && p.preAck >= c.cwnd:
+		increase := min(c.increase(p.acked, fastGrow, tcSent), smss)
+		c.cwnd = min(max(c.cwnd+increase, cwndInit), maxWindow)
 	}
-	c.begun, c.anyLoss, c.anyNaks, c.anyAcks = false, false, false, false
-	c.preAck, c.acked = 0, 0
 }
 
-func (c *congestion) increase(fastGrow, tcSent bool) int {
+func (c *congestion) increase(acked int32, fastGrow, tcSent bool) int32 {
 	slowStart := c.cwnd < c.ssthresh
 	switch {
 	case fastGrow && slowStart:
-		return c.acked
+		return acked
 	case fastGrow:
-		return c.accumulate(4800, 48)
+		return c.accumulate(acked, 4800, 48)
 	case slowStart && tcSent:
-		return (c.acked + 3) / 4
+		return (acked + 3) / 4
 	case tcSent:
-		return c.accumulate(2400, 24)
+		return c.accumulate(acked, 2400, 24)
 	default:
-		return c.accumulate(4800, 24)
+		return c.accumulate(acked, 4800, 24)
 	}
 }
 
 // accumulate spreads additive increase over the round trip: a step for every
 // sixteenth of the window acknowledged, or for every most bytes.
-func (c *congestion) accumulate(most, step int) (increase int) {
-	c.accumulated += c.acked
+func (c *congestion) accumulate(acked, most, step int32) (increase int32) {
+	c.accumulated += acked
 	threshold := min(max(c.cwnd/16, 64), most)
 	steps := c.accumulated / threshold
 	c.accumulated -= steps * threshold

@@ -40,8 +40,7 @@ func (m *Mux) receiveECNReport(body []byte) {
 		return
 	}
 	if r.Count != m.ecn.farMarked {
-		m.cc.begin()
-		m.cc.anyLoss = true
+		m.shared.packet.anyLoss = true
 		m.shared.Stats.CongestionMarks++
 	}
 	m.ecn.farMarked, m.ecn.farKnown = r.Count, true

@@ -161,7 +161,7 @@ func (f *SendFlow) launch(e *fragment, forward uint64, size int) {
 	e.sentAbandoned = e.abandoned
 	e.size = uint16(size)
 	f.outstanding += int32(size)
-	f.mux.cc.outstanding += size
+	f.mux.cc.outstanding += int32(size)
 	f.topSent = max(f.topSent, e.seq)
 	f.told = max(f.told, forward)
 }

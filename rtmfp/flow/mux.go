@@ -41,12 +41,10 @@ type Config struct {
 type Mux struct {
 	host   Host
 	shared *Shared
-	base   time.Time // the instant 0 of this Mux
-	err    error     // why it was aborted
+	err    error // why it was aborted
 
-	send   []*SendFlow // ascending ID
-	recv   []*RecvFlow // ascending ID
-	nextID uint64
+	send []*SendFlow // ascending ID
+	recv []*RecvFlow // ascending ID
 
 	ready *SendFlow // flows with something to send, highest priority first
 	owing ackList   // flows that owe an acknowledgement
@@ -55,19 +53,12 @@ type Mux struct {
 	cc      congestion
 	timers  timers
 	tc      timeCritical
-	packet  packetState
+	nextID  uint32
 	ecn     ecnState
 	probes  uint16 // sending flows whose buffer probe is due
 	pending pendingAck
 
 	maxMessage, maxFlows, sendBuffer, room int32
-}
-
-// packetState is what has been learned from the packet being received.
-type packetState struct {
-	flow     *RecvFlow // of the last User Data chunk, for Next User Data
-	seq, fsn uint64
-	data     bool // it holds user data
 }
 
 // NewMux makes the flows of a session that has just opened.
@@ -76,7 +67,7 @@ func NewMux(h Host, c Config) *Mux {
 	if m.shared == nil {
 		m.shared = new(Shared)
 	}
-	m.base = h.Now().Add(-time.Second) // so that no instant is 0, which means never
+	m.shared.begin(h.Now())
 	m.maxMessage = int32(orDefault(c.MaxMessage, DefaultMaxMessage))
 	m.maxFlows = int32(orDefault(c.MaxFlows, DefaultMaxFlows))
 	m.room = int32(max(minRoom, orDefault(c.Room, DefaultRoom)))
@@ -108,6 +99,9 @@ func (m *Mux) ReceiveChunk(typ wire.ChunkType, body []byte) (handled bool) {
 		m.drop(DropClosed)
 		return true
 	}
+	if p := &m.shared.packet; p.mux != m {
+		*p = packetState{mux: m, preAck: m.cc.outstanding}
+	}
 	switch typ {
 	case wire.ChunkUserData:
 		m.receiveUserData(body)
@@ -135,17 +129,18 @@ type PacketInfo struct {
 
 // ReceiveEnd ends a received packet: what must be judged once per packet.
 func (m *Mux) ReceiveEnd(p PacketInfo) {
-	data := m.packet.data
-	m.packet = packetState{}
 	if m.err != nil {
 		return
 	}
 	m.tc.received(m, p)
 	m.ecn.received(m, p.ECN)
-	if data {
-		m.pending.dataPacket()
+	if s := &m.shared.packet; s.mux == m {
+		if s.data {
+			m.pending.dataPacket()
+		}
+		m.acksProcessed(s)
+		*s = packetState{}
 	}
-	m.acksProcessed()
 }
 
 // Abort ends all flows with err, since the session is over. Every flow that has not
@@ -194,10 +189,10 @@ func (m *Mux) Stats() *Stats { return &m.shared.Stats }
 
 func (m *Mux) drop(r DropReason) { m.shared.Stats.Dropped[r]++ }
 
-// instant is a point of time, in nanoseconds since Mux.base; 0 is never.
+// instant is a point of time, in nanoseconds since Shared.epoch; 0 is never.
 type instant int64
 
-func (m *Mux) now() instant { return instant(m.host.Now().Sub(m.base)) }
+func (m *Mux) now() instant { return instant(m.host.Now().Sub(m.shared.epoch)) }
 
 func (t instant) after(d time.Duration) instant { return t + instant(d) }
 

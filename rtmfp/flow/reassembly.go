@@ -6,11 +6,18 @@ import (
 	"pileus/rtmfp/wire"
 )
 
-// held is an entry of the RECV_BUFFER (section 3.6.3).
+// held is an entry of the RECV_BUFFER (section 3.6.3): one fragment, or a run of
+// fragments of one message that arrived one after the other.
 type held struct {
-	seq  uint64
-	data []byte
-	fra  wire.Fragment
+	first, last uint64        // sequence numbers
+	data        []byte        // of all of them
+	fra         wire.Fragment // of the first
+	ended       bool          // the last is an end
+}
+
+// cost is what the entry counts in BUFFERED_SIZE.
+func (e *held) cost() int32 {
+	return int32(len(e.data)) + int32(e.last-e.first+1)*fragmentOverhead
 }
 
 // holdings is the RECV_BUFFER: ascending sequence numbers.
@@ -19,21 +26,42 @@ type holdings struct {
 	bytes int32 // BUFFERED_SIZE
 }
 
-// insert keeps a copy of data and returns its index.
+// insert keeps a copy of c's data and returns the index of the entry it is in.
 func (h *holdings) insert(c chunk) int {
 	i := len(h.list)
-	if i > 0 && h.list[i-1].seq > c.seq {
-		i, _ = slices.BinarySearchFunc(h.list, c.seq, func(e held, seq uint64) int { return compare(e.seq, seq) })
+	if i > 0 && h.list[i-1].first > c.seq {
+		i, _ = slices.BinarySearchFunc(h.list, c.seq, func(e held, seq uint64) int { return compare(e.first, seq) })
 	}
-	h.list = slices.Insert(h.list, i, held{seq: c.seq, data: slices.Clone(c.data), fra: c.fra})
 	h.bytes += int32(len(c.data) + fragmentOverhead)
+	ended := c.fra == wire.FragmentEnd
+	if i > 0 && h.continues(i-1, c.seq, c.fra) {
+		e := &h.list[i-1]
+		e.data = append(e.data, c.data...)
+		e.last, e.ended = c.seq, ended
+		return i - 1
+	}
+	e := held{first: c.seq, last: c.seq, fra: c.fra, ended: ended}
+	if n := len(c.data); c.fra == wire.FragmentWhole || ended {
+		e.data = slices.Clone(c.data)
+	} else {
+		e.data = append(make([]byte, 0, 2*n), c.data...) // more is to follow
+	}
+	h.list = slices.Insert(h.list, i, e)
 	return i
+}
+
+// continues reports whether a fragment seq, fra belongs to the message of list[i] and
+// stands right behind what is there of it.
+func (h *holdings) continues(i int, seq uint64, fra wire.Fragment) bool {
+	e := &h.list[i]
+	return e.last+1 == seq && e.fra != wire.FragmentWhole && !e.ended &&
+		(fra == wire.FragmentMiddle || fra == wire.FragmentEnd)
 }
 
 // remove takes out list[i:j].
 func (h *holdings) remove(i, j int) {
-	for _, e := range h.list[i:j] {
-		h.bytes -= int32(len(e.data) + fragmentOverhead)
+	for k := range h.list[i:j] {
+		h.bytes -= h.list[i+k].cost()
 	}
 	switch {
 	case j-i == len(h.list):
@@ -46,21 +74,22 @@ func (h *holdings) remove(i, j int) {
 	}
 }
 
-// segment returns the end of the message segment that begins at list[i], its bytes
-// of data, and whether it is complete.
+// segment returns the end of the message segment that begins at list[i], the bytes of
+// data in it, and whether it is complete given that list[i] begins a message.
 func (h *holdings) segment(i int) (end, size int, complete bool) {
-	for end = i; ; {
-		e := h.list[end]
-		size += len(e.data)
-		end++
-		if e.fra == wire.FragmentEnd {
-			return end, size, true
-		}
-		if end == len(h.list) || h.list[end].seq != e.seq+1 ||
-			h.list[end].fra == wire.FragmentWhole || h.list[end].fra == wire.FragmentBegin {
-			return end, size, false
+	for end = i + 1; ; end++ {
+		size += len(h.list[end-1].data)
+		if end == len(h.list) || !h.continues(end-1, h.list[end].first, h.list[end].fra) {
+			return end, size, h.list[end-1].ended
 		}
 	}
+}
+
+// tooLong reports whether the segment list[i:end] is of a message above the limits.
+func (f *RecvFlow) tooLong(i, end, size int) bool {
+	limit := int(f.mux.maxMessage)
+	list := f.held.list
+	return size > limit || list[end-1].last-list[i].first >= uint64(maxFragments(limit))
 }
 
 // take delivers c's data at once if it can, which saves a copy, else keeps it.
@@ -71,7 +100,7 @@ func (f *RecvFlow) take(c chunk) {
 		return
 	}
 	if c.fra == wire.FragmentWhole && !f.hold && !f.delivering &&
-		(f.asReceived || c.seq <= f.seen.cum && (len(h.list) == 0 || h.list[0].seq > c.seq)) {
+		(f.asReceived || c.seq <= f.seen.cum && (len(h.list) == 0 || h.list[0].first > c.seq)) {
 		f.hand(c.seq, c.seq, c.data)
 		return
 	}
@@ -102,7 +131,7 @@ func (f *RecvFlow) hand(first, last uint64, msg []byte) {
 // handSegment removes the complete message list[i:j] and gives it to the receiver.
 func (f *RecvFlow) handSegment(i, j, size int) {
 	list := f.held.list[i:j]
-	first, last := list[0].seq, list[len(list)-1].seq
+	first, last := list[0].first, list[len(list)-1].last
 	msg := list[0].data
 	if len(list) > 1 {
 		msg = make([]byte, 0, size)
@@ -121,7 +150,7 @@ func (f *RecvFlow) deliver() {
 		return
 	}
 	h := &f.held
-	for len(h.list) > 0 && h.list[0].seq <= f.seen.cum {
+	for len(h.list) > 0 && h.list[0].first <= f.seen.cum {
 		if f.hold || f.receiver == nil {
 			return
 		}
@@ -148,13 +177,13 @@ func (f *RecvFlow) deliverFirst() bool {
 	h := &f.held
 	end, size, complete := h.segment(0)
 	switch {
-	case size > int(f.mux.maxMessage), end > maxFragments(int(f.mux.maxMessage)):
+	case f.tooLong(0, end, size):
 		f.fail(ErrFarMessage)
 		return false
-	case complete && h.list[end-1].seq <= f.seen.cum:
+	case complete:
 		f.handSegment(0, end, size)
 		return true
-	case h.list[end-1].seq < f.seen.cum, f.state == recvLingering:
+	case h.list[end-1].last < f.seen.cum, f.state == recvLingering:
 		h.remove(0, end)
 		return true
 	}
@@ -176,10 +205,9 @@ func (f *RecvFlow) deliverHeld() {
 
 // deliverAround delivers the message that list[i] is part of, if it is complete.
 func (f *RecvFlow) deliverAround(i int) {
-	list := f.held.list
-	most := maxFragments(int(f.mux.maxMessage))
-	for n := 0; i > 0 && n < most; n++ {
-		if list[i].fra == wire.FragmentBegin || list[i].fra == wire.FragmentWhole || list[i-1].seq+1 != list[i].seq {
+	h := &f.held
+	for n := maxFragments(int(f.mux.maxMessage)); i > 0 && n > 0; n-- {
+		if !h.continues(i-1, h.list[i].first, h.list[i].fra) {
 			break
 		}
 		i--
@@ -196,7 +224,7 @@ func (f *RecvFlow) deliverAt(i int) bool {
 		return true
 	case wire.FragmentBegin:
 		end, size, complete := f.held.segment(i)
-		if size > int(f.mux.maxMessage) || end-i > maxFragments(int(f.mux.maxMessage)) {
+		if f.tooLong(i, end, size) {
 			f.fail(ErrFarMessage)
 			return true
 		}

@@ -10,7 +10,8 @@ import (
 // This file is the receiver's side of user data: sections 3.6.3.1 and 3.6.3.2.
 
 func (m *Mux) receiveUserData(body []byte) {
-	m.packet.flow = nil
+	p := &m.shared.packet
+	p.flow = nil
 	c, err := wire.ParseUserData(body)
 	if err != nil || c.Seq >= maxSeq {
 		m.drop(DropMalformed)
@@ -22,7 +23,7 @@ func (m *Mux) receiveUserData(body []byte) {
 			return
 		}
 	}
-	m.packet.flow, m.packet.seq, m.packet.fsn = f, c.Seq, c.ForwardSeq()
+	p.flow, p.seq, p.forward = f, c.Seq, c.ForwardSeq()
 	f.receive(chunk{
 		seq: c.Seq, forward: c.ForwardSeq(), fra: c.Fragment,
 		abandon: c.Abandon, final: c.Final, options: c.Options, data: c.Data,
@@ -30,20 +31,21 @@ func (m *Mux) receiveUserData(body []byte) {
 }
 
 func (m *Mux) receiveNextUserData(body []byte) {
-	f := m.packet.flow
+	p := &m.shared.packet
+	f := p.flow
 	if f == nil {
 		m.drop(DropOrphan)
 		return
 	}
 	c, err := wire.ParseNextUserData(body)
-	m.packet.seq++
-	if err != nil || m.packet.seq >= maxSeq {
-		m.packet.flow = nil
+	p.seq++
+	if err != nil || p.seq >= maxSeq {
+		p.flow = nil
 		m.drop(DropMalformed)
 		return
 	}
 	f.receive(chunk{
-		seq: m.packet.seq, forward: m.packet.fsn, fra: c.Fragment,
+		seq: p.seq, forward: p.forward, fra: c.Fragment,
 		abandon: c.Abandon, final: c.Final, options: c.Options, data: c.Data,
 	})
 }
@@ -139,7 +141,7 @@ type chunk struct {
 // receive does section 3.6.3.2. Its step numbers stand at the rules.
 func (f *RecvFlow) receive(c chunk) {
 	m := f.mux
-	m.packet.data = true
+	m.shared.packet.data = true
 	m.owe(f) // 3
 	if f.state == recvOpen && !knownOptions(c.options) {
 		f.fail(ErrFarOption) // 4

@@ -52,8 +52,7 @@ func (m *Mux) beginAck(id, blocks uint64) *SendFlow {
 		m.drop(DropUnknownFlow)
 		return nil
 	}
-	m.cc.begin()
-	m.cc.anyAcks = true
+	m.shared.packet.anyAcks = true
 	m.cc.burst = 0
 	f.acked = true
 	f.window = int64(min(blocks, 1<<40)) * 1024
@@ -81,7 +80,7 @@ func (f *SendFlow) acknowledge(e *fragment, from, to uint64) (next *fragment) {
 func (f *SendFlow) remove(e *fragment) {
 	m := f.mux
 	if e.inFlight {
-		m.cc.acked += int(e.size)
+		m.shared.packet.acked += int32(e.size)
 		m.flight.maxAcked = max(m.flight.maxAcked, e.tsn)
 		f.land(e)
 	}
@@ -98,7 +97,7 @@ func (f *SendFlow) remove(e *fragment) {
 func (f *SendFlow) land(e *fragment) {
 	f.mux.flight.land(e)
 	f.outstanding -= int32(e.size)
-	f.mux.cc.outstanding -= int(e.size)
+	f.mux.cc.outstanding -= int32(e.size)
 }
 
 func (f *SendFlow) endAck(cumAck uint64) {
@@ -108,32 +107,31 @@ func (f *SendFlow) endAck(cumAck uint64) {
 
 // acksProcessed judges once per packet what its acknowledgements say of all that is
 // in flight, and adjusts the window.
-func (m *Mux) acksProcessed() {
-	c := &m.cc
-	if !c.begun {
+func (m *Mux) acksProcessed(p *packetState) {
+	if !p.anyAcks && !p.anyLoss {
 		return
 	}
 	now := m.now()
-	if c.anyAcks {
-		m.negativeAcks()
-		if c.acked > 0 {
+	if p.anyAcks {
+		m.negativeAcks(p)
+		if p.acked > 0 {
 			m.ecn.dataAcknowledged()
 		}
 		if m.timers.timeoutAt != 0 {
 			m.timers.timeoutAt = now.after(m.timers.erto)
 		}
 	}
-	c.adjust(m.tc.fastGrow(m), m.tc.recentlySent(now))
+	m.cc.adjust(p, m.tc.fastGrow(m), m.tc.recentlySent(now))
 }
 
 // negativeAcks does section 3.6.2.5: what was sent before the latest transmission
 // that was acknowledged, and is still in flight, has one more thing against it.
-func (m *Mux) negativeAcks() {
+func (m *Mux) negativeAcks(p *packetState) {
 	l := &m.flight
 	lost := false
 	for e := l.head; e != nil && e.tsn < l.maxAcked; {
 		newer := e.newer
-		m.cc.anyNaks = true
+		p.anyNaks = true
 		if e.naks++; e.naks >= lossThreshold {
 			lost = true
 			m.lose(e)
@@ -141,7 +139,7 @@ func (m *Mux) negativeAcks() {
 		e = newer
 	}
 	if lost {
-		m.cc.anyLoss = true
+		p.anyLoss = true
 		m.settleAll()
 	}
 }

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -109,10 +110,10 @@ func (m *Mux) Open(metadata []byte, o SendOptions) (*SendFlow, error) {
 		return nil, ErrClosed
 	case len(metadata) > MaxMetadata:
 		return nil, ErrMetadata
-	case len(m.send) >= int(m.maxFlows):
+	case len(m.send) >= int(m.maxFlows), m.nextID == math.MaxUint32:
 		return nil, ErrTooManyFlows
 	}
-	f := &SendFlow{mux: m, id: m.nextID, events: o.Events, priority: o.Priority, nextSeq: 1, window: 65536}
+	f := &SendFlow{mux: m, id: uint64(m.nextID), events: o.Events, priority: o.Priority, nextSeq: 1, window: 65536}
 	m.nextID++
 
 	// Metadata first, then the association, as every known sender does.

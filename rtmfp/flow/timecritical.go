@@ -1,31 +1,5 @@
 package flow
 
-import "time"
-
-// Shared joins the Muxes of one engine: its counters, and what section 3.5.2.1 and
-// appendix A want to know about time critical traffic in all its sessions. The zero
-// Shared is ready. It belongs to the engine's goroutine.
-type Shared struct {
-	Stats Stats
-
-	sent time.Time // a packet with time critical data left, in whatever session
-
-	// The last two sessions that received such packets, the latest first: enough to
-	// say for any session whether another did.
-	from [2]struct {
-		mux *Mux
-		at  time.Time
-	}
-}
-
-func (s *Shared) forget(m *Mux) {
-	for i := range s.from {
-		if s.from[i].mux == m {
-			s.from[i].mux = nil
-		}
-	}
-}
-
 // timeCritical is when this session last did and heard what.
 type timeCritical struct {
 	sentAt    instant // Time Critical Forward Notification sent here

@@ -27,7 +27,7 @@ func (m *Mux) Deadline() time.Time {
 	if at == 0 {
 		return time.Time{}
 	}
-	return m.base.Add(time.Duration(at))
+	return m.shared.epoch.Add(time.Duration(at))
 }
 
 // Advance does what is due: delayed acknowledgements, retransmission timeout, buffer

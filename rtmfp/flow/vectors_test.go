@@ -53,7 +53,7 @@ func newReplay(t *testing.T, x *vectors.Exchange, s *vectors.Session, dir string
 	for _, id := range ids {
 		for _, f := range x.Flows {
 			if f.Session == s.ID && f.Dir != dir && f.Flow == id {
-				r.mux.nextID = id
+				r.mux.nextID = uint32(id)
 				if _, err := r.mux.Open(f.Metadata, SendOptions{Events: &r.out}); err != nil {
 					t.Fatal(err)
 				}
