@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"pileus/rtmfp/internal/vectors"
 )
 
 func unhex(t *testing.T, s string) []byte {
@@ -257,6 +259,9 @@ func FuzzParse0(f *testing.F) {
 	f.Add(Append(nil, String("connect"), Number(1), Object{{"app", String("live")}, {"x", Array{Null{}, Undefined{}}}}))
 	f.Add(Append(nil, TypedObject{"C", Object{{"", XML("x")}}}, ECMAArray{{"d", Date{1, 2}}}, Bytes{1}))
 	f.Add([]byte{0x0a, 0, 0, 0, 2, 3, 0, 0, 9, 7, 0, 1})
+	for _, row := range vectors.Primitives(f).AMF0 {
+		f.Add([]byte(row.Hex))
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		v, err := ParseAll(b)
 		if err != nil {
