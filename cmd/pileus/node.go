@@ -1,49 +1,150 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
+	"pileus/cmd/pileus/admin"
 	"pileus/configs"
+	"pileus/introducer"
+	"pileus/rtmfp"
 	"pileus/rtmfp/flash"
 	"pileus/rtmfp/udp"
 )
 
-// node is everything serve runs, built from a configuration before the first
-// socket is opened.
+// closeGrace is how long sessions get to acknowledge their end. One that does
+// not has lost its client, or two packets.
+const closeGrace = 3 * time.Second
+
+// node is everything serve runs. build makes it from a configuration; open
+// gives it sockets.
 type node struct {
-	config   *configs.Config
-	log      *slog.Logger
-	identity *flash.Identity
-	policy   flash.Policy
-	names    udp.Names
+	config *configs.Config
+	log    *slog.Logger
+	names  udp.Names
+	intro  *introducer.Node // on the engine's goroutine
+	engine rtmfp.Config
+	admin  *admin.Server
+
+	conns         []*udp.Conn
+	endpoint      *rtmfp.Endpoint
+	adminListener net.Listener // nil: none
+
+	asking chan struct{} // holds one token while the engine is asked
 }
 
 // build makes a node. All that can be wrong with a configuration shows here,
-// so check stops after it.
+// before the first socket, so check stops after it.
 func build(cfg *configs.Config, log *slog.Logger) (*node, error) {
-	n := &node{config: cfg, log: log}
-	var err error
-	n.identity, err = flash.NewIdentity(flash.IdentityOptions{AcceptAncillary: true, Hostname: cfg.Hostname})
+	n := &node{config: cfg, log: log, asking: make(chan struct{}, 1)}
+	identity, err := flash.NewIdentity(flash.IdentityOptions{AcceptAncillary: true, Hostname: cfg.Hostname})
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a certificate: %w", err)
 	}
-	n.policy = policy(cfg.HMAC)
-	if err := n.policy.Validate(); err != nil {
-		return nil, err
-	}
-	pairs := make(map[string]string, len(cfg.Public))
-	for bind, name := range cfg.Public {
-		pairs[bind.String()] = name.String()
-	}
-	if n.names, err = udp.NewNames(pairs); err != nil {
+	if n.names, err = udp.NewNames(outsideNames(cfg)); err != nil {
 		return nil, fmt.Errorf("public: %w", err)
+	}
+	n.intro = introducer.New(introducer.Config{
+		Anonymous:  cfg.Introduce.Anonymous,
+		MaxPending: cfg.Limits.PendingIntroductions,
+		Log:        log,
+	})
+	n.engine = rtmfp.Config{
+		Identity:       identity,
+		Policy:         policy(cfg.HMAC),
+		Handler:        n.intro,
+		HandshakeRate:  int(cfg.Limits.HandshakesPerPrefix),
+		HandshakeBurst: handshakeBurst,
+		MaxMessage:     int(cfg.MaxMessage),
+	}
+	n.admin, err = admin.New(admin.Options{
+		Health:     func(ctx context.Context) error { return n.ask(ctx, func(*rtmfp.Engine) {}) },
+		Collectors: []prometheus.Collector{n.collector()},
+		Token:      cfg.Admin.Token,
+	})
+	if err != nil {
+		return nil, err
 	}
 	return n, nil
 }
 
+// handshakeBurst is the sessions that one prefix may open before
+// limits.handshakes_per_prefix holds it back.
+const handshakeBurst = 200
+
+// open binds the sockets. After an error none is left.
+func (n *node) open() (err error) {
+	if n.conns, err = openSockets(n.config.Listen, n.log); err != nil {
+		return err
+	}
+	sockets := make([]rtmfp.Socket, len(n.conns))
+	for i, c := range n.conns {
+		sockets[i] = c
+	}
+	defer func() {
+		if err != nil {
+			for _, c := range n.conns {
+				_ = c.Close()
+			}
+		}
+	}()
+	if n.endpoint, err = rtmfp.NewEndpoint(n.engine, sockets, closeGrace); err != nil {
+		return err
+	}
+	n.adminListener, err = openAdmin(n.config, n.log)
+	return err
+}
+
+// ask runs f on the engine's goroutine, or gives up with ctx. One asks at a
+// time: a stuck engine must not gather those who wait for it.
+func (n *node) ask(ctx context.Context, f func(*rtmfp.Engine)) error {
+	select {
+	case n.asking <- struct{}{}:
+	case <-ctx.Done():
+		return errSilent
+	}
+	ran := make(chan error, 1)
+	go func() {
+		ran <- n.endpoint.Do(f)
+		<-n.asking
+	}()
+	select {
+	case err := <-ran:
+		return err
+	case <-ctx.Done():
+		return errSilent
+	}
+}
+
+var errSilent = errors.New("the engine does not answer")
+
+func (n *node) banner() *banner {
+	b := &banner{names: n.names, fingerprint: n.engine.Identity.PeerID().String()}
+	for _, c := range n.conns {
+		b.sockets = append(b.sockets, c.LocalAddr())
+	}
+	if n.adminListener != nil {
+		b.admin = n.adminListener.Addr().String()
+	}
+	return b
+}
+
+func outsideNames(cfg *configs.Config) map[string]string {
+	pairs := make(map[string]string, len(cfg.Public))
+	for bind, name := range cfg.Public {
+		pairs[bind.String()] = name.String()
+	}
+	return pairs
+}
+
 // policy is how sessions protect their packets. HMAC and sequence numbers go
-// together: either alone leaves replay or forgery open.
+// together: one without the other leaves replay or forgery open.
 func policy(h configs.HMAC) flash.Policy {
 	if h == configs.HMACRequire {
 		return flash.Policy{HMAC: flash.Require, SSEQ: flash.Require}

@@ -14,6 +14,7 @@ import (
 // commands are in the order in which the help lists them.
 func commands() []*cli.Command {
 	return []*cli.Command{
+		serveCommand(),
 		checkCommand(),
 		versionCommand(),
 		benchCommand(),
@@ -72,11 +73,15 @@ func teach(c *cli.Command) {
 func noCommand(c *cli.Context) error {
 	if !c.Args().Present() {
 		c.App.Writer = c.App.ErrWriter // nobody asked for help: it is no data
-		_ = cli.ShowAppHelp(c)
+		if c.Command.Name == c.App.Name {
+			_ = cli.ShowAppHelp(c)
+		} else {
+			_ = cli.ShowSubcommandHelp(c)
+		}
 		return &failure{code: exitUsage}
 	}
 	var names []string
-	for _, cmd := range c.App.Commands {
+	for _, cmd := range c.Command.Subcommands {
 		names = append(names, cmd.Name)
 	}
 	return usage("there is no command %q; there are %s", c.Args().First(), strings.Join(names, ", "))

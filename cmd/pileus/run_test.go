@@ -43,7 +43,7 @@ func TestCommandLines(t *testing.T) {
 		{"help check", exitOK, "Examples:", ""},
 		{"check --help", exitOK, "--public BIND=NAME", ""},
 		{"help nothing", exitUsage, "", "nothing"},
-		{"srve", exitUsage, "", `pileus: there is no command "srve"; there are check, version`},
+		{"srve", exitUsage, "", `pileus: there is no command "srve"; there are serve, check, version`},
 		{"--lissten x", exitUsage, "", "there is no flag --lissten; see "},
 		{"check --lissten :1936", exitUsage, "", "check --help"},
 		{"check FILE --listen :1936", exitUsage, "", "flags go before the name of the file"},

@@ -4,19 +4,23 @@ import "github.com/prometheus/client_golang/prometheus"
 
 // Family is one kind of number: a name, what it means, its labels.
 type Family struct {
+	name string
 	desc *prometheus.Desc
 	kind prometheus.ValueType
 }
 
+// Name is the family's name in /metrics.
+func (f *Family) Name() string { return f.name }
+
 // Counter is a family of numbers that only grow. By custom their names end in
 // _total.
 func Counter(name, help string, labels ...string) *Family {
-	return &Family{prometheus.NewDesc(name, help, labels, nil), prometheus.CounterValue}
+	return &Family{name, prometheus.NewDesc(name, help, labels, nil), prometheus.CounterValue}
 }
 
 // Gauge is a family of numbers that go up and down.
 func Gauge(name, help string, labels ...string) *Family {
-	return &Family{prometheus.NewDesc(name, help, labels, nil), prometheus.GaugeValue}
+	return &Family{name, prometheus.NewDesc(name, help, labels, nil), prometheus.GaugeValue}
 }
 
 // Sample is one number. Labels are the values of its family's labels, in their

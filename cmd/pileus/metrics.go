@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"pileus/cmd/pileus/admin"
+	"pileus/introducer"
+	"pileus/rtmfp"
+	"pileus/rtmfp/netconn"
+)
+
+// askTimeout bounds how long a scrape waits for the engine.
+const askTimeout = 2 * time.Second
+
+var (
+	metricInfo   = admin.Gauge("pileus_build_info", "Always 1; the label is the version.", "version")
+	metricSocket = admin.Counter("pileus_socket_errors_total", "Datagrams a socket did not deliver.", "local", "what")
+
+	metricPackets  = admin.Counter("pileus_packets_total", "RTMFP datagrams.", "direction")
+	metricBytes    = admin.Counter("pileus_bytes_total", "UDP payload of RTMFP datagrams, in bytes.", "direction")
+	metricHellos   = admin.Counter("pileus_hellos_total", "IHellos, for this node or for somebody else.", "for")
+	metricOpened   = admin.Counter("pileus_sessions_opened_total", "Sessions that opened, by this node's role.", "role")
+	metricMoved    = admin.Counter("pileus_sessions_moved_total", "Address changes that were verified.")
+	metricSessions = admin.Gauge("pileus_sessions", "Sessions now.")
+	metricDrops    = admin.Counter("pileus_drops_total", "Datagrams and chunks without effect, by reason.", "reason")
+
+	metricMessages     = admin.Counter("pileus_messages_total", "Messages on NetConnections, those dropped included.")
+	metricCommands     = admin.Counter("pileus_commands_total", "Commands on NetConnections that were understood.")
+	metricMessageDrops = admin.Counter("pileus_message_drops_total", "Messages and flows without effect, by reason.", "reason")
+
+	metricPeers       = admin.Gauge("pileus_peers", "Peers that can be found now.")
+	metricConnects    = admin.Counter("pileus_connects_total", "Clients that connected; unproven: with a certificate that anybody could show, so they cannot be found.", "identity")
+	metricPeerInfo    = admin.Counter("pileus_set_peer_info_total", "Lists of addresses that peers reported about themselves.")
+	metricIntroduced  = admin.Counter("pileus_introductions_total", "Introductions: the initiator and the target were told of each other.")
+	metricUnanswered  = admin.Counter("pileus_hellos_unanswered_total", "IHellos for somebody else that got silence, by reason.", "reason")
+	collectedFamilies = []*admin.Family{
+		metricInfo, metricSocket,
+		metricPackets, metricBytes, metricHellos, metricOpened, metricMoved, metricSessions, metricDrops,
+		metricMessages, metricCommands, metricMessageDrops,
+		metricPeers, metricConnects, metricPeerInfo, metricIntroduced, metricUnanswered,
+	}
+)
+
+// collector is what Prometheus sees of the node.
+func (n *node) collector() prometheus.Collector {
+	return admin.NewCollector(n.samples, collectedFamilies...)
+}
+
+// samples copies the counters on the engine's goroutine and names them on the
+// caller's.
+func (n *node) samples() []admin.Sample {
+	type counters struct {
+		engine rtmfp.Stats
+		conns  netconn.Stats
+		intro  introducer.Stats
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
+	defer cancel()
+	copied := make(chan counters, 1)
+	if err := n.ask(ctx, func(e *rtmfp.Engine) {
+		copied <- counters{e.Stats(), n.intro.NetConnStats(), n.intro.Stats()}
+	}); err != nil {
+		return n.socketSamples()
+	}
+	c := <-copied
+	list := append(n.socketSamples(),
+		sample(metricPackets, c.engine.ReceivedPackets, "in"),
+		sample(metricPackets, c.engine.SentPackets, "out"),
+		sample(metricBytes, c.engine.ReceivedBytes, "in"),
+		sample(metricBytes, c.engine.SentBytes, "out"),
+		sample(metricHellos, c.engine.Hellos, "us"),
+		sample(metricHellos, c.engine.ForeignHellos, "others"),
+		sample(metricOpened, c.engine.Accepted, "responder"),
+		sample(metricOpened, c.engine.Initiated, "initiator"),
+		sample(metricMoved, c.engine.Moved),
+		sample(metricSessions, uint64(c.engine.Sessions)),
+		sample(metricMessages, c.conns.Messages),
+		sample(metricCommands, c.conns.Commands),
+		sample(metricPeers, uint64(c.intro.Peers)),
+		sample(metricConnects, c.intro.Connected-c.intro.Unproven, "proven"),
+		sample(metricConnects, c.intro.Unproven, "unproven"),
+		sample(metricPeerInfo, c.intro.SetPeerInfo),
+		sample(metricIntroduced, c.intro.Introduced),
+		sample(metricUnanswered, c.intro.Unknown, "unknown_peer"),
+		sample(metricUnanswered, c.intro.Stranger, "stranger"),
+		sample(metricUnanswered, c.intro.Limited, "limit"),
+		sample(metricUnanswered, c.intro.OtherSelector, "no_fingerprint"),
+	)
+	c.engine.EachDrop(func(reason string, count uint64) {
+		list = append(list, sample(metricDrops, count, reason))
+	})
+	for _, r := range netconn.DropReasons() {
+		list = append(list, sample(metricMessageDrops, c.conns.Drops[r], r.String()))
+	}
+	return list
+}
+
+func sample(f *admin.Family, n uint64, labels ...string) admin.Sample {
+	return admin.Sample{Family: f, Value: float64(n), Labels: labels}
+}
+
+// socketSamples need no engine: what sockets count is shown even if it hangs.
+func (n *node) socketSamples() []admin.Sample {
+	list := []admin.Sample{sample(metricInfo, 1, version())}
+	for _, c := range n.conns {
+		s, local := c.Stats(), c.LocalAddr().String()
+		list = append(list,
+			sample(metricSocket, s.ReadErrors, local, "read"),
+			sample(metricSocket, s.WriteErrors, local, "write"),
+			sample(metricSocket, s.Oversize, local, "oversize"))
+	}
+	return list
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+
+	"github.com/urfave/cli/v2"
+
+	"pileus/configs"
+)
+
+func serveCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "serve",
+		Usage: "run a node",
+		Description: `Listens for RTMFP clients and introduces them to each other. Without a
+configuration the defaults are in force; flags win over the configuration.
+
+The first SIGINT or SIGTERM closes the sessions politely, a second one ends at
+once.` + examples(
+			"serve",
+			"serve --listen :1936 --admin :8936                 # a second node",
+			"serve --listen 10.0.0.5:1935 --public 10.0.0.5=198.51.100.7",
+			"serve --config FILE --log-format json",
+		),
+		Flags: settingsFlags(),
+		Action: func(c *cli.Context) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
+			cfg, err := settings(c)
+			if err != nil {
+				return err
+			}
+			polite, atOnce, release := stopping(c.Context)
+			defer release()
+			return serve(polite, atOnce, cfg, c.App.ErrWriter)
+		},
+	}
+}
+
+// serve runs a node until polite ends and its sessions are closed, or until
+// atOnce ends, or until it fails.
+func serve(polite, atOnce context.Context, cfg *configs.Config, stderr io.Writer) error {
+	log := newLogger(stderr, cfg.Log)
+	n, err := build(cfg, log)
+	if err != nil {
+		return err
+	}
+	notify(stderr, log, cfg)
+	if err := n.open(); err != nil {
+		return err
+	}
+	announce(stderr, log, n)
+
+	outlive, stopAdmin := context.WithCancel(context.WithoutCancel(polite))
+	var admin sync.WaitGroup
+	if n.adminListener != nil {
+		admin.Go(func() {
+			if err := n.admin.Serve(outlive, n.adminListener); err != nil {
+				log.Error("the admin listener failed; the node goes on", "error", err)
+			}
+		})
+	}
+	defer admin.Wait()
+	defer stopAdmin()
+
+	ending := context.AfterFunc(polite, func() { log.Info("stopping") })
+	defer ending()
+	insisted := context.AfterFunc(atOnce, n.endpoint.Close)
+	defer insisted()
+	if err := n.endpoint.Serve(polite); err != nil {
+		return err
+	}
+	if atOnce.Err() != nil {
+		return errors.New("ended at once: clients will notice after a while by themselves")
+	}
+	return nil
+}
+
+// notify and announce speak to whoever reads: lines for people, or events
+// where each line must be an object.
+func notify(stderr io.Writer, log *slog.Logger, cfg *configs.Config) {
+	for _, line := range notices(cfg) {
+		if cfg.Log.Format == configs.FormatJSON {
+			log.Warn("configuration", "notice", line)
+		} else {
+			fmt.Fprintf(stderr, "pileus: %s\n", line)
+		}
+	}
+}
+
+func announce(stderr io.Writer, log *slog.Logger, n *node) {
+	b := n.banner()
+	if n.config.Log.Format == configs.FormatJSON {
+		log.Info("serving", "listen", b.sockets, "fingerprint", b.fingerprint, "admin", b.admin, "version", version())
+		return
+	}
+	b.print(stderr)
+}
