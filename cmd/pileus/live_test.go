@@ -1,0 +1,214 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// The programs of an independent implementation against ours. CONTRIBUTING.md
+// says how to have them.
+func referenceDir(t *testing.T) string {
+	t.Helper()
+	dir := os.Getenv("PILEUS_REFERENCE_DIR")
+	if dir == "" {
+		t.Skip("PILEUS_REFERENCE_DIR is not set: NOT TESTED LIVE against the reference programs")
+	}
+	return dir
+}
+
+const liveTimeout = 10 * time.Second
+
+// output gathers what a program prints and lets a test wait for it.
+type output struct {
+	mu      sync.Mutex
+	text    bytes.Buffer
+	changed chan struct{}
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.changed != nil {
+		close(o.changed)
+		o.changed = nil
+	}
+	return o.text.Write(b)
+}
+
+// find returns the first match of re so far, with its groups, and what is
+// closed when there is more to search.
+func (o *output) find(re *regexp.Regexp) (match []string, more <-chan struct{}) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.changed == nil {
+		o.changed = make(chan struct{})
+	}
+	return re.FindStringSubmatch(o.text.String()), o.changed
+}
+
+// await returns the last group of the first match of pattern, or fails.
+func (o *output) await(t *testing.T, pattern string) string {
+	t.Helper()
+	match := o.wait(t, pattern, liveTimeout)
+	if match == nil {
+		t.Fatalf("%q was not printed in %v", pattern, liveTimeout)
+	}
+	return match[len(match)-1]
+}
+
+func (o *output) wait(t *testing.T, pattern string, d time.Duration) []string {
+	t.Helper()
+	re := regexp.MustCompile(pattern)
+	timeout := time.After(d)
+	for {
+		match, more := o.find(re)
+		if match != nil {
+			return match
+		}
+		select {
+		case <-more:
+		case <-timeout:
+			return nil
+		}
+	}
+}
+
+// tail is the last 20 lines.
+func (o *output) tail() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	lines := strings.Split(strings.TrimSpace(o.text.String()), "\n")
+	return strings.Join(lines[max(0, len(lines)-20):], "\n")
+}
+
+// reference runs a reference program until the test ends, and then logs its
+// last lines.
+func reference(t *testing.T, name string, args ...string) *output {
+	t.Helper()
+	var out output
+	// They print in blocks when nobody watches.
+	argv := append([]string{"-oL", filepath.Join(referenceDir(t), name)}, args...)
+	cmd := exec.Command("stdbuf", argv...)
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGINT)
+		kill := time.AfterFunc(2*time.Second, func() { _ = cmd.Process.Kill() })
+		_ = cmd.Wait()
+		kill.Stop()
+		t.Logf("%s %s\n%s", name, strings.Join(args, " "), out.tail())
+	})
+	return &out
+}
+
+// serving runs a node on a free port and returns its address.
+func serving(t *testing.T, args ...string) string {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	var out output
+	code := make(chan int, 1)
+	args = append([]string{"serve", "--listen", "127.0.0.1:0", "--admin", ""}, args...)
+	go func() { code <- run(ctx, args, io.Discard, &out) }()
+	t.Cleanup(func() {
+		stop()
+		if c := <-code; c != exitOK {
+			t.Errorf("serve: exit %d", c)
+		}
+		t.Logf("pileus %s\n%s", strings.Join(args, " "), out.tail())
+	})
+	return out.await(t, `listening +(127\.0\.0\.1:\d+)/udp`)
+}
+
+// security is how the reference programs are told to ask for HMACs and session
+// sequence numbers, as they do on their own, or not.
+var security = map[string][]string{"stock": nil, "without": {"-H", "-S"}}
+
+func TestLiveConnect(t *testing.T) {
+	referenceDir(t)
+	flv := filepath.Join(t.TempDir(), "live.flv")
+	if err := os.WriteFile(flv, someFLV(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, flags := range security {
+		t.Run("tcconn "+name, func(t *testing.T) {
+			url := fmt.Sprintf("rtmfp://%s/app", serving(t))
+			c := reference(t, "tcconn", append(flags[:len(flags):len(flags)], "-v", url)...)
+			c.await(t, `NetConnection\.Connect\.Success`)
+		})
+		t.Run("tcpublish "+name, func(t *testing.T) {
+			url := fmt.Sprintf("rtmfp://%s/app#live", serving(t))
+			c := reference(t, "tcpublish", append(flags[:len(flags):len(flags)], "-v", url, flv)...)
+			c.await(t, `NetConnection\.Connect\.Success`)
+		})
+	}
+}
+
+// hmac: require is met by clients that can, whether they ask for it or not.
+func TestLiveRequire(t *testing.T) {
+	referenceDir(t)
+	url := fmt.Sprintf("rtmfp://%s/app", serving(t, "--config", config(t, "hmac: require\n")))
+	for name, flags := range security {
+		t.Run(name, func(t *testing.T) {
+			c := reference(t, "tcconn", append(flags[:len(flags):len(flags)], "-v", url)...)
+			c.await(t, `NetConnection\.Connect\.Success`)
+		})
+	}
+}
+
+func TestLiveIntroduction(t *testing.T) {
+	referenceDir(t)
+	for name, flags := range security {
+		t.Run(name, func(t *testing.T) {
+			addr := serving(t, "--config", config(t, "introduce: {anonymous: true}\n"))
+			target, seeker := introduce(t, addr, flags)
+			if got := seeker.await(t, `became writable!\s+addr: \S+\s+fingerprint: ([0-9a-f]{64})`); got != target {
+				t.Errorf("the far end is %s, want %s", got, target)
+			}
+		})
+	}
+	// Who holds no session is a stranger.
+	t.Run("stranger", func(t *testing.T) {
+		_, seeker := introduce(t, serving(t), nil)
+		if seeker.wait(t, `became writable!`, 3*time.Second) != nil {
+			t.Error("a stranger was introduced")
+		}
+	})
+}
+
+// introduce connects a client and has another look for it that holds no
+// session.
+func introduce(t *testing.T, addr string, flags []string) (target string, seeker *output) {
+	t.Helper()
+	c := reference(t, "tcconn", append(flags[:len(flags):len(flags)], "-v", fmt.Sprintf("rtmfp://%s/app", addr))...)
+	target = c.await(t, `my fingerprint: ([0-9a-f]{64})`)
+	c.await(t, `NetConnection\.Connect\.Success`)
+	host, port, _ := strings.Cut(addr, ":")
+	return target, reference(t, "fcclient", append(flags[:len(flags):len(flags)], "-4", "-f", target, host, port)...)
+}
+
+// someFLV is a file with two seconds of tags that nobody decodes.
+func someFLV() []byte {
+	b := []byte("FLV\x01\x05\x00\x00\x00\x09\x00\x00\x00\x00")
+	for ts := range 50 {
+		ms := ts * 40
+		data := append([]byte{0x22}, make([]byte, 300)...)
+		b = append(b, 9, 0, byte(len(data)>>8), byte(len(data)), byte(ms>>16), byte(ms>>8), byte(ms), 0, 0, 0, 0)
+		b = append(b, data...)
+		size := 11 + len(data)
+		b = append(b, 0, 0, byte(size>>8), byte(size))
+	}
+	return b
+}
