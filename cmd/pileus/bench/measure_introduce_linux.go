@@ -12,6 +12,7 @@ import (
 
 const (
 	introducers   = 200  // connected peers for each second, which ask for each other in turn
+	partners      = 16   // that each asks for
 	introduceRate = 1000 // per second
 	lookupsAtOnce = 128
 	lookupTimeout = 200 * time.Millisecond
@@ -41,8 +42,9 @@ func (a *asker) ask() {
 	k := len(a.sent)
 	n := len(a.ids)
 	from := k % n
-	// Another partner in each turn: a server may remember pairs.
-	to := (from + 1 + k/n%(n-1)) % n
+	// Another partner in each turn, but not ever more: a server may bound how
+	// many peers one client looks for at a time.
+	to := (from + 1 + k/n%partners) % n
 	epd := wire.AppendOption(nil, 0x0f, a.ids[to][:])
 	var tag [16]byte
 	binary.BigEndian.PutUint64(tag[:], uint64(k))
