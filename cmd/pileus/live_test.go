@@ -114,8 +114,9 @@ func reference(t *testing.T, name string, args ...string) *output {
 	return &out
 }
 
-// serving runs a node on a free port and returns its address.
-func serving(t *testing.T, args ...string) string {
+// liveNode runs a node on a free port until the test ends, and returns its
+// address.
+func liveNode(t *testing.T, args ...string) string {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	var out output
@@ -144,12 +145,12 @@ func TestLiveConnect(t *testing.T) {
 	}
 	for name, flags := range security {
 		t.Run("tcconn "+name, func(t *testing.T) {
-			url := fmt.Sprintf("rtmfp://%s/app", serving(t))
+			url := fmt.Sprintf("rtmfp://%s/app", liveNode(t))
 			c := reference(t, "tcconn", append(flags[:len(flags):len(flags)], "-v", url)...)
 			c.await(t, `NetConnection\.Connect\.Success`)
 		})
 		t.Run("tcpublish "+name, func(t *testing.T) {
-			url := fmt.Sprintf("rtmfp://%s/app#live", serving(t))
+			url := fmt.Sprintf("rtmfp://%s/app#live", liveNode(t))
 			c := reference(t, "tcpublish", append(flags[:len(flags):len(flags)], "-v", url, flv)...)
 			c.await(t, `NetConnection\.Connect\.Success`)
 		})
@@ -159,7 +160,7 @@ func TestLiveConnect(t *testing.T) {
 // hmac: require is met by clients that can, whether they ask for it or not.
 func TestLiveRequire(t *testing.T) {
 	referenceDir(t)
-	url := fmt.Sprintf("rtmfp://%s/app", serving(t, "--config", config(t, "hmac: require\n")))
+	url := fmt.Sprintf("rtmfp://%s/app", liveNode(t, "--config", config(t, "hmac: require\n")))
 	for name, flags := range security {
 		t.Run(name, func(t *testing.T) {
 			c := reference(t, "tcconn", append(flags[:len(flags):len(flags)], "-v", url)...)
@@ -172,7 +173,7 @@ func TestLiveIntroduction(t *testing.T) {
 	referenceDir(t)
 	for name, flags := range security {
 		t.Run(name, func(t *testing.T) {
-			addr := serving(t, "--config", config(t, "introduce: {anonymous: true}\n"))
+			addr := liveNode(t, "--config", config(t, "introduce: {anonymous: true}\n"))
 			target, seeker := introduce(t, addr, flags)
 			if got := seeker.await(t, `became writable!\s+addr: \S+\s+fingerprint: ([0-9a-f]{64})`); got != target {
 				t.Errorf("the far end is %s, want %s", got, target)
@@ -181,7 +182,7 @@ func TestLiveIntroduction(t *testing.T) {
 	}
 	// Who holds no session is a stranger.
 	t.Run("stranger", func(t *testing.T) {
-		_, seeker := introduce(t, serving(t), nil)
+		_, seeker := introduce(t, liveNode(t), nil)
 		if seeker.wait(t, `became writable!`, 3*time.Second) != nil {
 			t.Error("a stranger was introduced")
 		}
