@@ -104,7 +104,9 @@ func sample(f *admin.Family, n uint64, labels ...string) admin.Sample {
 
 // socketSamples need no engine: what sockets count is shown even if it hangs.
 func (n *node) socketSamples() []admin.Sample {
-	list := []admin.Sample{sample(metricInfo, 1, version())}
+	const perSocket = 3
+	list := make([]admin.Sample, 0, 1+perSocket*len(n.conns))
+	list = append(list, sample(metricInfo, 1, version()))
 	for _, c := range n.conns {
 		s, local := c.Stats(), c.LocalAddr().String()
 		list = append(list,

@@ -69,13 +69,22 @@ func serve(polite, atOnce context.Context, cfg *configs.Config, stderr io.Writer
 	defer admin.Wait()
 	defer stopAdmin()
 
-	ending := context.AfterFunc(polite, func() { log.Info("stopping") })
-	defer ending()
+	told := make(chan struct{})
+	ending := context.AfterFunc(polite, func() {
+		defer close(told)
+		log.Info("stopping")
+	})
+	defer func() {
+		if !ending() {
+			<-told
+		}
+	}()
 	insisted := context.AfterFunc(atOnce, n.endpoint.Close)
 	defer insisted()
 	if err := n.endpoint.Serve(polite); err != nil {
 		return err
 	}
+	<-told
 	if atOnce.Err() != nil {
 		return errors.New("ended at once: clients will notice after a while by themselves")
 	}

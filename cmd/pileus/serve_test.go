@@ -40,9 +40,11 @@ func serving(t *testing.T, args ...string) *running {
 		w.Close()
 	}()
 	t.Cleanup(func() { n.end() })
-	for !strings.HasPrefix(n.line(), "  stop") && !strings.Contains(n.banner, `"msg":"serving"`) {
+	for {
+		if line := n.line(); strings.HasPrefix(line, "  stop") || strings.Contains(line, `"msg":"serving"`) {
+			return n
+		}
 	}
-	return n
 }
 
 // line is the next that serve prints.
