@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -44,6 +45,7 @@ Exit codes:
 		Writer:                    stdout,
 		ErrWriter:                 stderr,
 		HideVersion:               true,
+		HideHelpCommand:           true,
 		DisableSliceFlagSeparator: true,
 		OnUsageError:              usageError,
 		Action:                    noCommand,
@@ -52,6 +54,10 @@ Exit codes:
 	}
 	for _, c := range app.Commands {
 		teach(c)
+	}
+	// The library's own help command knows one level only.
+	if len(args) > 0 && args[0] == "help" {
+		args = append(slices.Clone(args[1:]), "--help")
 	}
 	err := app.RunContext(ctx, append([]string{"pileus"}, args...))
 	return report(stderr, err)

@@ -51,6 +51,8 @@ func TestCommandLines(t *testing.T) {
 		{"help", exitOK, "Exit codes:", ""},
 		{"help check", exitOK, "Examples:", ""},
 		{"check --help", exitOK, "--public BIND=NAME", ""},
+		{"help bench node", exitOK, "--server HOST:PORT", ""},
+		{"bench nod", exitUsage, "", `there is no command "nod"; there are node`},
 		{"help nothing", exitUsage, "", "nothing"},
 		{"srve", exitUsage, "", `pileus: there is no command "srve"; there are serve, check, version`},
 		{"--lissten x", exitUsage, "", "there is no flag --lissten; see "},
