@@ -32,8 +32,8 @@ const (
 
 	// introductionRate and introductionBurst bound what one initiator, or one
 	// prefix of anonymous ones, can make us send to peers.
-	introductionRate  = 20
-	introductionBurst = 100
+	introductionRate  = 100
+	introductionBurst = 200
 )
 
 // Stats counts what a node did. All but Peers only grow.
