@@ -42,7 +42,7 @@ func (c *Client) Peers() []*Peer { return slices.Clone(c.peers) }
 func (p *Peer) Close() {
 	p.closing = true
 	for _, s := range slices.Clone(p.subscribers) {
-		s.close(ErrClosed)
+		s.unpublish()
 	}
 	for _, s := range slices.Clone(p.subscriptions) {
 		s.Close()
@@ -92,10 +92,8 @@ func (c *Client) peer(id flash.PeerID) (*Peer, error) {
 // settle closes the session of a peer that is closing when nothing is left to
 // deliver, and one that we opened when no stream uses it any more.
 func (p *Peer) settle() {
-	if p.sending > 0 || len(p.subscriptions)+len(p.subscribers) > 0 {
-		return
-	}
-	if p.closing || p.session.Initiator() {
+	unused := p.session.Initiator() && len(p.subscriptions)+len(p.subscribers) == 0
+	if p.sending == 0 && (p.closing || unused) {
 		p.closing = true
 		p.session.Close()
 	}

@@ -135,7 +135,6 @@ func (p *Publication) Close() {
 	for _, s := range slices.Clone(p.subscribers) {
 		s.unpublish()
 	}
-	p.subscribers = nil
 }
 
 func (p *Publication) build(m Message) []byte {
@@ -202,7 +201,7 @@ func (p *Publication) remove(s *subscriber, err error) {
 
 func (p *Publication) unblock() {
 	p.blocked--
-	if p.blocked == 0 && p.refused {
+	if p.blocked == 0 && p.refused && !p.closed {
 		p.refused = false
 		p.handler.Writable()
 	}

@@ -18,7 +18,7 @@ type PlayRequest struct {
 
 // Accept gives the peer the stream p.
 func (r *PlayRequest) Accept(p *Publication) {
-	if r.sub.state == subscriberAsking && !p.closed {
+	if r.sub.state == subscriberAsking && !p.closed && !r.Peer.closing {
 		r.sub.start(p)
 	}
 }
@@ -55,6 +55,7 @@ type subscriber struct {
 	pub      *Publication
 	lanes    [3]lane
 	state    subscriberState
+	leaving  bool // unpublish was called
 }
 
 // lane is a flow with some of a stream's messages.
@@ -106,6 +107,9 @@ func (s *subscriber) Ended(_ *flow.RecvFlow, err error) {
 
 func (s *subscriber) play(name string) {
 	h := s.peer.client.handler
+	if s.peer.closing {
+		return
+	}
 	if !h.OnPeerConnect(s.peer) {
 		s.close(ErrRejected)
 		return
@@ -205,7 +209,7 @@ func (s *subscriber) write(i int, msg []byte) error {
 		i = laneData
 	}
 	l := &s.lanes[i]
-	if l.flow == nil {
+	if l.flow == nil || s.leaving {
 		return nil
 	}
 	err := l.flow.Write(msg, o)
@@ -243,12 +247,16 @@ func (s *subscriber) refuse(code, description string) {
 	s.stop(ErrClosed)
 }
 
-// unpublish ends the stream, in order across all flows.
+// unpublish ends the stream after all of its messages, in order across all
+// flows.
 func (s *subscriber) unpublish() {
+	if s.state != subscriberPlaying {
+		return
+	}
+	s.leaving = true
 	for i := range s.lanes {
-		if l := &s.lanes[i]; l.waiting != nil {
-			l.waiting = nil
-			s.peer.client.stats.drop(DropSend)
+		if s.lanes[i].waiting != nil {
+			return // until there is room
 		}
 	}
 	s.sync()
@@ -268,7 +276,7 @@ func (s *subscriber) stop(err error) {
 	if s.state == subscriberOver {
 		return
 	}
-	s.state = subscriberIdle
+	s.state, s.leaving = subscriberIdle, false
 	if p := s.pub; p != nil {
 		s.pub = nil
 		p.remove(s, err)
@@ -297,13 +305,10 @@ func (s *subscriber) over(err error) {
 
 // Writable is part of flow.SendEvents.
 func (l *lane) Writable(f *flow.SendFlow) {
-	if l.waiting == nil || l.flow != f {
-		return
+	if l.waiting != nil && l.flow == f {
+		_ = f.Write(l.waiting, flow.WriteOptions{}) // half of the queue is free
+		l.resume()
 	}
-	msg := l.waiting
-	l.waiting = nil
-	_ = f.Write(msg, flow.WriteOptions{}) // half of the queue is free
-	l.sub.pub.unblock()
 }
 
 // Exception is part of flow.SendEvents. "The sending end, on notification of any
@@ -315,8 +320,17 @@ func (l *lane) Exception(f *flow.SendFlow, _ uint64) {
 	}
 	l.flow = nil
 	if l.waiting != nil {
-		l.waiting = nil
-		l.sub.pub.unblock()
+		l.resume()
+	}
+}
+
+// resume goes on after a message waited.
+func (l *lane) resume() {
+	s := l.sub
+	l.waiting = nil
+	s.pub.unblock()
+	if s.leaving {
+		s.unpublish()
 	}
 }
 
