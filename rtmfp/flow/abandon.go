@@ -134,6 +134,9 @@ func (f *SendFlow) settleForward() {
 		return // what is sent next tells
 	}
 	forward := f.forward()
+	if f.queue.head != nil && f.queue.head.seq == forward {
+		return // it is being told
+	}
 	if min(f.gap, f.topSent) > f.cumAcked && (forward > f.told || f.outstanding == 0) {
 		f.queue.pushFront(f.newMarker(forward))
 	}

@@ -89,7 +89,11 @@ func (f *RecvFlow) appendAck(b []byte, limit int, cut bool) (out []byte, ok bool
 		most = limit
 	}
 	start := len(b)
-	b = wire.AppendAck(b, f.id, blocks, f.seen.cum, f.seen.runs, most)
+	if f.mux.bitmaps {
+		b = wire.AppendAck(b, f.id, blocks, f.seen.cum, f.seen.runs, most)
+	} else {
+		b = wire.AppendAckRanges(b, f.id, blocks, f.seen.cum, f.seen.runs, most)
+	}
 	if len(b) == start || len(b) > limit {
 		return b, false
 	}

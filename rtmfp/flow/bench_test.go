@@ -120,7 +120,7 @@ func TestIdleSize(t *testing.T) {
 	}
 	each := (heapBytes() - before) / (2 * n)
 	t.Logf("%d bytes for a Mux and two flows", each)
-	if each > 700 {
+	if each > 750 {
 		t.Errorf("%d bytes for an idle Mux and two flows", each)
 	}
 	runtime.KeepAlive(pairs)

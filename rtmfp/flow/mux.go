@@ -33,6 +33,12 @@ type Config struct {
 	// 0: DefaultRoom.
 	Room int
 
+	// BitmapAcks has Bitmap Acks sent, where they are shorter, before the far end has
+	// sent one. Else only Range Acks are, for the reference implementation reads no
+	// more than the cumulative part of a Bitmap Ack and would notice losses by timeout
+	// alone.
+	BitmapAcks bool
+
 	// Shared joins the Muxes of one engine. nil: this Mux is alone.
 	Shared *Shared
 }
@@ -57,13 +63,14 @@ type Mux struct {
 	ecn     ecnState
 	probes  uint16 // sending flows whose buffer probe is due
 	pending pendingAck
+	bitmaps bool // the far end reads Bitmap Acks
 
 	maxMessage, maxFlows, sendBuffer, room int32
 }
 
 // NewMux makes the flows of a session that has just opened.
 func NewMux(h Host, c Config) *Mux {
-	m := &Mux{host: h, shared: c.Shared, nextID: 2}
+	m := &Mux{host: h, shared: c.Shared, nextID: 2, bitmaps: c.BitmapAcks}
 	if m.shared == nil {
 		m.shared = new(Shared)
 	}

@@ -31,6 +31,7 @@ func (m *Mux) receiveAckBitmap(body []byte) {
 		m.drop(DropMalformed)
 		return
 	}
+	m.bitmaps = true
 	f := m.beginAck(c.Flow, c.BufferBlocks)
 	if f == nil {
 		return
