@@ -33,7 +33,7 @@ type Error struct {
 
 func (e *Error) Error() string {
 	s := e.Problem
-	if e.Key != "" {
+	if e.Key != "" && e.Key != e.Origin.Flag {
 		s = e.Key + ": " + s
 	}
 	if at := e.Origin.String(); at != "" {

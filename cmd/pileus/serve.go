@@ -24,7 +24,7 @@ The first SIGINT or SIGTERM closes the sessions politely, a second one ends at
 once.` + examples(
 			"serve",
 			"serve --listen :1936 --admin :8936                 # a second node",
-			"serve --listen 10.0.0.5:1935 --public 10.0.0.5=198.51.100.7",
+			"serve --listen 192.0.2.1:1935 --listen '[2001:db8::1]:1935'",
 			"serve --config FILE --log-format json",
 		),
 		Flags: settingsFlags(),
