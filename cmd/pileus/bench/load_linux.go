@@ -21,7 +21,7 @@ type load struct {
 	server process
 
 	now     time.Time // of this turn of the loop
-	spin    bool      // do not sleep: what is measured is not how fast we wake up
+	spin    bool      // instead of sleeping
 	keys    *clientKeys
 	opener  *flash.Opener // of startup packets
 	sealer  *flash.Sealer

@@ -120,8 +120,6 @@ func (l *load) askFor(begin func(*asker) func() time.Time) ([]Value, error) {
 	}
 	duration := time.Duration(l.cfg.Seconds) * time.Second
 	tick := begin(a)
-	l.spin = true
-	defer func() { l.spin = false }()
 	if err := l.run(duration, func() (time.Time, bool) { return tick(), false }); err != nil {
 		return nil, err
 	}

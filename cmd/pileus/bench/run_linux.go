@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -129,7 +130,10 @@ func measure(ctx context.Context, cfg Config, name string, t target) (values []V
 	}
 	defer func() { err = errors.Join(err, sock.close()) }()
 	l := &load{
-		ctx:     ctx,
+		ctx: ctx,
+		// Who sleeps must be woken by the server's send calls, which would then
+		// cost it several times what they do.
+		spin:    runtime.NumCPU() > 1,
 		cfg:     cfg,
 		sock:    sock,
 		keys:    keys,
