@@ -1,8 +1,7 @@
 package netconn_test
 
 import (
-	"net/netip"
-	"slices"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -13,131 +12,6 @@ import (
 	"pileus/rtmfp/internal/vectors"
 	"pileus/rtmfp/netconn"
 )
-
-// bench is engines without a driver or a clock: what one sends another receives
-// at once. The first has the certificate of a server.
-type bench struct {
-	now     time.Time
-	engines []*rtmfp.Engine
-	addrs   []netip.AddrPort
-}
-
-// identities are made once: a fuzzed function runs often.
-var identities [3]*flash.Identity
-
-func newBench(t *testing.T, handlers ...rtmfp.Handler) *bench {
-	t.Helper()
-	p := &bench{now: time.Unix(1000, 0)}
-	for i, h := range handlers {
-		var err error
-		if identities[i] == nil {
-			o := flash.IdentityOptions{Static: []flash.Group{flash.Group2}, AcceptAncillary: i == 0}
-			if identities[i], err = flash.NewIdentity(o); err != nil {
-				t.Fatal(err)
-			}
-		}
-		e, err := rtmfp.NewEngine(rtmfp.Config{Identity: identities[i], Handler: h, KeyPool: -1}, p.now)
-		if err != nil {
-			t.Fatal(err)
-		}
-		p.engines = append(p.engines, e)
-		p.addrs = append(p.addrs, netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)}), 1935))
-	}
-	return p
-}
-
-// pump exchanges datagrams until there are none.
-func (p *bench) pump() {
-	for busy := true; busy; {
-		busy = false
-		for i, e := range p.engines {
-			for _, j := range e.TakeJobs() {
-				j.Run()
-				e.Finish(p.now, j)
-				busy = true
-			}
-			e.Flush(func(out []rtmfp.Datagram) {
-				busy = true
-				for _, d := range out {
-					if to := slices.Index(p.addrs, d.Peer); to >= 0 && to != i {
-						p.engines[to].Receive(p.now, rtmfp.Datagram{Local: d.Peer, Peer: p.addrs[i], TOS: d.TOS, Data: d.Data})
-					}
-				}
-			})
-		}
-	}
-}
-
-// pass lets time pass.
-func (p *bench) pass(d time.Duration) {
-	for end := p.now.Add(d); p.now.Before(end); {
-		p.now = p.now.Add(100 * time.Millisecond)
-		for _, e := range p.engines {
-			e.Advance(p.now)
-		}
-		p.pump()
-	}
-}
-
-// silent is everything a handler can be, and does nothing.
-type silent struct {
-	conn    *netconn.Conn
-	client  *netconn.Client
-	session *rtmfp.Session
-	in      []*flow.RecvFlow
-}
-
-func (*silent) Hello(*rtmfp.Engine, rtmfp.Hello)             {}
-func (s *silent) Accept(*rtmfp.Session) rtmfp.SessionHandler { return s }
-func (s *silent) Opened(r *rtmfp.Session)                    { s.session = r }
-func (*silent) Moved(*rtmfp.Session)                         {}
-func (*silent) Closed(*rtmfp.Session, error)                 {}
-func (s *silent) Incoming(_ *rtmfp.Session, f *flow.RecvFlow) (flow.Accept, error) {
-	s.in = append(s.in, f)
-	return flow.Accept{Receiver: s}, nil
-}
-func (*silent) Message(*flow.RecvFlow, []byte) {}
-func (*silent) Ended(*flow.RecvFlow, error)    {}
-
-// serving accepts every connection.
-type serving struct{ conn *netconn.Conn }
-
-func (s *serving) Connect(netconn.Request)    { _ = s.conn.Accept() }
-func (*serving) SetPeerInfo([]netip.AddrPort) {}
-func (*serving) Command(netconn.Command) bool { return false }
-func (*serving) Moved()                       {}
-func (*serving) Closed(error)                 {}
-
-type listening struct {
-	silent
-	server *netconn.Server
-}
-
-func (l *listening) Accept(s *rtmfp.Session) rtmfp.SessionHandler { return l.server.Accept(s) }
-
-// dialing is a client's handler that plays and lets play.
-type dialing struct {
-	silent
-	pub *netconn.Publication
-}
-
-func (d *dialing) Accept(s *rtmfp.Session) rtmfp.SessionHandler { return d.client.Accept(s) }
-func (*dialing) Connected(amf.Object)                           {}
-func (*dialing) Status(amf.Object)                              {}
-func (*dialing) Command(netconn.Command) bool                   { return false }
-func (*dialing) OnPeerConnect(*netconn.Peer) bool               { return true }
-func (d *dialing) OnPlay(r *netconn.PlayRequest)                { r.Accept(d.pub) }
-func (*dialing) Closed(error)                                   {}
-func (*dialing) Subscribed(*netconn.Peer)                       {}
-func (*dialing) Unsubscribed(*netconn.Peer, error)              {}
-func (*dialing) Writable()                                      {}
-
-// ignoring is the handler of a subscription.
-type ignoring struct{}
-
-func (ignoring) Status(string, amf.Object) {}
-func (ignoring) Message(netconn.Message)   {}
-func (ignoring) Closed(error)              {}
 
 // script is what a fuzzed end does: each step is a kind, a length and so many
 // bytes.
@@ -162,6 +36,36 @@ func seeds(f *testing.F) {
 	}
 	f.Add(append([]byte{1, 4, 'T', 'C', 4, 1, 0, 15}, netconn.AppendFlowSync(nil, 1, 2)...))
 	f.Add([]byte{2, 4, 'T', 'C', 4, 1, 3, 0})
+	for seed := range uint64(100) {
+		f.Add(randomScript(rand.New(rand.NewPCG(seed, 1))))
+	}
+}
+
+// randomScript is a script of well-formed steps in a senseless order.
+func randomScript(r *rand.Rand) (b []byte) {
+	metadata := [][]byte{control(), stream(1), stream(2)}
+	messages := [][]byte{
+		command("play", 0, amf.Null{}, amf.String("cam")),
+		command("publish", 0, amf.Null{}, amf.String("cam")),
+		command("closeStream", 0, amf.Null{}),
+		command("close", 0, amf.Null{}),
+		command("createStream", 2, amf.Null{}),
+		command("setPeerInfo", 0, amf.Null{}),
+		command("onStatus", 0, amf.Null{}, amf.Object{{Name: "level", Value: amf.String("error")}}),
+		netconn.AppendStreamBegin(nil, 1),
+		netconn.AppendSetKeepalive(nil, 0, 0),
+		netconn.AppendFlowSync(nil, uint32(r.IntN(3)), uint32(r.IntN(4))),
+		{byte(netconn.TypeAudio), 0, 0, 0, 0, 1},
+		{byte(netconn.TypeVideo), 0, 0, 0, 0, 1},
+	}
+	for range r.IntN(30) {
+		kind, body := byte(r.IntN(8)), messages[r.IntN(len(messages))]
+		if kind == 1 || kind == 2 {
+			body = metadata[r.IntN(len(metadata))]
+		}
+		b = append(append(b, kind, byte(len(body))), body...)
+	}
+	return b
 }
 
 // perform runs a script on the session of s: messages on the latest flow, new
@@ -273,52 +177,48 @@ func FuzzPeer(f *testing.F) {
 	seeds(f)
 	f.Add(append([]byte{1, 4, 'T', 'C', 4, 1, 0, 28}, command("play", 0, amf.Null{}, amf.String("cam"))...))
 	f.Add(append([]byte{2, 4, 'T', 'C', 4, 1, 0, 11}, netconn.AppendStreamBegin(nil, 1)...))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		s, d, peer := &silent{}, &dialing{}, &silent{}
-		p := newBench(t, s, d, peer)
-		dial(t, p, d)
-		answer(t, s)
-		p.pump()
-		if !d.client.Connected() {
-			t.Fatal("not connected")
-		}
-		var err error
-		if d.pub, err = d.client.Publish("cam", netconn.PublishOptions{}, d); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := p.engines[2].Open(rtmfp.Target{EPD: identities[1].Certificate().EPD(), Addrs: p.addrs[1:2]}, peer); err != nil {
-			t.Fatal(err)
-		}
-		p.pump()
-		if peer.session == nil {
-			t.Fatal("no session")
-		}
-		g, err := peer.session.OpenFlow(stream(1), flow.SendOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		// The session is proven, and so known to the client, by its first packet.
-		if err := g.Write(command("play", 0, amf.Null{}, amf.String("cam")), flow.WriteOptions{}); err != nil {
-			t.Fatal(err)
-		}
-		p.pump()
-		if d.pub.Subscribers() != 1 {
-			t.Fatal("not playing")
-		}
-		peer.in = nil // what follows answers the flow of a subscription
-		if _, err := d.client.Play(identities[2].PeerID(), "cam", ignoring{}); err != nil {
-			t.Fatal(err)
-		}
-		p.pump()
-		_ = d.pub.Write(netconn.Message{Type: netconn.TypeAudio})
-		perform(p, peer, g, b)
-		_ = d.pub.Write(netconn.Message{Type: netconn.TypeVideo})
-		d.client.Close()
-		p.pass(time.Second)
-		d.client.Abort()
-		p.pump()
-		if n := len(d.client.Peers()); n != 0 {
-			t.Errorf("%d peers left", n)
-		}
-	})
+	f.Fuzz(peerRun)
+}
+
+// peerRun is one run of FuzzPeer.
+func peerRun(t *testing.T, b []byte) {
+	s, d, peer := &silent{}, &dialing{}, &silent{}
+	p := newBench(t, s, d, peer)
+	dial(t, p, d)
+	answer(t, s)
+	p.pump()
+	if !d.client.Connected() {
+		t.Fatal("not connected")
+	}
+	var err error
+	if d.pub, err = d.client.Publish("cam", netconn.PublishOptions{}, d); err != nil {
+		t.Fatal(err)
+	}
+	open(t, p, peer)
+	g, err := peer.session.OpenFlow(stream(1), flow.SendOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Write(command("play", 0, amf.Null{}, amf.String("cam")), flow.WriteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	p.pump()
+	if d.pub.Subscribers() != 1 {
+		t.Fatal("not playing")
+	}
+	peer.in = nil // what follows answers the flow of a subscription
+	if _, err := d.client.Play(identities[2].PeerID(), "cam", ignoring{}); err != nil {
+		t.Fatal(err)
+	}
+	p.pump()
+	_ = d.pub.Write(netconn.Message{Type: netconn.TypeAudio})
+	perform(p, peer, g, b)
+	_ = d.pub.Write(netconn.Message{Type: netconn.TypeVideo})
+	d.client.Close()
+	p.pass(time.Second)
+	d.client.Abort()
+	p.pump()
+	if n := len(d.client.Peers()); n != 0 {
+		t.Errorf("%d peers left", n)
+	}
 }

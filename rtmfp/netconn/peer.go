@@ -56,6 +56,9 @@ func (c *Client) Accept(s *rtmfp.Session) rtmfp.SessionHandler {
 	if c.state != clientConnected || len(c.peers) >= maxPeers {
 		return nil
 	}
+	if i := slices.IndexFunc(c.peers, func(p *Peer) bool { return p.session == s }); i >= 0 {
+		return (*peerSession)(c.peers[i]) // see Closed
+	}
 	p := &Peer{client: c, id: s.PeerID(), session: s}
 	c.peers = append(c.peers, p)
 	return (*peerSession)(p)
@@ -96,6 +99,16 @@ func (p *Peer) settle() {
 	if p.sending == 0 && (p.closing || unused) {
 		p.closing = true
 		p.session.Close()
+		p.gone()
+	}
+}
+
+// gone forgets a peer whose session is over.
+func (p *Peer) gone() {
+	c := p.client
+	if i := slices.Index(c.peers, p); i >= 0 {
+		c.peers = slices.Delete(c.peers, i, i+1)
+		c.proceed()
 	}
 }
 
@@ -119,27 +132,55 @@ type peerSession Peer
 
 func (s *peerSession) Opened(session *rtmfp.Session) {
 	p := (*Peer)(s)
+	// The peer called us while we were calling it: one session will do.
+	for _, other := range slices.Clone(p.client.peers) {
+		if other != p && other.id == p.id && !other.open {
+			p.subscriptions = append(p.subscriptions, other.leave(p)...)
+			other.settle()
+		}
+	}
+	p.opened(session)
+}
+
+func (p *Peer) opened(session *rtmfp.Session) {
 	p.session, p.open = session, true
 	if d := p.client.peerKeepalive; d > 0 {
 		session.SetKeepalive(d)
 	}
 	for _, s := range slices.Clone(p.subscriptions) {
-		s.start()
+		if s.control == nil {
+			s.start()
+		}
 	}
+}
+
+// uses tells whether s is the session of a peer.
+func (c *Client) uses(s *rtmfp.Session) bool {
+	return slices.ContainsFunc(c.peers, func(p *Peer) bool { return p.session == s })
+}
+
+// leave hands the streams that wait for p's session to another peer.
+func (p *Peer) leave(to *Peer) []*Subscription {
+	waiting := p.subscriptions
+	p.subscriptions = nil
+	for _, s := range waiting {
+		s.peer = to
+	}
+	return waiting
 }
 
 func (s *peerSession) Moved(*rtmfp.Session) {}
 
 func (s *peerSession) Closed(_ *rtmfp.Session, err error) {
-	p, c := (*Peer)(s), s.client
-	p.open, p.closing = false, true
-	if i := slices.Index(c.peers, p); i >= 0 {
-		c.peers = slices.Delete(c.peers, i, i+1)
-	}
-	if other := c.duplicate(err); other != nil {
-		other.adopt(p)
+	p := (*Peer)(s)
+	// The peer opened a session to us meanwhile, which is unknown here before
+	// its first packet. It can be used all the same.
+	var d *rtmfp.DuplicateError
+	if errors.As(err, &d) && d.Session.Open() && !p.closing && !p.client.uses(d.Session) {
+		p.opened(d.Session)
 		return
 	}
+	p.open, p.closing = false, true
 	subscribers, subscriptions := p.subscribers, p.subscriptions
 	p.subscribers, p.subscriptions = nil, nil
 	for _, s := range subscribers {
@@ -148,34 +189,7 @@ func (s *peerSession) Closed(_ *rtmfp.Session, err error) {
 	for _, s := range subscriptions {
 		s.over(err)
 	}
-	c.proceed()
-}
-
-// duplicate is the peer whose session err says to use instead, or nil.
-func (c *Client) duplicate(err error) *Peer {
-	var d *rtmfp.DuplicateError
-	if !errors.As(err, &d) {
-		return nil
-	}
-	for _, p := range c.peers {
-		if p.session == d.Session && !p.closing {
-			return p
-		}
-	}
-	return nil
-}
-
-// adopt takes over the streams that wait for the session of p.
-func (p *Peer) adopt(from *Peer) {
-	waiting := from.subscriptions
-	from.subscriptions = nil
-	for _, s := range waiting {
-		s.peer = p
-		p.subscriptions = append(p.subscriptions, s)
-		if p.open {
-			s.start()
-		}
-	}
+	p.gone()
 }
 
 // Incoming takes the flows of streams (RFC 7425 5.4.2): one without association

@@ -149,6 +149,9 @@ func (t *timeouts) due(now time.Time) func(func(*Conn) bool) {
 			c := t.conns[0]
 			t.conns[0] = nil
 			t.conns, t.at = t.conns[1:], t.at[1:]
+			if len(t.at) == 0 {
+				t.conns, t.at = nil, nil
+			}
 			if !yield(c) {
 				return
 			}

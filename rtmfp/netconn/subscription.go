@@ -156,7 +156,14 @@ func (o *subscriptionControl) Exception(*flow.SendFlow, uint64) {
 	}
 }
 
-func (o *subscriptionControl) Closed(*flow.SendFlow, error) { o.peer.sent() }
+// Closed with an error is the end of the session, whose handler may not be set
+// yet: see Peer.
+func (o *subscriptionControl) Closed(_ *flow.SendFlow, err error) {
+	if err != nil {
+		(*Subscription)(o).end(err)
+	}
+	o.peer.sent()
+}
 
 // streamFlow is one of the flows of a subscription. It is on hold while it waits
 // at a barrier, and while the application pauses.
