@@ -39,7 +39,7 @@ Measurements: ` + strings.Join(bench.Names(), ", ") + `.` + examples(
 
 func benchFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "server", Usage: "load the server at `HOST:PORT`", Required: true},
+		&cli.StringFlag{Name: "server", Usage: "load the server at `HOST:PORT`"},
 		&cli.IntFlag{Name: "pid", Usage: "read CPU time and memory of process `PID`"},
 		&cli.StringSliceFlag{Name: "run", Usage: "start the server itself: `NAME=COMMAND`, without a shell; may be repeated"},
 		&cli.IntFlag{Name: "rounds", Usage: "repeat `N` times and report medians (default 1, with --run 3)"},
@@ -56,6 +56,9 @@ func benchFlags() []cli.Flag {
 func benchNode(c *cli.Context) error {
 	if err := noArguments(c); err != nil {
 		return err
+	}
+	if !c.IsSet("server") {
+		return usage("no server: name it with --server HOST:PORT; see %s bench node --help", program())
 	}
 	server, err := resolve(c.String("server"))
 	if err != nil {
