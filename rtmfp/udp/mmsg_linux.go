@@ -16,6 +16,7 @@ type mmsg struct {
 	peers   []peerSlot
 	marks   []tosControl
 	offer   int // slots the next read shows to the kernel, at least 1
+	burst   int // datagrams read since a read last emptied the socket
 	v6      bool
 	counts  *counters
 }
@@ -75,12 +76,15 @@ func (m *mmsg) read(d []Datagram) (int, error) {
 
 // adapt sets the next read's slots after one that filled n. x/net prepares and clears every slot it is
 // shown: a lone datagram costs half as much again when 64 are offered, so the offer follows the traffic.
+// It doubles until a read empties the socket, and is then what came since the last that did.
 func (m *mmsg) adapt(n int) {
+	m.burst += n
 	if n == m.offer {
 		m.offer = min(2*n, maxBatch)
-	} else {
-		m.offer = max(n, 1)
+		return
 	}
+	m.offer = max(1, min(m.burst, maxBatch))
+	m.burst = 0
 }
 
 func (m *mmsg) write(d []Datagram) (int, error) {
