@@ -64,12 +64,12 @@ func TestHoldStopsTheSenderAndProbes(t *testing.T) {
 	if len(*probes) < 4 {
 		t.Fatalf("probes at %v", *probes)
 	}
-	for i, want := range []time.Duration{1000, 1414, 2000, 2828} {
+	for i, ms := range []int{1000, 1414, 2000, 2828} {
 		last := 40 * time.Millisecond // when the window closed
 		if i > 0 {
 			last = (*probes)[i-1]
 		}
-		if gap := (*probes)[i] - last - want*time.Millisecond; gap.Abs() > 50*time.Millisecond {
+		if gap := (*probes)[i] - last - time.Duration(ms)*time.Millisecond; gap.Abs() > 50*time.Millisecond {
 			t.Errorf("probe %d came %v too late", i, gap)
 		}
 	}
@@ -213,13 +213,13 @@ func TestAckTiming(t *testing.T) {
 		f := w.a.open("flow", SendOptions{})
 		return w, f, acks
 	}
-	near := func(t *testing.T, got []time.Duration, want ...time.Duration) {
+	near := func(t *testing.T, got []time.Duration, want ...int) {
 		t.Helper()
 		if len(got) != len(want) {
 			t.Fatalf("acknowledged at %v, want %v", got, want)
 		}
 		for i := range got {
-			if (got[i] - want[i]*time.Millisecond).Abs() > 5*time.Millisecond {
+			if (got[i] - time.Duration(want[i])*time.Millisecond).Abs() > 5*time.Millisecond {
 				t.Errorf("acknowledged at %v, want %v", got, want)
 			}
 		}

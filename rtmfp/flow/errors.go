@@ -46,6 +46,8 @@ func (e *TooLargeError) Unwrap() error { return ErrTooLarge }
 // Exception is a flow's rejection by its receiver (section 2.3.16). Host.Incoming
 // returns one to reject with a code; SendEvents.Closed gets one when the far end
 // rejected.
+//
+//nolint:errname // the RFC's word, and what the application calls it
 type Exception struct {
 	Code uint64 // the application's; 0 when RTMFP itself rejects
 }

@@ -125,7 +125,7 @@ func TestReject(t *testing.T) {
 		if len(out.codes) != 1 || out.codes[0] != code || out.closed != 1 || !errors.As(out.err, &exception) || exception.Code != code {
 			t.Errorf("%s: codes %v, closed %d times with %v", metadata, out.codes, out.closed, out.err)
 		}
-		if err := f.Write(nil, WriteOptions{}); !errors.As(err, &exception) {
+		if err := f.Write(nil, WriteOptions{}); !errors.As(err, &exception) || string(f.Metadata()) != metadata {
 			t.Errorf("%s: write returned %v", metadata, err)
 		}
 		if in := w.b.got[f.ID()]; in != nil && (len(in.messages) != 1 || in.ended != 0) {

@@ -53,10 +53,10 @@ func (v *victim) Message(f *RecvFlow, msg []byte) {
 		}
 	}
 }
-func (v *victim) Ended(*RecvFlow, error)             {}
-func (v *victim) Writable(f *SendFlow)               { _ = f.Write([]byte("more"), WriteOptions{}) }
-func (v *victim) Exception(f *SendFlow, code uint64) { f.Close() }
-func (v *victim) Closed(*SendFlow, error)            {}
+func (v *victim) Ended(*RecvFlow, error)          {}
+func (v *victim) Writable(f *SendFlow)            { _ = f.Write([]byte("more"), WriteOptions{}) }
+func (v *victim) Exception(f *SendFlow, _ uint64) { f.Close() }
+func (v *victim) Closed(*SendFlow, error)         {}
 
 const fuzzMaxMessage = 5000
 

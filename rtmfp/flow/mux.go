@@ -122,7 +122,7 @@ func (m *Mux) ReceiveChunk(typ wire.ChunkType, body []byte) (handled bool) {
 		m.receiveProbe(body)
 	case wire.ChunkFlowException:
 		m.receiveException(body)
-	case wire.ChunkECNReport:
+	default: // wire.ChunkECNReport
 		m.receiveECNReport(body)
 	}
 	return true

@@ -10,8 +10,10 @@ import (
 
 func TestHigherPriorityGoesFirst(t *testing.T) {
 	w := newWorld(t, network{delay: 20 * time.Millisecond})
-	priorities := []Priority{PriorityRoutine, PriorityFlashOverride, PriorityBackground, PriorityElevated,
-		PriorityData, PriorityFlash, PriorityBulk, PriorityImmediate}
+	priorities := []Priority{
+		PriorityRoutine, PriorityFlashOverride, PriorityBackground, PriorityElevated,
+		PriorityData, PriorityFlash, PriorityBulk, PriorityImmediate,
+	}
 	for _, p := range priorities {
 		f := w.a.open("flow", SendOptions{Priority: p})
 		for i := range 4 {

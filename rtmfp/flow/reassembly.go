@@ -232,6 +232,7 @@ func (f *RecvFlow) deliverAt(i int) bool {
 			f.handSegment(i, end, size)
 			return true
 		}
+	default: // its begin is missing
 	}
 	return false
 }

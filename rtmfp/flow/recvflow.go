@@ -180,13 +180,13 @@ func (f *RecvFlow) advance(now instant) bool {
 		f.mux.timers.alarm(f.at)
 		return true
 	}
-	if f.receiver != nil && f.hold {
+	if f.receiver != nil && f.hold || f.owes {
 		f.at = now.after(recvLinger)
 		f.mux.timers.alarm(f.at)
 		return true
 	}
 	f.state = recvClosed
-	return f.owes
+	return false
 }
 
 func (m *Mux) receiveProbe(body []byte) {
