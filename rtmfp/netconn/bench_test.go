@@ -100,6 +100,7 @@ func (s *silent) Incoming(_ *rtmfp.Session, f *flow.RecvFlow) (flow.Accept, erro
 	s.in = append(s.in, f)
 	return flow.Accept{Receiver: s}, nil
 }
+
 func (s *silent) Message(_ *flow.RecvFlow, msg []byte) {
 	s.messages = append(s.messages, bytes.Clone(msg))
 }

@@ -154,16 +154,20 @@ func TestParseCommand(t *testing.T) {
 	}{
 		{
 			"object left out", TypeCommand, amf.Append(nil, amf.String("setPeerInfo"), amf.Number(0), amf.String("192.0.2.1:1")),
-			Command{Name: "setPeerInfo", Object: amf.String("192.0.2.1:1")}, nil,
+			Command{Name: "setPeerInfo", Object: amf.String("192.0.2.1:1")},
+			nil,
 		},
 		{"name only", TypeCommand, amf.Append(nil, amf.String("x")), Command{Name: "x"}, nil},
 		{
 			"transaction of another type", TypeCommand, amf.Append(nil, amf.String("x"), amf.String("1")),
-			Command{Name: "x"}, nil,
+			Command{Name: "x"},
+			nil,
 		},
 		{
-			"AMF3 values", TypeCommandExtended, []byte{0, 0x11, 6, 3, 'x', 0x11, 4, 5, 0x11, 1, 0x11, 3},
-			Command{Name: "x", Transaction: 5, Object: amf.Null{}, Args: amf.Args{amf.Boolean(true)}}, nil,
+			"AMF3 values", TypeCommandExtended,
+			[]byte{0, 0x11, 6, 3, 'x', 0x11, 4, 5, 0x11, 1, 0x11, 3},
+			Command{Name: "x", Transaction: 5, Object: amf.Null{}, Args: amf.Args{amf.Boolean(true)}},
+			nil,
 		},
 		{"no values", TypeCommand, nil, Command{}, ErrNoCommand},
 		{"number for a name", TypeCommand, amf.Append(nil, amf.Number(1)), Command{}, ErrNoCommand},

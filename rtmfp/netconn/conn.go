@@ -84,7 +84,7 @@ func (c *Conn) Reject(code, description string, more ...amf.Member) {
 		Args: amf.Args{info(levelError, code, description, more...)},
 	})
 	if err == nil {
-		c.write(Command{Name: "close"})
+		_ = c.write(Command{Name: "close"}) // the end of the flow says it too
 	}
 	c.finish(ErrClosed)
 }

@@ -106,7 +106,6 @@ type node struct {
 	server  *netconn.Server
 	conns   []*nodeConn
 	connect func(c *nodeConn, r netconn.Request)
-	moved   int
 }
 
 func newNode(t *testing.T, n *memnet.Network) *node {

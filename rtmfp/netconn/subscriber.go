@@ -69,7 +69,7 @@ type lane struct {
 }
 
 // Message is part of flow.Receiver.
-func (s *subscriber) Message(f *flow.RecvFlow, msg []byte) {
+func (s *subscriber) Message(_ *flow.RecvFlow, msg []byte) {
 	c := s.peer.client
 	c.stats.Messages++
 	m, err := ParseMessage(msg)

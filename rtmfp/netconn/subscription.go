@@ -1,6 +1,7 @@
 package netconn
 
 import (
+	"errors"
 	"slices"
 
 	"pileus/rtmfp/amf"
@@ -133,7 +134,7 @@ func (s *Subscription) over(err error) {
 	switch {
 	case s.control == nil:
 		code, level = StatusStreamFailed, levelError
-	case err == ErrRejected:
+	case errors.Is(err, ErrRejected):
 		code, level = StatusStreamRejected, levelError
 	}
 	s.handler.Status(code, info(level, code, err.Error()))

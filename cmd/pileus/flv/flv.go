@@ -96,7 +96,7 @@ func (r *Reader) Next() (Tag, error) {
 	}
 	// The size of the tag comes again behind it. Some writers get it wrong, and
 	// a stream that was cut off may end without it.
-	if _, err := r.r.Discard(4); err != nil && err != io.EOF {
+	if _, err := r.r.Discard(4); err != nil && !errors.Is(err, io.EOF) {
 		return Tag{}, err
 	}
 	return Tag{
@@ -120,7 +120,7 @@ func (r *Reader) begin() error {
 
 // within makes the end of the stream unexpected.
 func within(_ int, err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err
