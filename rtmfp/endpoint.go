@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"pileus/rtmfp/udp"
@@ -22,17 +23,19 @@ type Socket interface {
 	Close() error
 }
 
-// Endpoint drives one engine over UDP sockets: one goroutine owns the engine,
-// one reads each socket, and a few do public-key work.
+// Endpoint drives one engine over UDP sockets: one goroutine owns the engine and
+// a few do public-key work.
 type Endpoint struct {
 	engine *Engine
 	conns  []Socket
 	grace  time.Duration
+	inlet  inlet
 
-	arrived  chan *batch
-	finished chan *Job
 	work     chan *Job
+	finished chan *Job
+	jobs     atomic.Int32 // not finished yet
 	calls    chan func()
+	stopping bool
 	done     chan struct{} // closed when Serve has returned
 	kill     chan struct{} // closed by Close
 	once     sync.Once
@@ -40,20 +43,19 @@ type Endpoint struct {
 	outbox [][]udp.Datagram // by socket
 }
 
-// A batch is what one read brought. Each reader has batchesPerSocket of them,
-// so it can fill one while the engine works on another; when the engine is
-// behind, the kernel's buffer queues and drops.
-type batch struct {
-	conn Socket
-	d    []udp.Datagram
-	n    int
-	free chan *batch
+// inlet is where datagrams come in.
+type inlet interface {
+	// wait blocks for d, or until wake, or until datagrams have come, and has
+	// take called with each batch of them.
+	wait(d time.Duration, take func(local netip.AddrPort, d []udp.Datagram)) error
+	// wake ends a wait; from any goroutine.
+	wake()
+	// close ends what the inlet started; the sockets are closed already.
+	close()
 }
 
-const (
-	batchSize        = 64
-	batchesPerSocket = 2
-)
+// maxCalls bounds the calls of Do that wait; more of them block their callers.
+const maxCalls = 64
 
 // NewEndpoint makes an endpoint that owns conns from now on. When the context
 // of Serve ends, sessions get grace to close.
@@ -65,12 +67,15 @@ func NewEndpoint(c Config, conns []Socket, grace time.Duration) (*Endpoint, erro
 	if err != nil {
 		return nil, err
 	}
+	in, err := newInlet(conns)
+	if err != nil {
+		return nil, err
+	}
 	return &Endpoint{
-		engine: e, conns: conns, grace: grace,
-		arrived:  make(chan *batch, len(conns)),
+		engine: e, conns: conns, grace: grace, inlet: in,
 		finished: make(chan *Job, maxKeyings+maxOpenings),
 		work:     make(chan *Job, maxKeyings+maxOpenings),
-		calls:    make(chan func()),
+		calls:    make(chan func(), maxCalls),
 		done:     make(chan struct{}),
 		kill:     make(chan struct{}),
 		outbox:   make([][]udp.Datagram, len(conns)),
@@ -80,28 +85,29 @@ func NewEndpoint(c Config, conns []Socket, grace time.Duration) (*Endpoint, erro
 // Serve runs the endpoint until ctx ends and its sessions are closed, or until
 // Close, or until a socket fails, whose error it returns.
 func (ep *Endpoint) Serve(ctx context.Context) error {
-	defer close(ep.done)
-	failed := make(chan error, len(ep.conns))
-	var readers, workers sync.WaitGroup
-	for _, c := range ep.conns {
-		readers.Go(func() { failed <- ep.read(c) })
-	}
+	var workers sync.WaitGroup
 	for range max(1, runtime.GOMAXPROCS(0)-1) {
 		workers.Go(ep.runJobs)
 	}
-	err := ep.loop(ctx, failed)
+	unwatch := context.AfterFunc(ctx, ep.inlet.wake)
+	err := ep.loop(ctx)
+	unwatch()
+	close(ep.done)
 	for _, c := range ep.conns {
 		err = errors.Join(err, c.Close())
 	}
 	close(ep.work)
-	readers.Wait()
 	workers.Wait()
+	ep.inlet.close()
 	return err
 }
 
 // Close ends Serve at once, without telling the far ends, and waits for it.
 func (ep *Endpoint) Close() {
-	ep.once.Do(func() { close(ep.kill) })
+	ep.once.Do(func() {
+		close(ep.kill)
+		ep.inlet.wake()
+	})
 	<-ep.done
 }
 
@@ -109,15 +115,21 @@ func (ep *Endpoint) Close() {
 // from there. The error unwraps to net.ErrClosed if the endpoint has ended.
 func (ep *Endpoint) Do(f func(*Engine)) error {
 	ran := make(chan struct{})
-	call := func() { f(ep.engine); close(ran) }
 	select {
-	case ep.calls <- call:
-		<-ran
+	case ep.calls <- func() { f(ep.engine); close(ran) }:
+		ep.inlet.wake()
+	case <-ep.done:
+		return errEnded
+	}
+	select {
+	case <-ran:
 		return nil
 	case <-ep.done:
-		return fmt.Errorf("rtmfp: endpoint: %w", net.ErrClosed)
+		return errEnded
 	}
 }
+
+var errEnded = fmt.Errorf("rtmfp: endpoint: %w", net.ErrClosed)
 
 // Addrs are the addresses of the sockets.
 func (ep *Endpoint) Addrs() []netip.AddrPort {
@@ -128,31 +140,6 @@ func (ep *Endpoint) Addrs() []netip.AddrPort {
 	return addrs
 }
 
-func (ep *Endpoint) read(c Socket) error {
-	free := make(chan *batch, batchesPerSocket)
-	for range batchesPerSocket {
-		b := &batch{conn: c, d: make([]udp.Datagram, batchSize), free: free}
-		space := make([]byte, batchSize*MaxReceive)
-		for i := range b.d {
-			b.d[i].Data, space = space[:MaxReceive:MaxReceive], space[MaxReceive:]
-		}
-		free <- b
-	}
-	for {
-		b := <-free
-		n, err := c.ReadBatch(b.d)
-		if err != nil {
-			return err
-		}
-		b.n = n
-		select {
-		case ep.arrived <- b:
-		case <-ep.done:
-			return nil
-		}
-	}
-}
-
 func (ep *Endpoint) runJobs() {
 	for {
 		select {
@@ -160,8 +147,7 @@ func (ep *Endpoint) runJobs() {
 			if !ok {
 				return
 			}
-			j.Run()
-			ep.finished <- j
+			ep.runJob(j)
 			continue
 		default:
 		}
@@ -174,62 +160,87 @@ func (ep *Endpoint) runJobs() {
 		if !ok {
 			return
 		}
-		j.Run()
-		ep.finished <- j
+		ep.runJob(j)
 	}
+}
+
+func (ep *Endpoint) runJob(j *Job) {
+	j.Run()
+	ep.finished <- j // never full: the engine bounds its jobs
+	ep.jobs.Add(-1)
+	ep.inlet.wake()
 }
 
 // loop is the one owner of the engine.
-func (ep *Endpoint) loop(ctx context.Context, failed <-chan error) error {
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
-	stop, stopping := ctx.Done(), false
-	var grace <-chan time.Time
+func (ep *Endpoint) loop(ctx context.Context) error {
+	var graceEnds time.Time
 	for {
-		select {
-		case b := <-ep.arrived:
-			ep.take(b)
-		case j := <-ep.finished:
-			ep.engine.Finish(time.Now(), j)
-		case f := <-ep.calls:
-			ep.engine.Advance(time.Now())
-			f()
-		case <-timer.C:
-			ep.engine.Advance(time.Now())
-		case <-stop:
-			stop, stopping, grace = nil, true, time.After(ep.grace)
-			ep.engine.Advance(time.Now())
-			ep.engine.CloseAll()
-		case <-grace:
-			return nil
-		case err := <-failed:
+		wait := ep.untilDeadline()
+		if ep.stopping {
+			wait = min(wait, time.Until(graceEnds))
+		}
+		if ep.jobs.Load() > 0 {
+			runtime.Gosched() // on a single processor the workers need this one
+		}
+		if err := ep.inlet.wait(wait, ep.take); err != nil {
 			return err
-		case <-ep.kill:
-			return nil
+		}
+		now := time.Now()
+		ep.engine.Advance(now)
+		ep.runCalls(now)
+		if ctx.Err() != nil && !ep.stopping {
+			ep.stopping, graceEnds = true, now.Add(ep.grace)
+			ep.engine.CloseAll()
 		}
 		ep.engine.Flush(ep.send)
 		for _, j := range ep.engine.TakeJobs() {
-			ep.work <- j // never full: the engine bounds its jobs
+			ep.jobs.Add(1)
+			ep.work <- j
 		}
-		if stopping && ep.engine.quiet() {
+		switch {
+		case ep.killed(), ep.stopping && (ep.engine.quiet() || !time.Now().Before(graceEnds)):
 			return nil
 		}
-		wait := time.Hour
-		if at := ep.engine.Deadline(); !at.IsZero() {
-			wait = time.Until(at)
-		}
-		timer.Reset(wait)
 	}
 }
 
-func (ep *Endpoint) take(b *batch) {
+func (ep *Endpoint) untilDeadline() time.Duration {
+	at := ep.engine.Deadline()
+	if at.IsZero() {
+		return time.Hour
+	}
+	return time.Until(at)
+}
+
+func (ep *Endpoint) killed() bool {
+	select {
+	case <-ep.kill:
+		return true
+	default:
+		return false
+	}
+}
+
+// runCalls runs what workers and other goroutines have left for the engine.
+func (ep *Endpoint) runCalls(now time.Time) {
+	for {
+		select {
+		case j := <-ep.finished:
+			ep.engine.Finish(now, j)
+		case f := <-ep.calls:
+			f()
+		default:
+			return
+		}
+	}
+}
+
+func (ep *Endpoint) take(local netip.AddrPort, batch []udp.Datagram) {
 	now := time.Now()
-	local := b.conn.LocalAddr()
-	for i := range b.d[:b.n] {
-		d := &b.d[i]
+	for i := range batch {
+		d := &batch[i]
 		ep.engine.Receive(now, Datagram{Local: local, Peer: d.Peer, TOS: d.TOS, Data: d.Data})
 	}
-	b.free <- b
 }
 
 // send sorts datagrams by socket. One that no socket can send is lost, as any
@@ -244,7 +255,7 @@ func (ep *Endpoint) send(out []Datagram) {
 		if len(box) == 0 {
 			continue
 		}
-		_, _ = ep.conns[n].WriteBatch(box) // closed: the reader says so
+		_, _ = ep.conns[n].WriteBatch(box) // closed: the inlet says so
 		clear(box)
 		ep.outbox[n] = box[:0]
 	}

@@ -55,6 +55,7 @@ type batcher interface {
 // shared by two. Close may be called from any.
 type Conn struct {
 	socket  *net.UDPConn
+	closer  func() error
 	batch   batcher
 	local   netip.AddrPort
 	receive int
@@ -94,6 +95,7 @@ func Listen(local netip.AddrPort, o Options) (*Conn, error) {
 		return nil, fmt.Errorf("udp: %w", inUse(err))
 	}
 	c := &Conn{socket: pc.(*net.UDPConn), counts: new(counters)}
+	c.closer = c.socket.Close
 	c.local = unmap(c.socket.LocalAddr().(*net.UDPAddr).AddrPort())
 	if err := c.setup(o); err != nil {
 		c.socket.Close()
@@ -194,7 +196,7 @@ func (c *Conn) WriteBatch(d []Datagram) (int, error) {
 
 // Close unblocks ReadBatch and WriteBatch. Closing twice is not an error.
 func (c *Conn) Close() error {
-	if err := c.socket.Close(); !errors.Is(err, net.ErrClosed) {
+	if err := c.closer(); !errors.Is(err, net.ErrClosed) {
 		return err
 	}
 	return nil

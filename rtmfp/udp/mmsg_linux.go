@@ -34,6 +34,10 @@ type peerSlot struct {
 }
 
 func newBatcher(socket *net.UDPConn, v6 bool, counts *counters) batcher {
+	return newBatcherOn(socket, v6, counts)
+}
+
+func newBatcherOn(socket net.PacketConn, v6 bool, counts *counters) batcher {
 	m := &mmsg{offer: 1, v6: v6, counts: counts}
 	if v6 {
 		m.socket = ipv6.NewPacketConn(socket)

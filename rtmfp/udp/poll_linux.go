@@ -1,0 +1,210 @@
+package udp
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Poller waits for several sockets at once on its caller's own thread. The Go
+// runtime's poller is general, and at tens of thousands of wake-ups a second its
+// price (a goroutine switch and a stir of the runtime's monitor thread each) is
+// higher than that of the work. A busy Poller also lets packets gather for a
+// moment, as network interfaces do.
+type Poller struct {
+	conns  []*Conn
+	epoll  int
+	wake   int // eventfd
+	events []unix.EpollEvent
+	pace   pace
+
+	mu   sync.Mutex // of Wake and Close
+	done bool
+}
+
+// wakeEvent stands for the eventfd among the indexes of sockets.
+const wakeEvent = -1
+
+// NewPoller takes conns over: from now on only Poller.Wait and Conn.ReadReady
+// read from them.
+func NewPoller(conns []*Conn) (p *Poller, err error) {
+	p = &Poller{conns: conns, epoll: -1, wake: -1, events: make([]unix.EpollEvent, len(conns)+1)}
+	defer func() {
+		if err != nil {
+			p.Close()
+			p, err = nil, fmt.Errorf("udp: poller: %w", err)
+		}
+	}()
+	if p.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return p, err
+	}
+	if p.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		return p, err
+	}
+	if err = p.watch(p.wake, wakeEvent); err != nil {
+		return p, err
+	}
+	for i, c := range conns {
+		fd, err := c.detach()
+		if err != nil {
+			return p, err
+		}
+		if err := p.watch(fd, i); err != nil {
+			return p, err
+		}
+	}
+	return p, nil
+}
+
+func (p *Poller) watch(fd, index int) error {
+	return unix.EpollCtl(p.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(index)})
+}
+
+// Wait blocks for d, or until Wake, or until sockets have something to read, and
+// calls ready with each of these.
+func (p *Poller) Wait(d time.Duration, ready func(*Conn)) error {
+	if gather := p.pace.gather(); gather > 0 && d > gather {
+		nap := unix.NsecToTimespec(int64(gather))
+		_ = unix.Nanosleep(&nap, nil) // cut short by a signal: no harm
+	}
+	ms := int((max(d, 0) + time.Millisecond - 1) / time.Millisecond)
+	n, err := unix.EpollWait(p.epoll, p.events, ms)
+	if err != nil && !errors.Is(err, unix.EINTR) {
+		return fmt.Errorf("udp: poller: %w", err)
+	}
+	for _, e := range p.events[:max(n, 0)] {
+		if e.Fd == wakeEvent {
+			var b [8]byte
+			_, _ = unix.Read(p.wake, b[:])
+			continue
+		}
+		ready(p.conns[e.Fd])
+	}
+	return nil
+}
+
+// Arrived tells how many datagrams the last Wait brought.
+func (p *Poller) Arrived(now time.Time, n int) { p.pace.arrived(now, n) }
+
+// Wake ends a Wait. It may be called from any goroutine and at any time.
+func (p *Poller) Wake() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.done {
+		return // the descriptor may be somebody else's by now
+	}
+	one := [8]byte{1, 1, 1, 1, 1, 1, 1, 1} // not 0, in any byte order
+	_, _ = unix.Write(p.wake, one[:])      // full: it is awake
+}
+
+// Close does not close the sockets.
+func (p *Poller) Close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.done {
+		return
+	}
+	p.done = true
+	for _, fd := range []int{p.epoll, p.wake} {
+		if fd >= 0 {
+			_ = unix.Close(fd)
+		}
+	}
+}
+
+// detach takes the socket out of the runtime's poller: a duplicate of its
+// descriptor stays, the original is closed.
+func (c *Conn) detach() (int, error) {
+	raw, err := c.socket.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	fd, dup := -1, error(nil)
+	if err := raw.Control(func(s uintptr) { fd, dup = unix.FcntlInt(s, unix.F_DUPFD_CLOEXEC, 0) }); err != nil {
+		return -1, err
+	}
+	if dup != nil {
+		return -1, dup
+	}
+	if err := c.socket.Close(); err != nil {
+		_ = unix.Close(fd)
+		return -1, err
+	}
+	d := &detached{UDPConn: c.socket, fd: fd}
+	c.closer = d.close
+	c.batch = newBatcherOn(d, c.local.Addr().Is6(), c.counts)
+	return fd, nil
+}
+
+// detached is a socket outside the runtime's poller, for x/net to work on.
+type detached struct {
+	*net.UDPConn // closed; x/net asks for its type
+	fd           int
+}
+
+// SyscallConn hides that of the closed socket.
+func (d *detached) SyscallConn() (syscall.RawConn, error) { return (*rawSocket)(d), nil }
+
+func (d *detached) close() error {
+	if d.fd < 0 {
+		return net.ErrClosed
+	}
+	err := unix.Close(d.fd)
+	d.fd = -1
+	return err
+}
+
+// rawSocket is a syscall.RawConn that never waits to read. Reads and writes come
+// from one goroutine, which is also the one that closes.
+type rawSocket detached
+
+func (s *rawSocket) Control(f func(uintptr)) error { f(uintptr(s.fd)); return nil }
+
+func (s *rawSocket) Read(f func(uintptr) bool) error {
+	if s.fd < 0 {
+		return net.ErrClosed
+	}
+	if !f(uintptr(s.fd)) {
+		return os.ErrDeadlineExceeded
+	}
+	return nil
+}
+
+// Write waits for room in the send buffer, which drains at the speed of the
+// interface.
+func (s *rawSocket) Write(f func(uintptr) bool) error {
+	if s.fd < 0 {
+		return net.ErrClosed
+	}
+	for !f(uintptr(s.fd)) {
+		fds := []unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLOUT}}
+		if _, err := unix.Poll(fds, -1); err != nil && !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+	return nil
+}
+
+// ReadReady is ReadBatch for a socket of a Poller: 0 if there is nothing to read.
+func (c *Conn) ReadReady(d []Datagram) (int, error) {
+	if len(d) == 0 {
+		return 0, nil
+	}
+	n, err := c.batch.read(d[:min(len(d), maxBatch)])
+	switch {
+	case err == nil, errors.Is(err, os.ErrDeadlineExceeded):
+		return n, nil
+	case fromICMP(err):
+		c.counts.readErrors.Add(1)
+		return 0, nil
+	default:
+		c.counts.readErrors.Add(1)
+		return 0, fmt.Errorf("udp: %s: %w", c.local, err)
+	}
+}

@@ -1,0 +1,131 @@
+package udp
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+)
+
+func pollPair(t *testing.T) (*Poller, *Conn, *Conn) {
+	t.Helper()
+	var conns []*Conn
+	for range 2 {
+		c, err := Listen(netip.MustParseAddrPort("127.0.0.1:0"), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		conns = append(conns, c)
+	}
+	p, err := NewPoller(conns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p, conns[0], conns[1]
+}
+
+func TestPollerTellsWhichSocketIsReady(t *testing.T) {
+	p, a, b := pollPair(t)
+	if n, err := b.ReadReady(make([]Datagram, 1)); n != 0 || err != nil {
+		t.Fatalf("read %d from an empty socket: %v", n, err)
+	}
+	// Both directions work on a socket that has left the runtime's poller, TOS too.
+	if n, err := a.WriteBatch([]Datagram{{Peer: b.LocalAddr(), TOS: 2, Data: []byte("one")}, {Peer: b.LocalAddr(), Data: []byte("two")}}); n != 2 || err != nil {
+		t.Fatalf("wrote %d: %v", n, err)
+	}
+	var got []string
+	in := []Datagram{{Data: make([]byte, 64)}, {Data: make([]byte, 64)}, {Data: make([]byte, 64)}}
+	for len(got) < 2 {
+		if err := p.Wait(time.Second, func(c *Conn) {
+			if c != b {
+				t.Errorf("%v is ready", c.LocalAddr())
+			}
+			n, err := c.ReadReady(in)
+			if err != nil {
+				t.Error(err)
+			}
+			for _, d := range in[:n] {
+				if d.Peer != a.LocalAddr() {
+					t.Errorf("from %v", d.Peer)
+				}
+				got = append(got, string(d.Data)+string('0'+rune(d.TOS)))
+			}
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got[0] != "one2" || got[1] != "two0" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestPollerWakes(t *testing.T) {
+	p, _, _ := pollPair(t)
+	go func() {
+		time.Sleep(10 * time.Millisecond)
+		p.Wake()
+	}()
+	began := time.Now()
+	if err := p.Wait(time.Minute, func(*Conn) { t.Error("nothing is ready") }); err != nil {
+		t.Fatal(err)
+	}
+	if d := time.Since(began); d > 10*time.Second {
+		t.Errorf("woken after %v", d)
+	}
+	began = time.Now()
+	if err := p.Wait(5*time.Millisecond, func(*Conn) {}); err != nil {
+		t.Fatal(err)
+	}
+	if d := time.Since(began); d < 5*time.Millisecond {
+		t.Errorf("waited %v of 5 ms", d)
+	}
+	p.Close()
+	p.Close()
+	p.Wake() // after the end: nothing
+}
+
+func TestPolledSocketCloses(t *testing.T) {
+	_, a, b := pollPair(t)
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Close(); err != nil {
+		t.Errorf("second close: %v", err)
+	}
+	if _, err := a.WriteBatch([]Datagram{{Peer: b.LocalAddr(), Data: []byte("x")}}); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("write after close: %v", err)
+	}
+	// Nobody answers there any more: ICMP is counted, not returned.
+	if _, err := b.WriteBatch([]Datagram{{Peer: a.LocalAddr(), Data: []byte("x")}}); err != nil {
+		t.Error(err)
+	}
+	if n, err := b.ReadReady(make([]Datagram, 1)); n != 0 || err != nil {
+		t.Errorf("read %d: %v", n, err)
+	}
+}
+
+func TestPaceGathersOnlyWhenBusy(t *testing.T) {
+	var p pace
+	now := time.Unix(1_800_000_000, 0)
+	run := func(perSecond int) {
+		for range 100 { // 100 ms
+			now = now.Add(time.Millisecond)
+			p.arrived(now, perSecond/1000)
+		}
+	}
+	run(1000)
+	if p.gather() != 0 {
+		t.Error("gathers at 1,000 a second")
+	}
+	run(50_000)
+	if p.gather() != gatherFor {
+		t.Error("does not gather at 50,000 a second")
+	}
+	run(0)
+	if p.gather() != 0 {
+		t.Error("goes on gathering")
+	}
+}

@@ -1,0 +1,32 @@
+//go:build !linux
+
+package udp
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// A Poller waits for several sockets at once. Only Linux has one.
+type Poller struct{}
+
+// NewPoller fails with errors.ErrUnsupported: read each socket from a goroutine.
+func NewPoller([]*Conn) (*Poller, error) {
+	return nil, fmt.Errorf("udp: poller: %w", errors.ErrUnsupported)
+}
+
+// Wait is never reached.
+func (*Poller) Wait(time.Duration, func(*Conn)) error { return errors.ErrUnsupported }
+
+// Arrived is never reached.
+func (*Poller) Arrived(time.Time, int) {}
+
+// Wake is never reached.
+func (*Poller) Wake() {}
+
+// Close is never reached.
+func (*Poller) Close() {}
+
+// ReadReady is never reached.
+func (*Conn) ReadReady([]Datagram) (int, error) { return 0, errors.ErrUnsupported }
