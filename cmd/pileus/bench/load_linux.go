@@ -16,7 +16,6 @@ import (
 type load struct {
 	ctx    context.Context
 	cfg    Config
-	log    func(format string, args ...any)
 	sock   *socket
 	server process
 

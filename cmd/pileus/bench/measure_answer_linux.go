@@ -29,9 +29,11 @@ func (l *load) answers() ([]Value, error) {
 		epd, tag []byte
 		done     bool
 	}
-	var questions []question
-	for _, uri := range []string{flashURI, "rtmfp://h/a", "rtmfp:", "live", "a", strings.Repeat("long/", 80)} {
-		for _, tagLen := range []int{16, 17, 24, 64} {
+	uris := []string{flashURI, "rtmfp://h/a", "rtmfp:", "live", "a", strings.Repeat("long/", 80)}
+	tagLens := []int{16, 17, 24, 64}
+	questions := make([]question, 0, len(uris)*len(tagLens))
+	for _, uri := range uris {
+		for _, tagLen := range tagLens {
 			tag := bytes.Repeat([]byte{byte(tagLen)}, tagLen)
 			copy(tag, l.keys.run[:])
 			questions = append(questions, question{epd: wire.AppendOption(nil, optionAncillary, []byte(uri)), tag: tag})

@@ -17,6 +17,7 @@ const (
 
 	joinPeers   = 2000
 	joinTime    = 2500 * time.Millisecond
+	joinLimit   = 10 * time.Second // for those who come too late
 	openTimeout = 30 * time.Second // for everything that is opened, repetitions included
 )
 
@@ -96,7 +97,7 @@ func (l *load) joinAtOnce() ([]Value, error) {
 		return nil, err
 	}
 	begun := false
-	if err := l.run(openTimeout, func() (time.Time, bool) {
+	if err := l.run(joinLimit, func() (time.Time, bool) {
 		for i := 0; !begun && i < joinPeers; i++ {
 			l.open(i, group2, true)
 		}

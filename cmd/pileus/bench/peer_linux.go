@@ -66,7 +66,7 @@ const (
 )
 
 // open begins a session of a new peer.
-func (l *load) open(source int, g flash.Group, connect bool) *peer {
+func (l *load) open(source int, g flash.Group, connect bool) {
 	p := &peer{l: l, source: source, connect: connect, group: g, began: l.now}
 	p.cert = l.keys.certificate(g, source)
 	binary.BigEndian.PutUint64(p.tag[:], uint64(source))
@@ -74,7 +74,6 @@ func (l *load) open(source int, g flash.Group, connect bool) *peer {
 	l.peers[source] = p
 	l.opening[p] = struct{}{}
 	p.sendHello()
-	return p
 }
 
 func (p *peer) id() flash.PeerID { return sha256.Sum256(p.cert) }
@@ -107,6 +106,7 @@ func (p *peer) repeat() {
 		p.sendData(p.begin())
 	case peerClosing:
 		p.sendClose()
+	case peerIdle, peerClosed:
 	}
 }
 

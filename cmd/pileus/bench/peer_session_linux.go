@@ -60,6 +60,7 @@ func (p *peer) session(chunks []byte) {
 			out, closed = wire.AppendCloseAck(out), true
 		case wire.ChunkCloseAck:
 			closed = true
+		default: // a client as simple as this one has no use for the others
 		}
 	}
 	for i, r := range received {
