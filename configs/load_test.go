@@ -48,7 +48,7 @@ func TestManualMarksWhatIsNotUsed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, top := range []string{"public", "alternate", "probe", "relay", "stun", "turn", "tenants", "presence", "hooks", "cores"} {
+	for _, top := range []string{"alternate", "probe", "relay", "stun", "turn", "tenants", "presence", "hooks", "cores"} {
 		before, _, found := strings.Cut(string(text), "\n"+top+":")
 		if !found {
 			t.Fatalf("no %s in the manual", top)

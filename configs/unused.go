@@ -9,7 +9,6 @@ import (
 // They parse and are checked, so that a file written for a later version is
 // right today; Unused tells the operator that they do nothing.
 var notYet = []string{
-	"public", // shown in the banner, but introductions do not go through it
 	"alternate",
 	"probe",
 	"relay",

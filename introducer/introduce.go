@@ -1,6 +1,8 @@
 package introducer
 
 import (
+	"net/netip"
+
 	"pileus/rtmfp"
 	"pileus/rtmfp/wire"
 )
@@ -56,8 +58,11 @@ func (n *Node) allow(e *rtmfp.Engine, asker, target *Peer, h rtmfp.Hello) bool {
 // initiator comes: its answer opens its own NAT for the initiator's packets.
 // Redirect first, as every server does.
 func (n *Node) introduce(e *rtmfp.Engine, asker, target *Peer, h rtmfp.Hello) {
-	e.Redirect(h.Local, h.From, h.Tag, named(target, asker))
-	target.session.ForwardHello(h.RawEPD, wire.Address{AddrPort: h.From, Origin: wire.OriginObserved}, h.Tag)
+	addrs := named(target, asker)
+	addrs[0].AddrPort = n.outside(target.Addr(), h.From)
+	e.Redirect(h.Local, h.From, h.Tag, addrs)
+	reply := wire.Address{AddrPort: n.outside(h.From, target.Addr()), Origin: wire.OriginObserved}
+	target.session.ForwardHello(h.RawEPD, reply, h.Tag)
 	n.stats.Introduced++
 	initiator := "anonymous"
 	if asker != nil {
@@ -65,4 +70,13 @@ func (n *Node) introduce(e *rtmfp.Engine, asker, target *Peer, h rtmfp.Hello) {
 	}
 	n.log.event(e.Now(), eventIntroduce,
 		"initiator", initiator, "initiator_address", h.From, "target", target.ID().String(), "target_address", target.Addr())
+}
+
+// outside is how others reach a peer at addr that may run on this machine. Two
+// that both do meet inside.
+func (n *Node) outside(addr, other netip.AddrPort) netip.AddrPort {
+	if n.cfg.Names.Outside(other) != other {
+		return addr
+	}
+	return n.cfg.Names.Outside(addr)
 }

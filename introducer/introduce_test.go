@@ -10,6 +10,7 @@ import (
 
 	"pileus/rtmfp"
 	"pileus/rtmfp/flash"
+	"pileus/rtmfp/udp"
 )
 
 func (n *network) node(c Config) (*Node, *rtmfp.Engine, netip.AddrPort) {
@@ -181,5 +182,25 @@ func TestNamed(t *testing.T) {
 			delete(n.engines, asker.addr)
 			n.order = n.order[:1]
 		})
+	}
+}
+
+// Peers on the node's own machine, behind a 1:1 NAT, are named to others by
+// their outside name, but not to each other.
+func TestPublicNames(t *testing.T) {
+	names, err := udp.NewNames(map[string]string{"10.0.0.5": "198.51.100.7"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := New(Config{Names: names})
+	for _, c := range []struct{ addr, other, want string }{
+		{"10.0.0.5:6000", "203.0.113.1:5000", "198.51.100.7:6000"},
+		{"203.0.113.1:5000", "10.0.0.5:6000", "203.0.113.1:5000"},
+		{"10.0.0.5:6000", "10.0.0.5:7000", "10.0.0.5:6000"},
+	} {
+		got := n.outside(netip.MustParseAddrPort(c.addr), netip.MustParseAddrPort(c.other))
+		if got != netip.MustParseAddrPort(c.want) {
+			t.Errorf("%s is named %v to %s, want %s", c.addr, got, c.other, c.want)
+		}
 	}
 }

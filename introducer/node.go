@@ -20,6 +20,9 @@ type Config struct {
 	// ServerKeepalive and PeerKeepalive are the silences after which clients
 	// are told to ping the node and each other; zero is 15 s and 10 s.
 	ServerKeepalive, PeerKeepalive time.Duration
+	// Names are the outside names of this machine's addresses: a peer that runs
+	// here is named to others by them.
+	Names udp.Names
 	// Log takes the named events of sessions that proved their key; nil is
 	// slog.Default().
 	Log *slog.Logger

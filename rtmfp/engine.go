@@ -210,6 +210,9 @@ func (e *Engine) Stats() Stats {
 	return s
 }
 
+// FlowStats is a copy of the counters of all sessions' flows.
+func (e *Engine) FlowStats() flow.Stats { return e.shared.Stats }
+
 // Identity is the endpoint's own.
 func (e *Engine) Identity() *flash.Identity { return e.cfg.Identity }
 

@@ -9,6 +9,7 @@ import (
 	"pileus/cmd/pileus/admin"
 	"pileus/introducer"
 	"pileus/rtmfp"
+	"pileus/rtmfp/flow"
 	"pileus/rtmfp/netconn"
 )
 
@@ -31,6 +32,9 @@ var (
 	metricCommands     = admin.Counter("pileus_commands_total", "Commands on NetConnections that were understood.")
 	metricMessageDrops = admin.Counter("pileus_message_drops_total", "Messages and flows without effect, by reason.", "reason")
 
+	metricFragments    = admin.Counter("pileus_fragments_total", "Pieces of messages in flows, by what happened to them.", "what")
+	metricFlowDrops    = admin.Counter("pileus_flow_drops_total", "Flow chunks without effect, by reason.", "reason")
+
 	metricPeers       = admin.Gauge("pileus_peers", "Peers that can be found now.")
 	metricConnects    = admin.Counter("pileus_connects_total", "Clients that connected; unproven: with a certificate that anybody could show, so they cannot be found.", "identity")
 	metricPeerInfo    = admin.Counter("pileus_set_peer_info_total", "Lists of addresses that peers reported about themselves.")
@@ -39,7 +43,7 @@ var (
 	collectedFamilies = []*admin.Family{
 		metricInfo, metricSocket,
 		metricPackets, metricBytes, metricHellos, metricOpened, metricMoved, metricSessions, metricDrops,
-		metricMessages, metricCommands, metricMessageDrops,
+		metricMessages, metricCommands, metricMessageDrops, metricFragments, metricFlowDrops,
 		metricPeers, metricConnects, metricPeerInfo, metricIntroduced, metricUnanswered,
 	}
 )
@@ -54,6 +58,7 @@ func (n *node) collector() prometheus.Collector {
 func (n *node) samples() []admin.Sample {
 	type counters struct {
 		engine rtmfp.Stats
+		flows  flow.Stats
 		conns  netconn.Stats
 		intro  introducer.Stats
 	}
@@ -61,7 +66,7 @@ func (n *node) samples() []admin.Sample {
 	defer cancel()
 	copied := make(chan counters, 1)
 	if err := n.ask(ctx, func(e *rtmfp.Engine) {
-		copied <- counters{e.Stats(), n.intro.NetConnStats(), n.intro.Stats()}
+		copied <- counters{e.Stats(), e.FlowStats(), n.intro.NetConnStats(), n.intro.Stats()}
 	}); err != nil {
 		return n.socketSamples()
 	}
@@ -78,6 +83,9 @@ func (n *node) samples() []admin.Sample {
 		sample(metricMoved, c.engine.Moved),
 		sample(metricSessions, uint64(c.engine.Sessions)),
 		sample(metricMessages, c.conns.Messages),
+		sample(metricFragments, c.flows.FragmentsSent, "sent"),
+		sample(metricFragments, c.flows.FragmentsResent, "resent"),
+		sample(metricFragments, c.flows.FragmentsLost, "lost"),
 		sample(metricCommands, c.conns.Commands),
 		sample(metricPeers, uint64(c.intro.Peers)),
 		sample(metricConnects, c.intro.Connected-c.intro.Unproven, "proven"),
@@ -94,6 +102,9 @@ func (n *node) samples() []admin.Sample {
 	})
 	for _, r := range netconn.DropReasons() {
 		list = append(list, sample(metricMessageDrops, c.conns.Drops[r], r.String()))
+	}
+	for r := range flow.DropReasons {
+		list = append(list, sample(metricFlowDrops, c.flows.Dropped[r], flow.DropReason(r).String()))
 	}
 	return list
 }

@@ -94,7 +94,7 @@ func TestCheck(t *testing.T) {
 		{"later", []string{later}, exitOK, "node.yaml:1: relay.idle: this version does not use it yet"},
 		{"flags", []string{"--listen", "127.0.0.1:0", "--listen", "[::1]:0", "--admin", "", "--log-format", "json"}, exitOK, ""},
 		{"alternate", []string{"--alternate", "192.0.2.1"}, exitOK, "--alternate: this version does not use it yet"},
-		{"public", []string{"--public", "10.0.0.5=198.51.100.7"}, exitOK, "--public: this version does not use it yet"},
+		{"public", []string{"--public", "10.0.0.5=198.51.100.7"}, exitOK, ""},
 		{"bad listen", []string{"--listen", "localhost:1"}, exitUsage, `--listen: "localhost:1" is not an address to listen on`},
 		{"bad alternate", []string{"--alternate", "x"}, exitUsage, `--alternate: "x" is not an IP address`},
 		{"bad public", []string{"--public", "10.0.0.5"}, exitUsage, `"10.0.0.5" is not BIND=NAME`},
