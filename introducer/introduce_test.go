@@ -1,7 +1,6 @@
 package introducer
 
 import (
-	"io"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -14,7 +13,7 @@ import (
 )
 
 func (n *network) node(c Config) (*Node, *rtmfp.Engine, netip.AddrPort) {
-	c.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	c.Log = slog.New(slog.DiscardHandler)
 	node := New(c)
 	e, at := n.add("192.0.2.1:1935", rtmfp.Config{
 		Identity: identity(n.t, flash.IdentityOptions{AcceptAncillary: true}), Handler: node,
@@ -160,9 +159,11 @@ func TestNamed(t *testing.T) {
 		{"its own, other port", "203.0.113.1:6000", "198.51.100.1:5000", addrs("203.0.113.1:6001"), nil, addrs("203.0.113.1:6001")},
 		{"the observed one again", "203.0.113.1:6000", "198.51.100.1:5000", addrs("203.0.113.1:6000"), nil, nil},
 		{"loopback and link-local", "203.0.113.1:6000", "203.0.113.1:5000", addrs("127.0.0.1:6000", "169.254.1.1:6000", "[fe80::1]:6000"), nil, nil},
-		{"at most four", "203.0.113.1:6000", "203.0.113.1:5000",
+		{
+			"at most four", "203.0.113.1:6000", "203.0.113.1:5000",
 			addrs("10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1", "10.0.0.4:1", "10.0.0.5:1"), nil,
-			addrs("10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1", "10.0.0.4:1")},
+			addrs("10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1", "10.0.0.4:1"),
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			target := n.user(c.target).connect(at, c.report...)

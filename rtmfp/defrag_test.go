@@ -43,7 +43,8 @@ func fragment(packet []byte, id uint64, size int) (all []wire.PacketFragment) {
 func (d *defragmenter) check(t interface {
 	Helper()
 	Fatalf(string, ...any)
-}) {
+},
+) {
 	t.Helper()
 	bytes := 0
 	var before time.Time
@@ -198,7 +199,7 @@ func TestDefragRefuses(t *testing.T) {
 
 	// A refused fragment spoils nothing.
 	for _, piece := range []wire.PacketFragment{f[2], at(3, f[1]), at(1, final(f[1])), f[0]} {
-		d.add(defragStart, defragID(1), wire.ModeStartup, piece)
+		_, _ = d.add(defragStart, defragID(1), wire.ModeStartup, piece)
 	}
 	if got, err := d.add(defragStart, defragID(1), wire.ModeStartup, f[1]); !bytes.Equal(got, packet) || err != nil {
 		t.Errorf("%x, %v", got, err)
@@ -232,12 +233,12 @@ func TestDefragTimes(t *testing.T) {
 	// A second without progress. A duplicate is none.
 	d = defragmenter{}
 	now = defragStart
-	d.add(now, defragID(1), wire.ModeStartup, f[0])
+	_, _ = d.add(now, defragID(1), wire.ModeStartup, f[0])
 	if want := now.Add(defragMaxStall); d.deadline() != want {
 		t.Errorf("deadline %v, want %v", d.deadline(), want)
 	}
 	now = now.Add(defragMaxStall - 1)
-	d.add(now, defragID(1), wire.ModeStartup, f[0])
+	_, _ = d.add(now, defragID(1), wire.ModeStartup, f[0])
 	d.expire(now)
 	if len(d.packets) != 1 || d.expired != 0 {
 		t.Error("forgotten too early")
@@ -270,7 +271,7 @@ func TestDefragFlood(t *testing.T) {
 				}
 			}
 			for j := range uint64(1000) {
-				d.add(now, defragID(1000+j), wire.ModeStartup, junk)
+				_, _ = d.add(now, defragID(1000+j), wire.ModeStartup, junk)
 			}
 			d.check(t)
 			if d.evicted == 0 {

@@ -9,19 +9,19 @@ import (
 var (
 	ErrClosed     = fmt.Errorf("rtmfp: session closed by this end: %w", net.ErrClosed)
 	ErrFarClosed  = fmt.Errorf("rtmfp: session closed by the far end: %w", net.ErrClosed)
-	ErrNoAnswer   = fmt.Errorf("rtmfp: no answer: %w", errTimeout{})
-	ErrDead       = fmt.Errorf("rtmfp: far end stopped answering: %w", errTimeout{})
+	ErrNoAnswer   = fmt.Errorf("rtmfp: no answer: %w", timeoutError{})
+	ErrDead       = fmt.Errorf("rtmfp: far end stopped answering: %w", timeoutError{})
 	ErrOverridden = fmt.Errorf("rtmfp: replaced by a newer session from the same endpoint: %w", net.ErrClosed)
-	ErrUnused     = fmt.Errorf("rtmfp: session never used: %w", errTimeout{})
+	ErrUnused     = fmt.Errorf("rtmfp: session never used: %w", timeoutError{})
 	ErrRefused    = fmt.Errorf("rtmfp: session refused by this end: %w", net.ErrClosed)
 )
 
-// errTimeout makes the time-outs above net.Errors.
-type errTimeout struct{}
+// timeoutError makes the time-outs above net.Errors.
+type timeoutError struct{}
 
-func (errTimeout) Error() string   { return "timed out" }
-func (errTimeout) Timeout() bool   { return true }
-func (errTimeout) Temporary() bool { return false }
+func (timeoutError) Error() string   { return "timed out" }
+func (timeoutError) Timeout() bool   { return true }
+func (timeoutError) Temporary() bool { return false }
 
 // DuplicateError ends an opening session whose RHello came from an endpoint that
 // a session exists with already (RFC 7016 3.5.1.1.1); use that one.

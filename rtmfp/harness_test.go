@@ -85,8 +85,6 @@ func (p *party) stats() (s rtmfp.Stats) {
 	return s
 }
 
-func (p *party) drops(r rtmfp.DropReason) uint64 { return p.stats().Drops[r] }
-
 // open starts a session and returns it.
 func (p *party) open(t rtmfp.Target) (s *rtmfp.Session) {
 	p.t.Helper()

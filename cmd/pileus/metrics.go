@@ -32,8 +32,8 @@ var (
 	metricCommands     = admin.Counter("pileus_commands_total", "Commands on NetConnections that were understood.")
 	metricMessageDrops = admin.Counter("pileus_message_drops_total", "Messages and flows without effect, by reason.", "reason")
 
-	metricFragments    = admin.Counter("pileus_fragments_total", "Pieces of messages in flows, by what happened to them.", "what")
-	metricFlowDrops    = admin.Counter("pileus_flow_drops_total", "Flow chunks without effect, by reason.", "reason")
+	metricFragments = admin.Counter("pileus_fragments_total", "Pieces of messages in flows, by what happened to them.", "what")
+	metricFlowDrops = admin.Counter("pileus_flow_drops_total", "Flow chunks without effect, by reason.", "reason")
 
 	metricPeers       = admin.Gauge("pileus_peers", "Peers that can be found now.")
 	metricConnects    = admin.Counter("pileus_connects_total", "Clients that connected; unproven: with a certificate that anybody could show, so they cannot be found.", "identity")

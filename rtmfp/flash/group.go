@@ -5,7 +5,7 @@ import (
 	"encoding/hex"
 	"math/bits"
 	"strconv"
-	"sync" //nolint:depguard // constants made once per process, not state
+	"sync"
 
 	"filippo.io/bigmod"
 )

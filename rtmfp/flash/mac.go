@@ -7,7 +7,7 @@ import (
 	"encoding"
 	"fmt"
 	"hash"
-	"sync" //nolint:depguard // scratch memory shared by all sessions, not state
+	"sync"
 )
 
 // macKey is an HMAC-SHA256 key, kept as the two hash states behind its inner and

@@ -73,7 +73,7 @@ func TestAckBitmapRanges(t *testing.T) {
 	}
 }
 
-func TestAckIteratorsStop(t *testing.T) {
+func TestAckIteratorsStop(*testing.T) {
 	for range (wire.AckRanges{Ranges: []byte{0, 0, 0, 0}}).All() {
 		break
 	}

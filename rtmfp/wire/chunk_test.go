@@ -21,7 +21,8 @@ var samples = []struct {
 }{
 	{
 		"30 0006 03 020a78 aabb",
-		wire.IHello{EPD: []byte{2, 10, 'x'}, Tag: []byte{0xaa, 0xbb}}, 4,
+		wire.IHello{EPD: []byte{2, 10, 'x'}, Tag: []byte{0xaa, 0xbb}},
+		4,
 	},
 	{
 		"0f 000d 03 020a78 02 c0000201 078f aabb",
@@ -29,52 +30,62 @@ var samples = []struct {
 			EPD:          []byte{2, 10, 'x'},
 			ReplyAddress: wire.Address{AddrPort: netip.MustParseAddrPort("192.0.2.1:1935"), Origin: wire.OriginObserved},
 			Tag:          []byte{0xaa, 0xbb},
-		}, 11,
+		},
+		11,
 	},
 	{
 		"70 000a 02 aabb 03 010203 010a 00",
-		wire.RHello{Tag: []byte{0xaa, 0xbb}, Cookie: []byte{1, 2, 3}, Certificate: []byte{1, 10, 0}}, 7,
+		wire.RHello{Tag: []byte{0xaa, 0xbb}, Cookie: []byte{1, 2, 3}, Certificate: []byte{1, 10, 0}},
+		7,
 	},
 	{
 		"71 0003 02 aabb",
-		wire.Redirect{Tag: []byte{0xaa, 0xbb}}, 3,
+		wire.Redirect{Tag: []byte{0xaa, 0xbb}},
+		3,
 	},
 	{
 		"79 0006 02 aabb 010203",
-		wire.CookieChange{OldCookie: []byte{0xaa, 0xbb}, NewCookie: []byte{1, 2, 3}}, 3,
+		wire.CookieChange{OldCookie: []byte{0xaa, 0xbb}, NewCookie: []byte{1, 2, 3}},
+		3,
 	},
 	{
 		"38 000d 02000000 02 aabb 01 cc 02 dd01 58",
 		wire.IIKeying{
 			SessionID: wire.SessionID{2}, Cookie: []byte{0xaa, 0xbb}, Certificate: []byte{0xcc},
 			Component: []byte{0xdd, 1}, Signature: []byte("X"),
-		}, 12,
+		},
+		12,
 	},
 	{
 		"78 0008 03000001 02 dd01 58",
-		wire.RIKeying{SessionID: wire.SessionID{3, 0, 0, 1}, Component: []byte{0xdd, 1}, Signature: []byte("X")}, 7,
+		wire.RIKeying{SessionID: wire.SessionID{3, 0, 0, 1}, Component: []byte{0xdd, 1}, Signature: []byte("X")},
+		7,
 	},
 	{"01 0000", wire.Ping{}, 0},
 	{"01 0002 4d01", wire.Ping{Message: []byte{0x4d, 1}}, 0},
 	{"41 0002 4d01", wire.PingReply{Message: []byte{0x4d, 1}}, 0},
 	{
 		"10 000b 80 02 01 01 050054430400 00",
-		wire.UserData{Flow: 2, Seq: 1, FSNOffset: 1, HasOptions: true, Options: []byte{5, 0, 'T', 'C', 4, 0}}, 11,
+		wire.UserData{Flow: 2, Seq: 1, FSNOffset: 1, HasOptions: true, Options: []byte{5, 0, 'T', 'C', 4, 0}},
+		11,
 	},
 	{
 		"10 0005 80 02 01 01 00",
-		wire.UserData{Flow: 2, Seq: 1, FSNOffset: 1, HasOptions: true}, 5,
+		wire.UserData{Flow: 2, Seq: 1, FSNOffset: 1, HasOptions: true},
+		5,
 	},
 	{
 		"10 0008 13 8100 8101 01 4142",
 		wire.UserData{
 			Fragment: wire.FragmentBegin, Abandon: true, Final: true,
 			Flow: 128, Seq: 129, FSNOffset: 1, Data: []byte("AB"),
-		}, 6,
+		},
+		6,
 	},
 	{
 		"11 0005 b0 0100 00 ff",
-		wire.NextUserData{Fragment: wire.FragmentMiddle, HasOptions: true, Options: []byte{1, 0}, Data: []byte{0xff}}, 4,
+		wire.NextUserData{Fragment: wire.FragmentMiddle, HasOptions: true, Options: []byte{1, 0}, Data: []byte{0xff}},
+		4,
 	},
 	{"11 0001 23", wire.NextUserData{Fragment: wire.FragmentEnd, Abandon: true, Final: true}, 1},
 	{"18 0002 8101", wire.BufferProbe{Flow: 129}, 2},
@@ -84,15 +95,18 @@ var samples = []struct {
 	{"ec 0001 07", wire.ECNReport{Count: 7}, 1},
 	{
 		"50 0006 02 ff7f 8101 05",
-		wire.AckBitmap{Flow: 2, BufferBlocks: 16383, CumAck: 129, Bitmap: []byte{5}}, 5,
+		wire.AckBitmap{Flow: 2, BufferBlocks: 16383, CumAck: 129, Bitmap: []byte{5}},
+		5,
 	},
 	{
 		"51 0006 02 7f 10 00 8101",
-		wire.AckRanges{Flow: 2, BufferBlocks: 127, CumAck: 16, Ranges: []byte{0, 0x81, 1}}, 3,
+		wire.AckRanges{Flow: 2, BufferBlocks: 127, CumAck: 16, Ranges: []byte{0, 0x81, 1}},
+		3,
 	},
 	{
 		"7f 0006 80 8101 02 abcd",
-		wire.PacketFragment{More: true, PacketID: 129, Fragment: 2, Data: []byte{0xab, 0xcd}}, 5,
+		wire.PacketFragment{More: true, PacketID: 129, Fragment: 2, Data: []byte{0xab, 0xcd}},
+		5,
 	},
 }
 

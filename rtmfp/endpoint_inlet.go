@@ -14,14 +14,14 @@ const batchSize = 64
 
 // newInlet prefers one poller for all sockets, where there is one.
 func newInlet(conns []Socket) (inlet, error) {
-	var real []*udp.Conn
+	var sockets []*udp.Conn
 	for _, c := range conns {
 		if u, ok := c.(*udp.Conn); ok {
-			real = append(real, u)
+			sockets = append(sockets, u)
 		}
 	}
-	if len(real) == len(conns) {
-		p, err := udp.NewPoller(real)
+	if len(sockets) == len(conns) {
+		p, err := udp.NewPoller(sockets)
 		if err == nil {
 			return &pollInlet{poller: p, batch: newBatch()}, nil
 		}
