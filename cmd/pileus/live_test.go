@@ -1,16 +1,15 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -29,55 +28,33 @@ func referenceDir(t *testing.T) string {
 
 const liveTimeout = 10 * time.Second
 
-// output gathers what a program prints and lets a test wait for it.
-type output struct {
-	mu      sync.Mutex
-	text    bytes.Buffer
-	changed chan struct{}
-}
+// A live program prints to a transcript.
+type live struct{ transcript }
 
-func (o *output) Write(b []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.changed != nil {
-		close(o.changed)
-		o.changed = nil
-	}
-	return o.text.Write(b)
-}
-
-// find returns the first match of re so far, with its groups, and what is
-// closed when there is more to search.
-func (o *output) find(re *regexp.Regexp) (match []string, more <-chan struct{}) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.changed == nil {
-		o.changed = make(chan struct{})
-	}
-	return re.FindStringSubmatch(o.text.String()), o.changed
+func newLive() *live {
+	return &live{transcript{more: make(chan struct{}, 1)}}
 }
 
 // await returns the last group of the first match of pattern, or fails.
-func (o *output) await(t *testing.T, pattern string) string {
+func (o *live) await(t *testing.T, pattern string) string {
 	t.Helper()
-	match := o.wait(t, pattern, liveTimeout)
+	match := o.wait(pattern, liveTimeout)
 	if match == nil {
-		t.Fatalf("%q was not printed in %v", pattern, liveTimeout)
+		t.Fatalf("%q was not printed in %v:\n%s", pattern, liveTimeout, o.tail())
 	}
 	return match[len(match)-1]
 }
 
-func (o *output) wait(t *testing.T, pattern string, d time.Duration) []string {
-	t.Helper()
+// wait returns the first match of pattern and its groups, or nil after d.
+func (o *live) wait(pattern string, d time.Duration) []string {
 	re := regexp.MustCompile(pattern)
 	timeout := time.After(d)
 	for {
-		match, more := o.find(re)
-		if match != nil {
+		if match := re.FindStringSubmatch(o.String()); match != nil {
 			return match
 		}
 		select {
-		case <-more:
+		case <-o.more:
 		case <-timeout:
 			return nil
 		}
@@ -85,22 +62,20 @@ func (o *output) wait(t *testing.T, pattern string, d time.Duration) []string {
 }
 
 // tail is the last 20 lines.
-func (o *output) tail() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	lines := strings.Split(strings.TrimSpace(o.text.String()), "\n")
+func (o *live) tail() string {
+	lines := strings.Split(strings.TrimSpace(o.String()), "\n")
 	return strings.Join(lines[max(0, len(lines)-20):], "\n")
 }
 
 // reference runs a reference program until the test ends, and then logs its
 // last lines.
-func reference(t *testing.T, name string, args ...string) *output {
+func reference(t *testing.T, name string, args ...string) *live {
 	t.Helper()
-	var out output
+	out := newLive()
 	// They print in blocks when nobody watches.
 	argv := append([]string{"-oL", filepath.Join(referenceDir(t), name)}, args...)
 	cmd := exec.Command("stdbuf", argv...)
-	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +86,7 @@ func reference(t *testing.T, name string, args ...string) *output {
 		kill.Stop()
 		t.Logf("%s %s\n%s", name, strings.Join(args, " "), out.tail())
 	})
-	return &out
+	return out
 }
 
 // liveNode runs a node on a free port until the test ends, and returns its
@@ -119,10 +94,10 @@ func reference(t *testing.T, name string, args ...string) *output {
 func liveNode(t *testing.T, args ...string) string {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
-	var out output
+	out := newLive()
 	code := make(chan int, 1)
 	args = append([]string{"serve", "--listen", "127.0.0.1:0", "--admin", ""}, args...)
-	go func() { code <- run(ctx, args, io.Discard, &out) }()
+	go func() { code <- run(ctx, args, io.Discard, out) }()
 	t.Cleanup(func() {
 		stop()
 		if c := <-code; c != exitOK {
@@ -183,7 +158,7 @@ func TestLiveIntroduction(t *testing.T) {
 	// Who holds no session is a stranger.
 	t.Run("stranger", func(t *testing.T) {
 		_, seeker := introduce(t, liveNode(t), nil)
-		if seeker.wait(t, `became writable!`, 3*time.Second) != nil {
+		if seeker.wait(`became writable!`, 3*time.Second) != nil {
 			t.Error("a stranger was introduced")
 		}
 	})
@@ -191,13 +166,71 @@ func TestLiveIntroduction(t *testing.T) {
 
 // introduce connects a client and has another look for it that holds no
 // session.
-func introduce(t *testing.T, addr string, flags []string) (target string, seeker *output) {
+func introduce(t *testing.T, addr string, flags []string) (target string, seeker *live) {
 	t.Helper()
 	c := reference(t, "tcconn", append(flags[:len(flags):len(flags)], "-v", fmt.Sprintf("rtmfp://%s/app", addr))...)
 	target = c.await(t, `my fingerprint: ([0-9a-f]{64})`)
 	c.await(t, `NetConnection\.Connect\.Success`)
 	host, port, _ := strings.Cut(addr, ":")
 	return target, reference(t, "fcclient", append(flags[:len(flags):len(flags)], "-4", "-f", target, host, port)...)
+}
+
+func TestLivePeer(t *testing.T) {
+	referenceDir(t)
+	for name, flags := range security {
+		t.Run(name, func(t *testing.T) {
+			addr := tcserver(t, flags)
+			code, stdout, stderr := command(t, "peer", "--server", fmt.Sprintf("rtmfp://%s/app", addr), "--duration", "200ms")
+			if code != exitOK || !strings.Contains(stderr, "connected  to "+addr) {
+				t.Errorf("exit %d:\n%s%s", code, stdout, stderr)
+			}
+			t.Logf("pileus peer\n%s", stderr)
+		})
+		// Another's server introduces two of our peers to each other.
+		t.Run("two "+name, func(t *testing.T) {
+			url := fmt.Sprintf("rtmfp://%s/app", tcserver(t, flags))
+			sender := startPeer(t, "--server", url, "--send", "hello")
+			id := sender.find(`peer ID +([0-9a-f]{64})`)
+			sender.find(`connected`)
+			code, stdout, stderr := command(t, "peer", "--server", url, "--play", id+"/text", "--json", "--output", os.DevNull)
+			if code != exitOK || !strings.Contains(stdout, `"text":"hello"`) {
+				t.Errorf("exit %d:\n%s%s", code, stdout, stderr)
+			}
+			t.Logf("pileus peer --play\n%s", stdout)
+			sender.wait(exitOK)
+		})
+	}
+	// Another's client opens a session with our peer.
+	t.Run("fcclient", func(t *testing.T) {
+		addr := liveNode(t, "--config", config(t, "introduce: {anonymous: true}\n"))
+		p := startPeer(t, "--server", fmt.Sprintf("rtmfp://%s/app", addr), "--publish", "x", "--pattern")
+		id := p.find(`peer ID +([0-9a-f]{64})`)
+		p.find(`connected`)
+		host, port, _ := strings.Cut(addr, ":")
+		seeker := reference(t, "fcclient", "-4", "-f", id, host, port)
+		if got := seeker.await(t, `became writable!\s+addr: \S+\s+fingerprint: ([0-9a-f]{64})`); got != id {
+			t.Errorf("the far end is %s, want %s", got, id)
+		}
+	})
+}
+
+// tcserver runs the reference server on a free port.
+func tcserver(t *testing.T, flags []string) string {
+	t.Helper()
+	addr := freeUDP(t)
+	reference(t, "tcserver", append(flags[:len(flags):len(flags)], "-B", addr)...).await(t, `"@type":"run"`)
+	return addr
+}
+
+// freeUDP is an address that nobody has bound yet.
+func freeUDP(t *testing.T) string {
+	t.Helper()
+	c, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	return c.LocalAddr().String()
 }
 
 // someFLV is a file with two seconds of tags that nobody decodes.

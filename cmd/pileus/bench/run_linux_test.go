@@ -46,7 +46,7 @@ func TestSilence(t *testing.T) {
 
 // A reference server is measured as a check on the simulated peers: whatever
 // asks for HMACs and sequence numbers, and whatever does not.
-func TestReference(t *testing.T) {
+func TestLiveReference(t *testing.T) {
 	dir := os.Getenv("PILEUS_REFERENCE_DIR")
 	if dir == "" {
 		t.Skip("PILEUS_REFERENCE_DIR is not set: NOT tested against the reference server")
