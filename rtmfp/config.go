@@ -24,6 +24,8 @@ type Config struct {
 	// leaves it false: its IDs are random over 32 bits, so that packets of
 	// others on its port are not mistaken for its own.
 	SequentialIDs bool
+	// Silent tells sockets at which no IHello is answered; nil: none.
+	Silent func(local netip.AddrPort) bool
 	// Introductions is what a new session does with an FIHello.
 	Introductions IntroductionMode
 	// HandshakeRate and HandshakeBurst bound the sessions opened to us, per

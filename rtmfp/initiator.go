@@ -169,7 +169,9 @@ func (e *Engine) receiveRedirect(d Datagram, body []byte) {
 	}
 	s := e.openings[string(c.Tag)]
 	if s == nil || s.state != stateIHelloSent {
-		e.drop(DropTag)
+		if len(c.AddressList) > 0 || !e.answered(d, c.Tag) {
+			e.drop(DropTag)
+		}
 		return
 	}
 	if len(c.AddressList) == 0 {
@@ -191,7 +193,9 @@ func (e *Engine) receiveRHello(d Datagram, body []byte) {
 	}
 	s := e.openings[string(c.Tag)]
 	if s == nil || s.state != stateIHelloSent {
-		e.drop(DropTag)
+		if !e.answered(d, c.Tag) {
+			e.drop(DropTag)
+		}
 		return
 	}
 	far, err := flash.ParseCertificate(bytes.Clone(c.Certificate))

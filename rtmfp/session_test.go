@@ -14,6 +14,7 @@ import (
 	"pileus/rtmfp"
 	"pileus/rtmfp/flash"
 	"pileus/rtmfp/internal/memnet"
+	"pileus/rtmfp/wire"
 )
 
 const (
@@ -315,6 +316,54 @@ func TestSecondSessionToOneServerIsDuplicate(t *testing.T) {
 		var dup *rtmfp.DuplicateError
 		if r := alice.reasons(); len(r) != 1 || !errors.As(r[0], &dup) || dup.Session != first {
 			t.Errorf("second session: %v", r)
+		}
+	})
+}
+
+// Probing learns from answers without opening anything.
+func TestProbe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := memnet.New(12, line)
+		var silent netip.AddrPort
+		server := newParty(t, n, serverAddr, serverIdentity(t), func(c *rtmfp.Config) {
+			c.Silent = func(local netip.AddrPort) bool { return local == silent }
+		})
+		bob := newParty(t, n, bobAddr, clientIdentity(t), func(c *rtmfp.Config) { c.Introductions = rtmfp.AnswerIntroductions })
+		bob.say(bob.open(uri(server.addr)), "b")
+		settle(time.Second)
+		var seen []netip.AddrPort
+		epd := bob.id.Certificate().EPD().Append(nil)
+		server.do(func(e *rtmfp.Engine) {
+			for _, tag := range []string{"unsolicited", "introduced"} {
+				if err := e.Await([]byte(tag), func(_, from netip.AddrPort) { seen = append(seen, from) }); err != nil {
+					t.Error(err)
+				}
+			}
+			e.SendHello(server.addr, bob.addr, epd, []byte("unsolicited"))
+			server.session(0).ForwardHello(epd, wire.Address{AddrPort: server.addr}, []byte("introduced"))
+		})
+		settle(100 * time.Millisecond)
+		if !slices.Equal(seen, []netip.AddrPort{bob.addr, bob.addr}) {
+			t.Errorf("answers from %v", seen)
+		}
+		server.do(func(e *rtmfp.Engine) {
+			e.Forget([]byte("unsolicited"))
+			e.SendHello(server.addr, bob.addr, epd, []byte("unsolicited"))
+			silent = server.addr
+		})
+		settle(100 * time.Millisecond)
+		if st := server.stats(); len(seen) != 2 || st.Drops[rtmfp.DropTag] != 1 {
+			t.Errorf("%d answers, drops %v", len(seen), st.Drops)
+		}
+		if st := bob.stats(); st.Sessions != 1 {
+			t.Errorf("bob has %d sessions", st.Sessions)
+		}
+		// A silent socket answers nobody.
+		alice := newParty(t, n, aliceAddr, clientIdentity(t), nil)
+		alice.open(uri(server.addr))
+		settle(3 * time.Second)
+		if st := server.stats(); st.Sessions != 1 || st.Drops[rtmfp.DropState] == 0 {
+			t.Errorf("%d sessions, drops %v", st.Sessions, st.Drops)
 		}
 	})
 }

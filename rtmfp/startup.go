@@ -51,6 +51,10 @@ func (e *Engine) receiveIHello(d Datagram, body []byte) {
 		e.drop(DropMalformed)
 		return
 	}
+	if e.cfg.Silent != nil && e.cfg.Silent(d.Local) {
+		e.drop(DropState)
+		return
+	}
 	epd, err := flash.ParseEPD(c.EPD)
 	if err != nil {
 		e.drop(DropMalformed)
