@@ -1,6 +1,7 @@
 package netconn
 
 import (
+	"errors"
 	"time"
 
 	"pileus/rtmfp"
@@ -66,7 +67,16 @@ func (o *clientControl) Writable(*flow.SendFlow) {}
 
 func (o *clientControl) Exception(*flow.SendFlow, uint64) { (*Client)(o).farClosed() }
 
-func (o *clientControl) Closed(*flow.SendFlow, error) { (*Client)(o).farClosed() }
+// Closed is also the first to hear that the session is over, and why.
+func (o *clientControl) Closed(_ *flow.SendFlow, err error) {
+	c := (*Client)(o)
+	var rejected *flow.Exception
+	if err == nil || errors.As(err, &rejected) || c.state >= clientClosing {
+		c.farClosed()
+		return
+	}
+	c.end(err)
+}
 
 // farClosed ends the connection because the server did, or agreed to.
 func (c *Client) farClosed() {
