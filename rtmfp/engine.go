@@ -42,7 +42,7 @@ type Engine struct {
 	byAddr   map[netip.AddrPort]*Session // S_OPEN sessions by far address, chained
 	openings map[string]*Session         // S_IHELLO_SENT and S_KEYING_SENT, by tag
 	awaited  map[string]func(local, from netip.AddrPort)
-	keyings  map[uint64]struct{}         // IIKeyings with a job under way
+	keyings  map[uint64]struct{} // IIKeyings with a job under way
 	seen     seenFilter
 
 	handshakes  *udp.Limiter
