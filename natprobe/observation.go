@@ -29,10 +29,13 @@ const (
 	KindSocket
 	// KindHairpin: packets to the host's public address, from behind its NAT.
 	KindHairpin
+	// KindFamily: as KindRoute with a Node of the other address family; Seen is
+	// then proven to be the host's address of that family.
+	KindFamily
 )
 
 var kindNames = []string{
-	"observed", "reported", "controlFilter", "filter", "controlMapping", "mapping", "route", "socket", "hairpin",
+	"observed", "reported", "controlFilter", "filter", "controlMapping", "mapping", "route", "socket", "hairpin", "family",
 }
 
 func (k Kind) String() string                { return name(kindNames, k) }

@@ -1,0 +1,153 @@
+package natprobe
+
+import (
+	"net/netip"
+	"slices"
+)
+
+const (
+	// minAllocations is how many new mappings it takes to see a rule in their
+	// ports; minRanged how many to call a small spread a block.
+	minAllocations = 4
+	minRanged      = 6
+
+	// maxStepGap is how far the ports of mappings made one after the other may be
+	// apart for a step: other hosts behind the NAT take ports in between.
+	maxStepGap = 32
+
+	// minRandomGap, twice, takes a rule out of the question: once may be a counter
+	// that wrapped.
+	minRandomGap = 256
+
+	// maxBlock is the width of a port block, as carriers assign them.
+	maxBlock = 2048
+)
+
+// allocate says how the NAT chose the ports of mappings whose making was seen.
+func (e *evidence) allocate(b *Behavior) {
+	if f := e.preserved(b.Mapping); f.Answer == Yes {
+		b.Allocation, b.AllocationBy = Preserved, f
+		return
+	}
+	made := e.made(b.Mapping)
+	s := sum{tries: len(made), hits: len(made)}
+	for _, o := range made {
+		if o.At.After(s.at) {
+			s.at = o.At
+		}
+	}
+	b.AllocationBy = s.finding(Unknown)
+	if len(made) < minAllocations || b.Pooling.Answer == Yes {
+		return
+	}
+	b.Allocation, b.Step, b.Jitter = rule(made)
+	if b.Allocation == Ranged {
+		ports := sortedPorts(made)
+		b.Range = [2]uint16{uint16(ports[0]), uint16(ports[len(ports)-1])}
+	}
+	if b.Allocation != AllocationUnknown {
+		b.AllocationBy.Answer = Yes
+	}
+}
+
+// made returns one observation of each mapping whose making was seen: that of
+// another socket, or towards another destination where that makes one.
+func (e *evidence) made(m Mapping) []Observation {
+	from := e.sockets
+	if m.Dependent() {
+		from = e.mappings
+	}
+	known := map[netip.AddrPort]bool{e.seen: true}
+	return those(from, func(o Observation) bool {
+		if !answered(o) || known[o.Seen] {
+			return false
+		}
+		known[o.Seen] = true
+		return true
+	})
+}
+
+// preserved counts the mappings that have the port of their socket.
+func (e *evidence) preserved(m Mapping) Finding {
+	var s sum
+	count := func(hit bool) {
+		s.tries++
+		if hit {
+			s.hits++
+		}
+	}
+	if e.seen.IsValid() && len(e.reported) > 0 {
+		count(slices.ContainsFunc(e.reported, func(r netip.AddrPort) bool { return r.Port() == e.seen.Port() }))
+		s.at = e.observed
+	}
+	for _, o := range e.sockets {
+		if answered(o) && o.Local.IsValid() {
+			count(o.Local.Port() == o.Seen.Port())
+			s.at = o.At
+		}
+	}
+	if s.tries > 0 && s.hits == s.tries && !m.Dependent() {
+		return s.finding(Yes)
+	}
+	return s.finding(Unknown)
+}
+
+// rule finds a rule in the ports of mappings that were made one after the other.
+func rule(made []Observation) (a Allocation, step, jitter int) {
+	up, down, sure := order(made)
+	ports := sortedPorts(made)
+	gcd, largest, wide := 0, 0, 0
+	for i := 1; i < len(ports); i++ {
+		gap := ports[i] - ports[i-1]
+		gcd = greatestCommonDivisor(gcd, gap)
+		largest = max(largest, gap)
+		if gap >= minRandomGap {
+			wide++
+		}
+	}
+	inOrder := sure >= minAllocations-1 && (up || down)
+	switch {
+	case inOrder && gcd > 0 && largest <= maxStepGap:
+		if down {
+			return Stepping, -gcd, largest - gcd
+		}
+		return Stepping, gcd, largest - gcd
+	case inOrder:
+	case wide >= 2:
+		return Random, 0, 0
+	case len(ports) >= minRanged && largest > maxStepGap && ports[len(ports)-1]-ports[0] < maxBlock && sure >= minAllocations-1:
+		return Ranged, 0, 0
+	}
+	return AllocationUnknown, 0, 0
+}
+
+// order says which way the ports went, of mappings known to be made in this
+// order: those whose first try was answered. A repeated try may have made its
+// mapping at any of them.
+func order(made []Observation) (up, down bool, sure int) {
+	first := those(made, func(o Observation) bool { return o.Tries == 1 })
+	slices.SortStableFunc(first, func(a, b Observation) int { return a.began().Compare(b.began()) })
+	up, down = true, true
+	for i := 1; i < len(first); i++ {
+		before, after := first[i-1].Seen.Port(), first[i].Seen.Port()
+		up = up && after > before
+		down = down && after < before
+	}
+	return up, down, len(first)
+}
+
+func sortedPorts(made []Observation) []int {
+	ports := make([]int, 0, len(made))
+	for _, o := range made {
+		ports = append(ports, int(o.Seen.Port()))
+	}
+	slices.Sort(ports)
+	return ports
+}
+
+func greatestCommonDivisor(a, b int) int {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
+}
