@@ -330,8 +330,8 @@ func TestPeerGetsNoAnswer(t *testing.T) {
 func TestPeerRejectsWhatIsNoFLV(t *testing.T) {
 	_, uri := silentNode(t)
 	for content, says := range map[string]string{
-		"":                         "in the middle of a tag",
-		"RIFF":                     "in the middle of a tag",
+		"":                         "ends before its first tag",
+		"RIFF":                     "ends before its first tag",
 		strings.Repeat("MP4", 100): "not FLV",
 		"FLV\x01\x05\x00\x00\x00\x09\x00\x00\x00\x00": "has no tags",
 	} {

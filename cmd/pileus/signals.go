@@ -5,7 +5,12 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
+
+// sameInstant is how close signals are that one deed sent: timeout(1) signals
+// the process and then its group.
+const sameInstant = 100 * time.Millisecond
 
 // stopping listens for the operator. polite ends with the first SIGINT or
 // SIGTERM, or with ctx; atOnce with the second signal. release must be called;
@@ -13,16 +18,23 @@ import (
 func stopping(ctx context.Context) (polite, atOnce context.Context, release func()) {
 	polite, askPolitely := context.WithCancel(ctx)
 	atOnce, insist := context.WithCancel(context.WithoutCancel(ctx))
-	signals := make(chan os.Signal, 2)
+	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	released, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
-		for _, act := range []func(){askPolitely, insist} {
+		var first time.Time
+		for {
 			select {
 			case <-signals:
-				act()
 			case <-released:
+				return
+			}
+			if first.IsZero() {
+				first = time.Now()
+				askPolitely()
+			} else if time.Since(first) > sameInstant {
+				insist()
 				return
 			}
 		}

@@ -164,6 +164,8 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	if line := <-p.lines; !strings.Contains(line, "msg=stopping") {
 		t.Errorf("%q", line)
 	}
+	p.signal(t, syscall.SIGTERM) // of the same instant as the first
+	time.Sleep(2 * sameInstant)
 	start := time.Now()
 	p.signal(t, syscall.SIGTERM)
 	code, rest := p.end()

@@ -62,7 +62,11 @@ func (c *client) Connected(info amf.Object) {
 	r := (*runner)(c)
 	r.patience.Stop()
 	s := r.conn.Session()
-	text := fmt.Sprintf("connected  to %s at %v, %s", r.server, s.Addr(), rttText(s))
+	text := "connected  to " + r.server.String()
+	if at := s.Addr().String(); at != r.server.String() {
+		text += " at " + at
+	}
+	text += ", " + rttText(s)
 	args := []any{"address", s.Addr().String(), "rtt_ms", s.RTT()}
 	if seen := clean(info.String("publicAddress")); seen != "" {
 		text += ", which sees this peer at " + seen
@@ -71,7 +75,7 @@ func (c *client) Connected(info amf.Object) {
 	r.report.event("connected", text, args...)
 	r.meter.start(r)
 	if d := r.cfg.Duration; d > 0 {
-		r.engine.After(d, r.interrupt)
+		r.engine.After(d, func() { r.interrupt(spell(d) + " are over") })
 	}
 	if r.cfg.Publish != "" {
 		r.publish()

@@ -123,6 +123,8 @@ func inputError(err error, first bool) error {
 		return nil
 	case errors.Is(err, io.EOF):
 		return errors.New("the FLV to publish has no tags")
+	case errors.Is(err, io.ErrUnexpectedEOF) && first:
+		return errors.New("what is to be published ends before its first tag")
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return errors.New("the FLV to publish ends in the middle of a tag")
 	case errors.Is(err, flv.ErrFormat):

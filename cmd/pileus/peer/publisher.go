@@ -26,8 +26,9 @@ type publisher struct {
 	played   bool // somebody ever played
 	begun    time.Time
 
-	leaving bool // the end of the stream is on its way to peers
-	limit   time.Time
+	whole   bool      // all that there was to publish was written
+	leaving bool      // the end of the stream is on its way to peers
+	limit   time.Time // of the end, once that has begun
 
 	tags, bytes uint64
 	skipped     uint64 // messages of types that streams do not have
@@ -56,9 +57,13 @@ func (r *runner) publish() {
 		return
 	}
 	name := r.cfg.Publish
-	r.report.event("publish", fmt.Sprintf("publishing %q; it begins when a peer plays it:\n           %s peer --server %s --play %s > %s",
-		name, r.report.Program, quote(r.cfg.Server), quote(r.engine.Identity().PeerID().String()+"/"+name), "out.flv"),
-		"name", name)
+	command := fmt.Sprintf("%s peer --server %s --play %s",
+		r.report.Program, quote(r.cfg.Server), quote(r.engine.Identity().PeerID().String()+"/"+name))
+	if r.cfg.Input != nil || r.cfg.Pattern {
+		command += " > out.flv"
+	}
+	r.report.event("publish", fmt.Sprintf("publishing %q; it begins when a peer plays it:\n           %s", name, command),
+		"name", name, "play", command)
 	r.helpers.Go(p.feed)
 	if r.cfg.Accept.Asks() && r.cfg.Answers != nil {
 		go p.questions.read(r.cfg.Answers) // it may sit in a read for ever
@@ -165,10 +170,9 @@ func (p *publisher) ended(err error) {
 	case p.stopped():
 	case err != nil:
 		p.complete(err)
-	case len(p.peers) == 0:
-		p.complete(fmt.Errorf("nobody played %q to its end", p.stream.Name()))
 	default:
 		// As long as peers acknowledge; their sessions end when they do not.
+		p.whole = true
 		p.drain(noLimit)
 	}
 }
@@ -202,7 +206,7 @@ func (p *publisher) poll() {
 	case p.done || p.r.ending:
 		return
 	case !p.leaving && (late || p.stream.Buffered() == 0):
-		if len(p.peers) == 0 {
+		if len(p.peers) == 0 && p.whole {
 			p.complete(fmt.Errorf("nobody played %q to its end", p.stream.Name()))
 			return
 		}

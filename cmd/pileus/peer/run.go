@@ -92,7 +92,7 @@ func run(polite, atOnce context.Context, c Config, report *reporter) error {
 	served := make(chan error, 1)
 	go func() { served <- r.endpoint.Serve(serving) }()
 	insisted := context.AfterFunc(atOnce, r.endpoint.Close)
-	asked := context.AfterFunc(polite, func() { r.do(r.interrupt) })
+	asked := context.AfterFunc(polite, func() { r.do(func() { r.interrupt(errInterrupted.Error()) }) })
 
 	r.do(func() {
 		usable := reachable(addrs, sockets)
@@ -155,14 +155,14 @@ func (r *runner) do(f func()) {
 	})
 }
 
-// interrupt ends the run because somebody wants it to, and judges what was
+// interrupt ends the run for a reason that is no failure, and judges what was
 // reached so far.
-func (r *runner) interrupt() {
+func (r *runner) interrupt(reason string) {
 	switch {
 	case r.conn == nil || !r.conn.Connected():
 		r.finish(errInterrupted)
 	case r.player != nil && !r.player.started:
-		r.finish(fmt.Errorf("interrupted before %s played", r.player))
+		r.finish(fmt.Errorf("%s before %s played", reason, r.player))
 	default:
 		if r.player != nil {
 			r.player.complete(nil)
