@@ -51,7 +51,7 @@ func (m *meter) tick() {
 		parts = append(parts, fmt.Sprintf("in %s, %s, %s", rateText(bps), count(p.tags, "tag"), bytesText(p.bytes)))
 		args = append(args, "in_bits_per_second", int64(bps), "in_tags", p.tags, "in_bytes", p.bytes)
 		if s.Open() {
-			parts = append(parts, fmt.Sprintf("from %v", s.Addr()), rttText(s))
+			parts = append(parts, rttText(s), fmt.Sprintf("from %v", s.Addr()))
 			args = append(args, "in_address", s.Addr().String(), "in_rtt_ms", s.RTT())
 		}
 	}

@@ -113,8 +113,8 @@ func (p *player) data(m netconn.Message) {
 		return
 	}
 	text, ok := values.String(1)
-	if !ok {
-		text = fmt.Sprint(values.From(1))
+	if more := values.From(1); !ok && len(more) > 0 {
+		text = fmt.Sprint([]amf.Value(more))
 	}
 	p.r.report.event("message", fmt.Sprintf("%-10s %s", clean(name), clean(text)),
 		"handler", clean(name), "text", clean(text))

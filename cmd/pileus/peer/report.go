@@ -38,6 +38,9 @@ type piece struct {
 	status bool
 }
 
+// terminalWidth is what any terminal has, in columns.
+const terminalWidth = 80
+
 // maxPieces bounds what waits for a stuck reader, in lines.
 const maxPieces = 4096
 
@@ -93,7 +96,8 @@ func (w *reporter) event(name, text string, args ...any) {
 func (w *reporter) progress(text string, args ...any) {
 	if w.Text != nil {
 		if w.Terminal {
-			w.put(piece{to: w.Text, text: text, status: true})
+			// A longer line would wrap, and stay.
+			w.put(piece{to: w.Text, text: text[:min(len(text), terminalWidth-1)], status: true})
 		} else {
 			w.put(piece{to: w.Text, text: text + "\n"})
 		}
@@ -135,7 +139,7 @@ func (w *reporter) run() {
 		case <-w.ended:
 			w.drain()
 			if w.status != "" {
-				w.write(w.Text, "\n")
+				w.write(w.Text, w.erase())
 			}
 			return
 		}
@@ -154,7 +158,7 @@ func (w *reporter) drain() {
 			w.write(p.to, "\r"+p.text+strings.Repeat(" ", max(0, len(w.status)-len(p.text))))
 			w.status = p.text
 		case w.status != "" && p.to == w.Text:
-			w.write(p.to, "\r"+strings.Repeat(" ", len(w.status))+"\r"+p.text+w.status)
+			w.write(p.to, w.erase()+p.text+w.status)
 		default:
 			w.write(p.to, p.text)
 		}
@@ -163,6 +167,9 @@ func (w *reporter) drain() {
 		w.write(w.Text, fmt.Sprintf("(%d lines left out: nobody read them)\n", lost))
 	}
 }
+
+// erase takes the line of progress off the terminal.
+func (w *reporter) erase() string { return "\r" + strings.Repeat(" ", len(w.status)) + "\r" }
 
 func (w *reporter) write(to io.Writer, text string) { _, _ = io.WriteString(to, text) }
 
