@@ -1,0 +1,48 @@
+package strategy
+
+import (
+	"net/netip"
+
+	"pileus/rtmfp/wire"
+)
+
+// list is addresses in the order in which they are named, each once.
+type list struct {
+	addrs []wire.Address
+	max   int
+}
+
+func newList(limit int) list { return list{make([]wire.Address, 0, limit), limit} }
+
+func (l *list) add(a netip.AddrPort, o wire.Origin) {
+	if len(l.addrs) >= l.max || !a.IsValid() || a.Port() == 0 {
+		return
+	}
+	for _, have := range l.addrs {
+		if have.AddrPort == a {
+			return
+		}
+	}
+	l.addrs = append(l.addrs, wire.Address{AddrPort: a, Origin: o})
+}
+
+func (l *list) reported(addrs []netip.AddrPort) {
+	for _, a := range addrs {
+		l.add(a, wire.OriginReported)
+	}
+}
+
+// room is how many more it takes.
+func (l *list) room() int { return l.max - len(l.addrs) }
+
+// carrierSpace is as local as private addresses are (RFC 6598).
+var carrierSpace = netip.MustParsePrefix("100.64.0.0/10")
+
+func hasLocal(addrs []netip.AddrPort) bool {
+	for _, a := range addrs {
+		if ip := a.Addr(); ip.IsPrivate() || ip.IsLoopback() || carrierSpace.Contains(ip) {
+			return true
+		}
+	}
+	return false
+}

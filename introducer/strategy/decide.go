@@ -1,0 +1,268 @@
+package strategy
+
+import (
+	"net/netip"
+	"strconv"
+	"time"
+
+	"pileus/natprobe"
+	"pileus/rtmfp/wire"
+)
+
+const (
+	// relayHold: held for 50 to 300 ms, direct packets won every time; unheld,
+	// beside a near relay, every other time.
+	relayHold = 100 * time.Millisecond
+
+	// givenUp is how many failures in a row make a relay the only address named,
+	// whatever the classes say.
+	givenUp = 3
+)
+
+// route is a way of one address family.
+type route struct {
+	initiator, target netip.AddrPort
+	observed          bool // as the sides' behaviours describe it
+	may               meeting
+}
+
+// decision is a plan in the making.
+type decision struct {
+	*Pair
+	routes [2]route // IPv6 first
+	n      int
+	may    meeting // of the best route
+	shared bool    // behind one NAT
+	local  bool    // a local address may be named
+	over6  bool    // the best route is a proven one
+}
+
+// Decide returns the plan for a pair.
+func Decide(p Pair) Plan {
+	if p.Initiator.Anonymous {
+		p.Initiator = Side{Observed: p.Initiator.Observed, At: p.Initiator.At, Anonymous: true}
+	}
+	d := decision{Pair: &p}
+	d.find()
+	path, clause := d.may.path(), ""
+	var plan Plan
+	if d.local && path != PathDirect {
+		path = PathUnsure
+	}
+	plan.Sure = path != PathUnsure && p.Failures == 0
+	relay, refusal := p.relay()
+	wanted := path == PathRelay || !plan.Sure && (p.Failures >= givenUp || d.trap())
+	switch {
+	case path == PathNone:
+	case wanted && p.RelayAvailable && refusal != "":
+		plan.Strategy, plan.Why = Refuse, d.why()+refusal
+		return plan
+	case wanted && p.RelayAvailable:
+		relay.Use = RelayOnly
+		plan.Strategy, plan.Relay, plan.Pace = Relay, relay, p.pace(1)
+		plan.Why = d.why() + "; a relay carries it"
+		return plan
+	case path == PathRelay:
+		plan.NeedsRelay = true
+		clause = "; it takes a relay, and there is none: they try all the same"
+	case !plan.Sure && p.RelayAvailable && refusal == "":
+		relay.Use, relay.Hold = RelayBeside, relayHold
+		plan.Relay, clause = relay, "; a relay stands by"
+	}
+	d.name(&plan)
+	plan.Pace = p.pace(max(len(plan.Redirects), len(plan.Replies)))
+	plan.Why = d.why() + clause
+	return plan
+}
+
+// find sets what there is to say of the ways between the two.
+func (d *decision) find() {
+	d.shared = d.behindOneNAT()
+	d.local = hasLocal(d.Initiator.Reported) || hasLocal(d.Target.Reported)
+	for _, is6 := range []bool{true, false} {
+		i, seenI := d.Initiator.family(is6)
+		t, seenT := d.Target.family(is6)
+		if !i.IsValid() || !t.IsValid() {
+			continue
+		}
+		var bufI, bufT [maxKinds]kind
+		r := route{i, t, seenI && seenT, meetings(d.Initiator.kinds(bufI[:0], seenI), d.Target.kinds(bufT[:0], seenT))}
+		if d.shared && r.observed {
+			r.may = d.turned(r.may)
+		}
+		d.routes[d.n] = r
+		d.n++
+		if d.may == 0 || rank(r.may) > rank(d.may) {
+			d.may, d.over6 = r.may, is6 && !r.observed
+		}
+	}
+}
+
+// rank orders what may become of a route.
+func rank(m meeting) int {
+	switch m.path() {
+	case PathDirect:
+		return 2
+	case PathUnsure:
+		return 1
+	default:
+		return 0
+	}
+}
+
+// turned is m for packets that the NAT of both has to turn around. Two that share
+// it also share its ports: nobody can say which is whose next.
+func (d *decision) turned(m meeting) meeting {
+	if m.has(predicted) {
+		m = m&^predicted | apart
+	}
+	switch d.hairpin() {
+	case natprobe.Yes:
+		return m
+	case natprobe.No:
+		return m&^direct | noHairpin
+	default:
+		return m | noHairpin
+	}
+}
+
+// trap reports whether an initiator may hear of the target without ever being
+// heard: it would hold on to that address, though the relay's works.
+func (d *decision) trap() bool {
+	return d.may.has(oneWay) && (d.Initiator.swallows() || d.Target.swallows())
+}
+
+// swallows reports whether it is known to take packets from anybody, but to answer
+// from ports that nobody knows.
+func (s *Side) swallows() bool {
+	return s.Behavior.Mapping.Dependent() && s.Behavior.Filtering == natprobe.EIF
+}
+
+// relay is where a relay would meet the two, or why it cannot.
+func (p *Pair) relay() (r Joining, refusal string) {
+	r.Rebind = !p.Initiator.Anonymous
+	if p.Target.Behavior.AnswersIntroductions.Answer == natprobe.No {
+		return r, "; a relay would not be answered either"
+	}
+	if i := &p.Initiator; i.Behavior.BlockedRoutes.Answer == natprobe.Yes {
+		r.Initiator = i.at(p.Node)
+	}
+	t := &p.Target
+	if t.Behavior.BlockedRoutes.Answer != natprobe.Yes {
+		return r, ""
+	}
+	// Where it has its session, an endpoint takes no other far end.
+	reachable := t.Behavior.Reachable
+	if len(reachable) == 0 {
+		reachable = []netip.AddrPort{p.Node.Second}
+	}
+	for _, a := range reachable {
+		if a.IsValid() && a != t.at(p.Node) {
+			r.Target = a
+			return r, ""
+		}
+	}
+	return r, "; this node has no second address that the target reaches, so no relay can join them"
+}
+
+func (s *Side) at(n Node) netip.AddrPort {
+	if s.At.IsValid() {
+		return s.At
+	}
+	return n.Main
+}
+
+// name puts the addresses into the plan, and the strategy that they serve.
+func (d *decision) name(plan *Plan) {
+	redirects, replies := newList(d.limit()), newList(d.limit())
+	aim := d.aim()
+	switch {
+	case d.local && (d.shared || !d.may.has(direct)):
+		plan.Strategy = Lan
+		// The public address may lead back, around a corner, or nowhere.
+		redirects.reported(d.Target.Reported)
+		replies.reported(d.Initiator.Reported)
+	case aim != 0:
+		plan.Strategy, plan.Aim = Predict, aim
+	case d.may.only(openTarget | openInitiator):
+		plan.Strategy = Public
+	}
+	for i := range d.routes[:d.n] {
+		r := &d.routes[i]
+		switch {
+		case r.observed && plan.Aim != 0:
+			d.predict(aim, &redirects, &replies)
+		case d.named(r):
+			redirects.add(r.target, wire.OriginObserved)
+			replies.add(r.initiator, wire.OriginObserved)
+		}
+	}
+	redirects.reported(d.Target.Reported)
+	replies.reported(d.Initiator.Reported)
+	if plan.Relay.Use == RelayNone { // then anything is better than nothing
+		if len(redirects.addrs) == 0 {
+			redirects.add(d.Target.Observed, wire.OriginObserved)
+		}
+		if len(replies.addrs) == 0 {
+			replies.add(d.Initiator.Observed, wire.OriginObserved)
+		}
+	}
+	plan.Redirects, plan.Replies = redirects.addrs, replies.addrs
+	plan.OnePerRedirect = len(plan.Redirects) > 1 &&
+		(plan.Strategy == Lan || aim&AimInitiator != 0 || mixed(plan.Redirects))
+}
+
+// named reports whether the addresses of r belong into a plan that names direct
+// ones.
+func (d *decision) named(r *route) bool {
+	switch {
+	case r.may.only(predicted): // and nothing is predicted
+		return false
+	case r.may.path() == PathDirect:
+		return true
+	case d.may.path() == PathDirect:
+		return d.Failures > 0 && r.may.has(direct)
+	case r.may.has(direct):
+		return true
+	}
+	return !d.RelayAvailable && r.may != noHairpin
+}
+
+// mixed reports whether addrs begins with one family and goes on with the other.
+func mixed(addrs []wire.Address) bool {
+	first := addrs[0].AddrPort.Addr().Is4()
+	for _, a := range addrs {
+		if a.AddrPort.Addr().Is4() != first {
+			return true
+		}
+	}
+	return false
+}
+
+// why is the reason, as far as it does not speak of the relay.
+func (d *decision) why() string {
+	why := d.may.why()
+	if d.over6 {
+		why = "over IPv6, " + why
+	}
+	switch {
+	case d.shared && d.local:
+		why = "both are behind one NAT, so their local addresses come first; beyond, " + why
+	case d.local:
+		why = "they report one local network, whose addresses are tried too; beyond, " + why
+	}
+	if d.Initiator.Anonymous {
+		why += "; the initiator has no session here, so nothing is known of it"
+	}
+	if d.Failures > 0 {
+		why += "; it failed lately, " + times(d.Failures) + " in a row"
+	}
+	return why
+}
+
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return strconv.Itoa(n) + " times"
+}

@@ -1,0 +1,66 @@
+package strategy
+
+import (
+	"time"
+
+	"pileus/natprobe"
+)
+
+// Clients take no period below 5 s.
+const (
+	keepaliveRelayed = 5 * time.Second
+	keepaliveNAT     = 10 * time.Second
+	keepaliveNode    = 15 * time.Second
+	keepalivePublic  = 30 * time.Second
+)
+
+// Keepalive is after which silence a client of behaviour b sends something, to the
+// node and to its peers. Many NATs forget a mapping after 30 s, one that saw a
+// single answer even sooner; and whose mapping towards the node is forgotten, it
+// cannot be introduced. Where a relay is likely, it must hear of a new source
+// before its peer misses anything.
+func Keepalive(b natprobe.Behavior) (node, peer time.Duration) {
+	var buf [maxKinds]kind
+	nothingToKeep, mayNeedRelay := true, true
+	for _, k := range kinds(buf[:0], &b) {
+		nothingToKeep = nothingToKeep && b.Public.Answer == natprobe.Yes && k.open()
+		mayNeedRelay = mayNeedRelay && (k.blocked || k.dependent && !k.steps)
+	}
+	switch {
+	case nothingToKeep:
+		return keepalivePublic, keepalivePublic
+	case mayNeedRelay:
+		return keepaliveNode, keepaliveRelayed
+	}
+	return keepaliveNode, keepaliveNAT
+}
+
+// Pace is how the node repeats Redirects and FIHellos by itself: Times more, the
+// first after First, each after Interval.
+type Pace struct {
+	First, Interval time.Duration
+	Times           int
+}
+
+const (
+	usualPace = 100 * time.Millisecond // without a measured RTT
+	leastPace = 60 * time.Millisecond
+	mostPace  = 400 * time.Millisecond
+
+	mostTimes   = 4
+	mostRepeats = 32 // of Redirects, and of FIHellos
+)
+
+// pace repeats named addresses at about the time after which only a loss explains
+// that nothing came of them. Who asks without a session may have forged the source
+// of its question: it gets one answer.
+func (p *Pair) pace(named int) Pace {
+	if p.Initiator.Anonymous {
+		return Pace{}
+	}
+	each := usualPace
+	if rtt := max(p.Initiator.RTT, p.Target.RTT); rtt > 0 {
+		each = min(max(rtt*3/2, leastPace), mostPace)
+	}
+	return Pace{First: each, Interval: each, Times: min(mostTimes, mostRepeats/max(named, 1))}
+}
