@@ -36,7 +36,7 @@ var kinds = []struct {
 
 // Right or unknown, never wrong; and right without loss.
 func TestNativeProbing(t *testing.T) {
-	const rounds = 200
+	const rounds = 100
 	for _, kind := range kinds {
 		for _, two := range []bool{false, true} {
 			for _, loss := range []float64{0, 0.1, 0.3} {

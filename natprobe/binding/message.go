@@ -1,0 +1,118 @@
+// Package binding speaks STUN Binding (RFC 8489) and its NAT behaviour discovery
+// usage (RFC 5780), both ends: values and bytes, no sockets and no clock.
+package binding
+
+import (
+	"encoding/binary"
+	"errors"
+	"net"
+	"net/netip"
+
+	"github.com/pion/stun/v2"
+)
+
+const (
+	headerLen   = 20
+	magicCookie = 0x2112A442
+
+	changeIP   = 0x04 // RFC 5780 section 7.2: bits of the last byte
+	changePort = 0x02
+)
+
+// IsMessage reports whether b, a whole datagram, is a STUN message. Its first
+// byte alone tells nothing beside RTMFP, whose first bytes are ciphertext: the
+// magic cookie and the exact length do.
+func IsMessage(b []byte) bool {
+	return len(b) >= headerLen && b[0]&0xc0 == 0 &&
+		binary.BigEndian.Uint32(b[4:8]) == magicCookie &&
+		len(b)%4 == 0 && int(binary.BigEndian.Uint16(b[2:4])) == len(b)-headerLen
+}
+
+// Transaction tells an answer's request.
+type Transaction [stun.TransactionIDSize]byte
+
+// Request is a Binding request.
+type Request struct {
+	Transaction  Transaction
+	ChangeIP     bool
+	ChangePort   bool
+	ResponsePort uint16 // zero: where it came from
+}
+
+// Append appends the encoded request to b.
+func (r Request) Append(b []byte) []byte {
+	m := stun.Message{Type: stun.BindingRequest, TransactionID: r.Transaction}
+	m.WriteHeader()
+	if r.ChangeIP || r.ChangePort {
+		flags := make([]byte, 4)
+		if r.ChangeIP {
+			flags[3] |= changeIP
+		}
+		if r.ChangePort {
+			flags[3] |= changePort
+		}
+		m.Add(stun.AttrChangeRequest, flags)
+	}
+	if r.ResponsePort != 0 {
+		m.Add(stun.AttrResponsePort, binary.BigEndian.AppendUint16(nil, r.ResponsePort))
+	}
+	return append(b, m.Raw...)
+}
+
+// Answer is what a server said to a Request.
+type Answer struct {
+	Transaction Transaction
+	Code        int            // zero: success; else the error, 420 above all
+	Seen        netip.AddrPort // where the request came from
+	Other       netip.AddrPort // the server's other address and port, if it has both
+}
+
+var (
+	errNoAnswer  = errors.New("binding: no Binding response")
+	errNoAddress = errors.New("binding: response without address")
+)
+
+// ParseAnswer reads a Binding response. Neither b's source nor the transaction
+// is checked.
+func ParseAnswer(b []byte) (Answer, error) {
+	if !IsMessage(b) {
+		return Answer{}, errNoAnswer
+	}
+	var m stun.Message
+	if err := stun.Decode(b, &m); err != nil {
+		return Answer{}, err
+	}
+	a := Answer{Transaction: m.TransactionID}
+	switch m.Type {
+	case stun.BindingSuccess:
+	case stun.BindingError:
+		var code stun.ErrorCodeAttribute
+		if err := code.GetFrom(&m); err != nil {
+			return Answer{}, err
+		}
+		a.Code = int(code.Code)
+		return a, nil
+	default:
+		return Answer{}, errNoAnswer
+	}
+	var other stun.OtherAddress
+	if other.GetFrom(&m) == nil {
+		a.Other = addrPort(other.IP, other.Port)
+	}
+	var mapped stun.XORMappedAddress
+	if mapped.GetFrom(&m) == nil {
+		a.Seen = addrPort(mapped.IP, mapped.Port)
+	}
+	if !a.Seen.IsValid() {
+		return Answer{}, errNoAddress
+	}
+	return a, nil
+}
+
+func addrPort(ip net.IP, port int) netip.AddrPort {
+	addr, ok := netip.AddrFromSlice(ip)
+	if !ok || port < 0 || port > 0xffff {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(addr.Unmap(), uint16(port))
+}
