@@ -39,7 +39,8 @@ func (l *load) helloFlood() ([]Value, error) {
 }
 
 // flood sends packets at a rate for the configured time. Peers join in the
-// first half; memory is what the second half left behind.
+// first half; memory is what the last quarter left behind, when they have
+// settled.
 func (l *load) flood(rate int, send func(source int)) ([]Value, error) {
 	joined, begun, answered := 0, 0, 0
 	l.onReady = func(*peer) { joined++ }
@@ -48,8 +49,8 @@ func (l *load) flood(rate int, send func(source int)) ([]Value, error) {
 
 	start := time.Now()
 	packets, joins := pace{start: start, perSecond: rate}, pace{start: start, perSecond: joinRate}
-	half := time.Duration(l.cfg.Seconds) * time.Second / 2
-	var used [3]usage
+	quarter := time.Duration(l.cfg.Seconds) * time.Second / 4
+	var used [5]usage // at the end of each quarter
 	for i := range used {
 		var err error
 		if used[i], err = l.usage(); err != nil {
@@ -58,12 +59,12 @@ func (l *load) flood(rate int, send func(source int)) ([]Value, error) {
 		if i == len(used)-1 {
 			break
 		}
-		if err := l.run(half, func() (time.Time, bool) {
+		if err := l.run(quarter, func() (time.Time, bool) {
 			for range min(packets.due(l.now), floodBurst) {
 				send(floodFirst + packets.sent%floodPeers)
 				packets.sent++
 			}
-			for i == 0 && joins.due(l.now) > 0 {
+			for i < 2 && joins.due(l.now) > 0 {
 				l.open(begun, group2, true)
 				begun++
 				joins.sent++
@@ -73,13 +74,13 @@ func (l *load) flood(rate int, send func(source int)) ([]Value, error) {
 			return nil, err
 		}
 	}
-	all := used[2].since(used[0])
+	all := used[4].since(used[0])
 	values := []Value{
 		{"sent", float64(packets.sent) / all.time.Seconds(), "/s"},
 		{"answered", percent(answered, packets.sent), "%"},
 		{"joins", percent(joined, begun), "%"},
 	}
 	values = append(values, all.core()...)
-	values = append(values, used[2].since(used[1]).memory("memory", packets.sent/2, "B/packet", 1)...)
+	values = append(values, used[4].since(used[3]).memory("memory", packets.sent/4, "B/packet", 1)...)
 	return values, l.closeAll()
 }
