@@ -24,7 +24,7 @@ func (c *client) Connect(r netconn.Request) {
 	if err := c.conn.Accept(); err != nil {
 		return // Closed is called
 	}
-	c.peer = &Peer{session: s, app: r.App, since: s.Engine().Now()}
+	c.peer = &Peer{session: s, conn: c.conn, app: r.App, since: s.Engine().Now()}
 	n.stats.Connected++
 	// An ephemeral certificate can be shown by anyone who has seen it: it proves
 	// no fingerprint.
@@ -50,13 +50,19 @@ func (c *client) SetPeerInfo(addrs []netip.AddrPort) {
 	c.peer.reported = append([]netip.AddrPort(nil), addrs[:min(len(addrs), maxReported)]...)
 	c.node.log.event(c.conn.Session().Engine().Now(), eventSetPeerInfo,
 		"peer", c.peer.ID().String(), "addresses", len(addrs))
+	c.node.probe(c.peer)
 }
 
 // Command knows none yet.
 func (c *client) Command(netconn.Command) bool { return false }
 
-// Moved needs nothing: the address is read from the session.
-func (c *client) Moved() {}
+// Moved has the new address probed; introductions read it from the session.
+func (c *client) Moved() {
+	if c.peer != nil {
+		c.peer.behavior = nil
+		c.node.probe(c.peer)
+	}
+}
 
 func (c *client) Closed(err error) {
 	if c.peer == nil {
@@ -64,6 +70,7 @@ func (c *client) Closed(err error) {
 	}
 	n, s := c.node, c.conn.Session()
 	n.peers.remove(c.peer)
+	c.peer.stopProbing()
 	now := s.Engine().Now()
 	n.log.event(now, eventClose,
 		"peer", c.peer.ID().String(), "address", s.Addr(), "seconds", int(now.Sub(c.peer.since).Seconds()), "reason", reason(err))

@@ -4,8 +4,10 @@ import (
 	"net/netip"
 	"time"
 
+	"pileus/natprobe"
 	"pileus/rtmfp"
 	"pileus/rtmfp/flash"
+	"pileus/rtmfp/netconn"
 	"pileus/rtmfp/udp"
 )
 
@@ -17,6 +19,9 @@ type Peer struct {
 	since    time.Time
 	pending  []pending // introductions asked for lately
 	rate     udp.Bucket
+	conn     *netconn.Conn
+	probing  *probing           // under way
+	behavior *natprobe.Behavior // once classified
 }
 
 // maxReported bounds what setPeerInfo may bring; a host with more interfaces

@@ -13,12 +13,13 @@ type event uint8
 const (
 	eventConnect event = iota
 	eventSetPeerInfo
+	eventClassified
 	eventIntroduce
 	eventClose
 	numEvents
 )
 
-var eventNames = [numEvents]string{"connect", "set-peer-info", "introduce", "close"}
+var eventNames = [numEvents]string{"connect", "set-peer-info", "classified", "introduce", "close"}
 
 // Events of one kind above this rate are counted instead, so that no crowd fills
 // a disk or makes logging the dearest part of its work.

@@ -3,9 +3,11 @@ package introducer
 import (
 	"bytes"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
+	"pileus/natprobe/lab"
 	"pileus/rtmfp"
 	"pileus/rtmfp/amf"
 	"pileus/rtmfp/flash"
@@ -20,6 +22,16 @@ type network struct {
 	engines map[netip.AddrPort]*rtmfp.Engine
 	order   []netip.AddrPort
 	watch   func(from, to netip.AddrPort, data []byte)
+	chains  map[netip.Addr][]*lab.NAT // of an inside address, its own side first
+	lose    func() bool
+	flight  []inFlight // with delay only, in order of arrival
+	delay   time.Duration
+}
+
+type inFlight struct {
+	at       time.Time
+	from, to netip.AddrPort
+	data     []byte
 }
 
 func newNetwork(t *testing.T) *network {
@@ -57,9 +69,11 @@ func (n *network) run() {
 				if n.watch != nil {
 					n.watch(from, d.Peer, d.Data)
 				}
-				if to := n.engines[d.Peer]; to != nil {
-					to.Receive(n.now, rtmfp.Datagram{Local: d.Peer, Peer: from, TOS: d.TOS, Data: d.Data})
+				src := from
+				if d.Local.IsValid() {
+					src = d.Local
 				}
+				n.carry(src, d.Peer, d.Data)
 			}
 			for _, j := range e.TakeJobs() {
 				busy = true
@@ -67,6 +81,78 @@ func (n *network) run() {
 				e.Finish(n.now, j)
 			}
 		}
+	}
+}
+
+// carry takes a datagram through the NATs on its way.
+func (n *network) carry(from, to netip.AddrPort, data []byte) {
+	if n.lose != nil && n.lose() {
+		return
+	}
+	for _, nat := range n.chains[from.Addr()] {
+		p, fate := nat.Outbound(n.now, lab.Packet{Src: from, Dst: to})
+		if fate != lab.ToOutside {
+			return // nothing here needs a hairpin
+		}
+		from = p.Src
+	}
+	n.flight = append(n.flight, inFlight{n.now.Add(n.delay), from, to, data})
+	if n.delay == 0 {
+		n.land()
+	}
+}
+
+// land delivers what has arrived by now.
+func (n *network) land() {
+	for len(n.flight) > 0 && !n.flight[0].at.After(n.now) {
+		f := n.flight[0]
+		n.flight = n.flight[1:]
+		if e := n.engines[f.to]; e != nil && len(n.chains[f.to.Addr()]) == 0 {
+			e.Receive(n.now, rtmfp.Datagram{Local: f.to, Peer: f.from, Data: f.data})
+			continue
+		}
+		for inside, chain := range n.chains {
+			if p, ok := comeIn(n.now, chain, f); ok && p.Dst.Addr() == inside {
+				if e := n.engines[p.Dst]; e != nil {
+					e.Receive(n.now, rtmfp.Datagram{Local: p.Dst, Peer: p.Src, Data: f.data})
+				}
+				break
+			}
+		}
+	}
+}
+
+// comeIn takes a packet in through a chain, from its outer end, if it is for it.
+func comeIn(now time.Time, chain []*lab.NAT, f inFlight) (lab.Packet, bool) {
+	p := lab.Packet{Src: f.from, Dst: f.to}
+	for i := len(chain) - 1; i >= 0; i-- {
+		b := chain[i].Behavior()
+		if b.Mapping != lab.NoTranslation && !slices.Contains(b.Public, p.Dst.Addr()) {
+			return p, false
+		}
+		var fate lab.Fate
+		if p, fate = chain[i].Inbound(now, p); fate != lab.ToInside {
+			return p, false
+		}
+	}
+	return p, true
+}
+
+// behind puts the host with that inside address behind NATs of a kind.
+func (n *network) behind(k lab.Kind, inside netip.Addr, seed uint64, publics ...netip.Addr) {
+	if n.chains == nil {
+		n.chains = make(map[netip.Addr][]*lab.NAT)
+	}
+	var chain []*lab.NAT
+	for i, b := range k.Chain {
+		b.Seed = seed
+		if b.Mapping != lab.NoTranslation {
+			b.Public = []netip.Addr{publics[len(publics)-len(k.Chain)+i]}
+		}
+		chain = append(chain, lab.NewNAT(b))
+	}
+	if len(chain) > 0 {
+		n.chains[inside] = chain
 	}
 }
 
@@ -81,9 +167,13 @@ func (n *network) wait(d time.Duration) {
 				next = at
 			}
 		}
+		if len(n.flight) > 0 && n.flight[0].at.Before(next) {
+			next = n.flight[0].at
+		}
 		if next.After(n.now) {
 			n.now = next
 		}
+		n.land()
 		for _, e := range n.engines {
 			e.Advance(n.now)
 		}
@@ -103,8 +193,10 @@ type user struct {
 	id     *flash.Identity
 
 	connected bool
-	accepted  []*rtmfp.Session // opened by others
-	opened    []*rtmfp.Session // by us
+	events    []amf.Object
+	mode      rtmfp.IntroductionMode // towards the node
+	accepted  []*rtmfp.Session       // opened by others
+	opened    []*rtmfp.Session       // by us
 	closed    []error
 }
 
@@ -118,7 +210,7 @@ func identity(t *testing.T, o flash.IdentityOptions) *flash.Identity {
 }
 
 func (n *network) user(addr string) *user {
-	u := &user{net: n, id: identity(n.t, flash.IdentityOptions{})}
+	u := &user{net: n, id: identity(n.t, flash.IdentityOptions{}), mode: rtmfp.AnswerIntroductions}
 	u.engine, u.addr = n.add(addr, rtmfp.Config{
 		Identity: u.id, Handler: u, SequentialIDs: true, Introductions: rtmfp.AnswerIntroductions,
 	})
@@ -128,15 +220,20 @@ func (n *network) user(addr string) *user {
 // connect connects to the node; peerInfo is what setPeerInfo says.
 func (u *user) connect(node netip.AddrPort, peerInfo ...netip.AddrPort) *user {
 	u.net.t.Helper()
+	u.dial(node, "app", peerInfo...)
+	u.net.wait(100 * time.Millisecond)
+	return u
+}
+
+func (u *user) dial(node netip.AddrPort, app string, peerInfo ...netip.AddrPort) {
+	u.net.t.Helper()
 	c, err := netconn.Dial(u.engine, netconn.ClientConfig{
-		URI: "rtmfp://" + node.String() + "/app", Addrs: []netip.AddrPort{node}, PeerInfo: peerInfo,
+		URI: "rtmfp://" + node.String() + "/" + app, Addrs: []netip.AddrPort{node}, PeerInfo: peerInfo,
 	}, u)
 	if err != nil {
 		u.net.t.Fatal(err)
 	}
 	u.client = c
-	u.net.wait(100 * time.Millisecond)
-	return u
 }
 
 // seek opens a session to another peer through the node.
@@ -150,8 +247,11 @@ func (u *user) seek(id *flash.Identity, node netip.AddrPort) *rtmfp.Session {
 	return s
 }
 
-func (u *user) Connected(amf.Object)             { u.connected = true }
-func (u *user) Status(amf.Object)                {}
+func (u *user) Connected(amf.Object) {
+	u.connected = true
+	u.engine.Sessions(func(s *rtmfp.Session) { s.SetIntroductions(u.mode) })
+}
+func (u *user) Status(o amf.Object)              { u.events = append(u.events, o) }
 func (u *user) Command(netconn.Command) bool     { return false }
 func (u *user) OnPeerConnect(*netconn.Peer) bool { return true }
 func (u *user) OnPlay(*netconn.PlayRequest)      {}

@@ -2,6 +2,7 @@ package introducer
 
 import (
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"pileus/rtmfp"
@@ -17,6 +18,13 @@ type Config struct {
 	// MaxPending is how many peers one initiator may be looking for at a time;
 	// zero is 32, negative any number.
 	MaxPending int
+	// Probes are this node's sockets that hold no session, to find out by what
+	// the NAT of each client does (two ports at least on each of two addresses
+	// tell most); none: clients are not probed. Routes are those at which a
+	// client could be relayed that reaches nothing but its main socket.
+	Probes, Routes []netip.AddrPort
+	// ProbeRate is how many probes the node sends a second; zero is 2000.
+	ProbeRate int
 	// ServerKeepalive and PeerKeepalive are the silences after which clients
 	// are told to ping the node and each other; zero is 15 s and 10 s.
 	ServerKeepalive, PeerKeepalive time.Duration
@@ -43,6 +51,8 @@ const (
 type Stats struct {
 	Connected     uint64
 	SetPeerInfo   uint64
+	Probes        uint64 // packets sent to find out about NATs
+	Classified    uint64 // rounds of them that ended
 	Introduced    uint64 // Redirect and FIHello sent
 	Unproven      uint64 // connected with a certificate that anybody could use
 	Unknown       uint64 // IHello for a peer that is not here
@@ -60,6 +70,8 @@ type Node struct {
 	server    *netconn.Server
 	peers     directory
 	anonymous *udp.Limiter
+	line      probeLine
+	evidence  evidence
 	stats     Stats
 	timer     *rtmfp.Timer
 }
@@ -74,6 +86,9 @@ func New(c Config) *Node {
 	}
 	if c.PeerKeepalive == 0 {
 		c.PeerKeepalive = defaultPeerKeepalive
+	}
+	if c.ProbeRate == 0 {
+		c.ProbeRate = defaultProbeRate
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()

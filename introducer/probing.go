@@ -1,0 +1,171 @@
+package introducer
+
+import (
+	"crypto/rand"
+	"net/netip"
+	"time"
+
+	"pileus/natprobe"
+	"pileus/rtmfp"
+	"pileus/rtmfp/wire"
+)
+
+const (
+	defaultProbeRate = 2000                 // packets a second, for the whole node
+	probeBurst       = 64                   // of them at once
+	lineInterval     = 5 * time.Millisecond // between looks at the line of those who wait for the rate
+)
+
+// A probing is one round of native probes of a peer: STUN-style discovery for
+// clients that speak no STUN. No session is opened and the client does not
+// notice.
+type probing struct {
+	node    *Node
+	peer    *Peer
+	planner *natprobe.Planner
+	epd     []byte
+	tags    map[int][]byte // by the planner's packet ID
+	timer   *rtmfp.Timer
+	waiting bool // in the node's line
+}
+
+// probe starts a round, in place of the one under way.
+func (n *Node) probe(p *Peer) {
+	p.stopProbing()
+	if len(n.cfg.Probes) == 0 || !p.session.Open() {
+		return
+	}
+	e := p.session.Engine()
+	p.probing = &probing{node: n, peer: p}
+	if !n.line.empty() {
+		n.queueUp(e, p.probing)
+		return
+	}
+	p.probing.step()
+}
+
+// begin plans the round, when its turn has come: its clock starts with the plan.
+func (r *probing) begin(e *rtmfp.Engine) {
+	n, p := r.node, r.peer
+	r.epd = p.session.Far().EPD().Append(nil)
+	r.tags = make(map[int][]byte)
+	r.planner = natprobe.NewPlanner(natprobe.PlannerConfig{
+		Main:     n.cfg.Names.Outside(p.session.Local()),
+		Observed: p.Addr(),
+		Probes:   n.outsides(n.cfg.Probes),
+		Routes:   n.outsides(n.cfg.Routes),
+		RTT:      p.session.RTT(),
+		Recent:   n.evidence.recall(e.Now(), p.Addr()),
+	}, e.Now())
+}
+
+func (n *Node) outsides(bound []netip.AddrPort) []netip.AddrPort {
+	list := make([]netip.AddrPort, len(bound))
+	for i, a := range bound {
+		list[i] = n.cfg.Names.Outside(a)
+	}
+	return list
+}
+
+func (p *Peer) stopProbing() {
+	r := p.probing
+	if r == nil {
+		return
+	}
+	p.probing = nil
+	if r.timer != nil {
+		r.timer.Stop()
+	}
+	for _, tag := range r.tags {
+		p.session.Engine().Forget(tag)
+	}
+}
+
+// step sends what is due. The node's rate delays packets and never skips one: a
+// packet not sent would look like a packet filtered.
+func (r *probing) step() {
+	e := r.peer.session.Engine()
+	if r.timer != nil {
+		r.timer.Stop()
+		r.timer = nil
+	}
+	if !r.node.line.allows(e.Now()) {
+		r.node.queueUp(e, r)
+		return
+	}
+	if r.planner == nil {
+		r.begin(e)
+	}
+	for _, q := range r.planner.Next(e.Now()) {
+		r.send(e, q)
+		r.node.line.sent(e.Now(), r.node.cfg.ProbeRate)
+	}
+	due := r.planner.Deadline()
+	if due.IsZero() {
+		r.finish(e)
+		return
+	}
+	r.timer = e.After(max(due.Sub(e.Now()), 0), r.step)
+}
+
+func (r *probing) send(e *rtmfp.Engine, q natprobe.Packet) {
+	tag := r.tags[q.ID]
+	if tag == nil {
+		tag = make([]byte, 16)
+		_, _ = rand.Read(tag) // never fails
+		id := q.ID
+		err := e.Await(tag, func(_, from netip.AddrPort) {
+			r.planner.Answered(id, from, e.Now())
+			r.wake(e)
+		})
+		if err != nil {
+			return // too many at once: this probe stays without an answer, and so do its controls
+		}
+		r.tags[q.ID] = tag
+	}
+	r.node.stats.Probes++
+	if q.Kind == natprobe.IHello {
+		e.SendHello(r.node.cfg.Names.Bind(q.Node), r.peer.Addr(), r.epd, tag)
+		return
+	}
+	r.peer.session.ForwardHello(r.epd, wire.Address{AddrPort: q.Node, Origin: wire.OriginObserved}, tag)
+}
+
+// wake lets an answer have its effect as soon as this call is over.
+func (r *probing) wake(e *rtmfp.Engine) {
+	if r.waiting {
+		return
+	}
+	if r.timer != nil {
+		r.timer.Stop()
+	}
+	r.timer = e.After(0, r.step)
+}
+
+func (r *probing) finish(e *rtmfp.Engine) {
+	n, p := r.node, r.peer
+	p.stopProbing()
+	now := e.Now()
+	obs := r.planner.Observations()
+	n.evidence.keep(now, p.Addr(), obs)
+	b := natprobe.Classify(append(p.context(now), obs...), now)
+	p.behavior = &b
+	n.stats.Classified++
+	n.log.event(now, eventClassified,
+		"peer", p.ID().String(), "address", p.Addr(), "class", b.Class().String(), "mapping", b.Mapping.String(),
+		"filtering", b.Filtering.String(), "allocation", b.Allocation.String(), "packets", r.planner.Packets())
+	if p.app == connectivityApp {
+		p.reportConnectivity(obs)
+	}
+}
+
+// context is what is known of a peer without probes.
+func (p *Peer) context(now time.Time) []natprobe.Observation {
+	obs := []natprobe.Observation{{
+		Kind: natprobe.KindObserved, At: now, Node: p.session.Local(), Tries: 1, Hits: 1, Seen: p.Addr(),
+	}}
+	for _, a := range p.reported {
+		obs = append(obs, natprobe.Observation{Kind: natprobe.KindReported, At: now, Tries: 1, Hits: 1, Seen: a})
+	}
+	return obs
+}
