@@ -43,12 +43,12 @@ func (n *Node) queueUp(e *rtmfp.Engine, r *probing) {
 		l.fresh = append(l.fresh, r)
 	}
 	if l.timer == nil {
-		l.timer = e.After(lineInterval, func() { n.serveLine(e) })
+		l.timer = e.After(lineInterval, n.serveLine)
 	}
 }
 
 // serveLine lets the rounds that wait go on, until the first has to wait again.
-func (n *Node) serveLine(e *rtmfp.Engine) {
+func (n *Node) serveLine() {
 	l := &n.line
 	l.timer = nil
 	for l.timer == nil && !l.empty() {
