@@ -1,0 +1,4 @@
+package kernel
+
+// Down ends one lab: tests must leave those of others alone.
+var DownOne = down

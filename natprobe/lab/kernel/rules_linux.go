@@ -1,0 +1,96 @@
+package kernel
+
+import (
+	"fmt"
+
+	"pileus/natprobe/lab"
+)
+
+// canBeKernel reports whether nftables can do what b says.
+func canBeKernel(b lab.Behavior) bool {
+	if b.Mapping == lab.NoTranslation {
+		return b.Filtering == lab.AddressAndPortDependentFiltering
+	}
+	return b.Mapping == lab.AddressAndPortDependentMapping && b.Filtering == lab.AddressAndPortDependentFiltering &&
+		(b.Allocation == lab.PreserveFlowPort || b.Allocation == lab.RandomPort) && !b.Hairpin
+}
+
+// routerRules make b of a router whose way out is wan and whose LANs are lan0,
+// lan1 and so on.
+func routerRules(b lab.Behavior, segments bool) []string {
+	var rules []string
+	add := func(format string, args ...any) { rules = append(rules, fmt.Sprintf(format, args...)) }
+	// A firewall that drops before conntrack confirms leaves no trace of what was
+	// unsolicited. Without one (b.Unsolicited) such a packet takes its tuple.
+	policy := "drop"
+	if b.Unsolicited {
+		policy = "accept"
+	}
+	add("table inet filter {")
+	add(" chain input {")
+	add("  type filter hook input priority 0; policy %s;", policy)
+	add("  ct state established,related accept")
+	add("  meta l4proto != udp accept")
+	add(" }")
+	add(" chain forward {")
+	add("  type filter hook forward priority 0; policy %s;", policy)
+	add("  ct state established,related accept")
+	if segments {
+		add(`  iifname "lan*" oifname "lan*" drop`)
+	}
+	for _, e := range b.Egress {
+		match := ""
+		if !e.Addr().IsUnspecified() {
+			match += fmt.Sprintf("ip daddr %v ", e.Addr())
+		}
+		if e.Port() != 0 {
+			match += fmt.Sprintf("udp dport %d ", e.Port())
+		}
+		add(`  iifname "lan*" %saccept`, match)
+	}
+	if len(b.Egress) > 0 {
+		add(`  iifname "lan*" meta l4proto udp drop`)
+	}
+	add(`  iifname "lan*" accept`)
+	add(" }")
+	add("}")
+	if b.Mapping != lab.NoTranslation {
+		how := ""
+		if b.Allocation == lab.RandomPort {
+			how = " random,fully-random"
+		}
+		add("table ip nat {")
+		add(" chain postrouting {")
+		add("  type nat hook postrouting priority 100;")
+		add(`  oifname "wan" masquerade%s`, how)
+		add(" }")
+		add("}")
+	}
+	return rules
+}
+
+// segmentRules keep the LANs of a router apart that does nothing else.
+func segmentRules() []string {
+	return []string{
+		"table inet filter {",
+		" chain forward {",
+		"  type filter hook forward priority 0; policy accept;",
+		`  iifname "lan*" oifname "lan*" drop`,
+		" }",
+		"}",
+	}
+}
+
+// hostRules are a firewall on a host.
+func hostRules() []string {
+	return []string{
+		"table inet filter {",
+		" chain input {",
+		"  type filter hook input priority 0; policy drop;",
+		`  iifname "lo" accept`,
+		"  ct state established,related accept",
+		"  meta l4proto { icmp, ipv6-icmp } accept",
+		" }",
+		"}",
+	}
+}
