@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"sync/atomic"
 )
 
@@ -175,7 +176,8 @@ func (c *Conn) ReadBatch(d []Datagram) (int, error) {
 
 // WriteBatch sends every datagram of d and returns how many the kernel took. One that it refuses (no
 // route, a firewall, too large, another address family) is counted and left out. While the send buffer
-// is full WriteBatch blocks. The only error unwraps to net.ErrClosed.
+// is full WriteBatch blocks; on a socket of a Poller it gives up after a few milliseconds and counts
+// what is left. The only error unwraps to net.ErrClosed.
 func (c *Conn) WriteBatch(d []Datagram) (int, error) {
 	sent := 0
 	for len(d) > 0 {
@@ -187,6 +189,10 @@ func (c *Conn) WriteBatch(d []Datagram) (int, error) {
 		}
 		if errors.Is(err, net.ErrClosed) {
 			return sent, err
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) { // a full send buffer: drop and count
+			c.counts.writeErrors.Add(uint64(len(d)))
+			return sent, nil
 		}
 		c.counts.writeErrors.Add(1)
 		d = d[1:]

@@ -28,6 +28,9 @@ type Poller struct {
 	done bool
 }
 
+// maxSendWait is how long a full send buffer may hold up the reader, in ms.
+const maxSendWait = 5
+
 // wakeEvent stands for the eventfd among the indexes of sockets.
 const wakeEvent = -1
 
@@ -176,16 +179,20 @@ func (s *rawSocket) Read(f func(uintptr) bool) error {
 	return nil
 }
 
-// Write waits for room in the send buffer, which drains at the speed of the
-// interface.
+// Write waits a moment for room in the send buffer, which drains at the speed of
+// the interface; then the reader must not wait any longer.
 func (s *rawSocket) Write(f func(uintptr) bool) error {
 	if s.fd < 0 {
 		return net.ErrClosed
 	}
 	for !f(uintptr(s.fd)) {
 		fds := []unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLOUT}}
-		if _, err := unix.Poll(fds, -1); err != nil && !errors.Is(err, unix.EINTR) {
+		n, err := unix.Poll(fds, maxSendWait)
+		if err != nil && !errors.Is(err, unix.EINTR) {
 			return err
+		}
+		if n == 0 {
+			return os.ErrDeadlineExceeded
 		}
 	}
 	return nil
