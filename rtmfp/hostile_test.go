@@ -366,3 +366,62 @@ func (acceptAll) Ended(*flow.RecvFlow, error)                {}
 func (acceptAll) Incoming(*rtmfp.Session, *flow.RecvFlow) (flow.Accept, error) {
 	return flow.Accept{Receiver: acceptAll{}}, nil
 }
+
+// A repeated IIKeying gets the identical RIKeying (NOTES 26) until the session
+// has been used, then nothing; a changed one is another keying, not a repeat.
+func TestRepeatedIIKeying(t *testing.T) {
+	s := newStranger(t, nobody{})
+	chunk := func(out []rtmfp.Datagram) []byte {
+		t.Helper()
+		if len(out) != 1 {
+			t.Fatalf("%d answers", len(out))
+		}
+		packet, err := s.opener.Open(make([]byte, 2048), out[0].Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, b, err := wire.ParseHeader(packet)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, body, _, _ := wire.NextChunk(b)
+		return bytes.Clone(body)
+	}
+	answer, err := wire.ParseRHello(chunk(s.send(s.packet(hello("rtmfp://host.example/app", 16)))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := clientIdentity(t)
+	k, err := id.BeginKeying(s.engine.Identity().Certificate(), flash.Policy{}, flash.NewKeyPool(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	keying := wire.IIKeying{
+		SessionID: wire.SessionID{3}, Cookie: answer.Cookie, Certificate: id.Certificate().Raw(), Component: k.Component(), Signature: []byte("X"),
+	}
+	in := s.packet(keying)
+	first := chunk(s.send(in))
+	s.now = s.now.Add(time.Second)
+	if again := chunk(s.send(in)); !bytes.Equal(again, first) {
+		t.Errorf("RIKeying %x, then %x", first, again)
+	}
+	if st := s.engine.Stats(); st.Accepted != 1 || st.Sessions != 1 {
+		t.Errorf("accepted %d, %d sessions", st.Accepted, st.Sessions)
+	}
+	c, err := wire.ParseRIKeying(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := k.Finish(c.Component)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := wire.Header{Mode: wire.ModeInitiator}.Append(keys.Sealer.Begin(nil))
+	s.send(keys.Sealer.Finish(wire.Ping{}.Append(b), c.SessionID))
+	if out := s.send(in); len(out) != 0 {
+		t.Errorf("%d answers to a repeat after use", len(out))
+	}
+	if st := s.engine.Stats(); st.Accepted != 1 || st.Drops[rtmfp.DropReplay] != 1 {
+		t.Errorf("accepted %d, drops %v", st.Accepted, st.Drops)
+	}
+}
