@@ -18,7 +18,7 @@ func Classify(obs []Observation, now time.Time) Behavior {
 	b.FirewallOnly = firewallOnly(b)
 	b.Pooling = e.pooling()
 	e.allocate(&b)
-	b.Hairpin = e.hairpins()
+	b.Hairpin = e.hairpins(b)
 	b.AnswersIntroductions = e.answersIntroductions()
 	b.BlockedRoutes, b.Reachable = e.blockedRoutes()
 	return b
@@ -123,12 +123,16 @@ func firewallOnly(b Behavior) Finding {
 	return f
 }
 
-func (e *evidence) hairpins() Finding {
+// hairpins: two sockets write to each other's public address. Where such a packet
+// may leave from another port than the one observed, the filter may have dropped
+// it.
+func (e *evidence) hairpins(b Behavior) Finding {
 	s := total(e.hairpin)
+	visible := b.Mapping == EIM || b.Filtering == EIF
 	switch {
 	case s.hits > 0:
 		return s.finding(Yes)
-	case e.silent(s) && (answeredSince(e.mappingControls, s.at) || e.heardSince(s.at)):
+	case visible && e.silent(s) && (answeredSince(e.mappingControls, s.at) || e.heardSince(s.at)):
 		return s.finding(No)
 	}
 	return s.finding(Unknown)

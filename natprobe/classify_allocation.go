@@ -50,12 +50,12 @@ func (e *evidence) allocate(b *Behavior) {
 	}
 }
 
-// made returns one observation of each mapping whose making was seen: that of
-// another socket, or towards another destination where that makes one.
+// made returns one observation of each mapping whose making was seen: those of
+// other sockets, and towards other destinations where that makes one.
 func (e *evidence) made(m Mapping) []Observation {
 	from := e.sockets
 	if m.Dependent() {
-		from = e.mappings
+		from = slices.Concat(e.mappings, e.sockets)
 	}
 	known := map[netip.AddrPort]bool{e.seen: true}
 	return those(from, func(o Observation) bool {

@@ -116,3 +116,6 @@ func addrPort(ip net.IP, port int) netip.AddrPort {
 	}
 	return netip.AddrPortFrom(addr.Unmap(), uint16(port))
 }
+
+// TransactionOf returns the transaction of b, a STUN message.
+func TransactionOf(b []byte) Transaction { return Transaction(b[8:headerLen]) }

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"pileus/natprobe"
+	"pileus/natprobe/binding"
+)
+
+// serve answers Binding requests at two addresses of this host, and returns the
+// first port of both.
+func serve(t *testing.T) uint16 {
+	t.Helper()
+	addrs := []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.0.0.2")}
+	listen := func(at netip.AddrPort) *net.UDPConn {
+		c, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(at))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		return c
+	}
+	server := binding.Server{Addrs: addrs}
+	conns := make(map[netip.AddrPort]*net.UDPConn)
+	for i := range server.Ports {
+		first := listen(netip.AddrPortFrom(addrs[0], 0))
+		at := first.LocalAddr().(*net.UDPAddr).AddrPort()
+		server.Ports[i] = at.Port()
+		conns[at] = first
+		conns[netip.AddrPortFrom(addrs[1], at.Port())] = listen(netip.AddrPortFrom(addrs[1], at.Port()))
+	}
+	var group sync.WaitGroup
+	for at, c := range conns {
+		group.Go(func() {
+			buf := make([]byte, 2048)
+			for {
+				n, from, err := c.ReadFromUDPAddrPort(buf)
+				if err != nil {
+					return
+				}
+				if r, ok := server.Respond(buf[:n], from, at); ok {
+					_, _ = conns[r.From].WriteToUDPAddrPort(r.Data, r.To)
+				}
+			}
+		})
+	}
+	t.Cleanup(func() {
+		for _, c := range conns {
+			c.Close()
+		}
+		group.Wait()
+	})
+	return server.Ports[0]
+}
+
+func call(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = run(t.Context(), args, &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+func TestRunAgainstARealServer(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("SKIP: only Linux has 127.0.0.2 without being told")
+	}
+	server := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), serve(t)).String()
+	code, out, errs := call(t, "run", "--server", server)
+	if code != exitDirect || !strings.HasPrefix(out, "direct: ") || !strings.Contains(out, "EIF") || errs != "" {
+		t.Errorf("exit %d: %s%s", code, out, errs)
+	}
+	code, out, errs = call(t, "run", "--json", "--server", server)
+	var r natprobe.Report
+	if err := json.Unmarshal([]byte(out), &r); err != nil || code != exitDirect || r.Class != natprobe.Public {
+		t.Fatalf("exit %d, %v: %s%s", code, err, out, errs)
+	}
+	file := filepath.Join(t.TempDir(), "report.json")
+	if err := os.WriteFile(file, []byte(out), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, again, errs := call(t, "classify", "--json", file)
+	if code != exitDirect || again != out {
+		t.Errorf("exit %d: %s%s\nwant %s", code, again, errs, out)
+	}
+}
+
+func TestNoUDP(t *testing.T) {
+	closed, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := closed.LocalAddr().String()
+	closed.Close()
+	code, out, _ := call(t, "run", "--server", addr)
+	if code != exitNoUDP || !strings.HasPrefix(out, "no UDP: ") {
+		t.Errorf("exit %d: %s", code, out)
+	}
+}
+
+// A symmetric NAT in a record; the exit code is the verdict.
+func TestClassify(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	ap := netip.MustParseAddrPort
+	obs := []natprobe.Observation{
+		{Kind: natprobe.KindObserved, Via: natprobe.ViaBinding, At: now, Node: ap("203.0.113.1:3478"), Seen: ap("198.51.100.1:1")},
+	}
+	for i, port := range []string{"40000", "12345", "61000", "33333", "20000"} {
+		obs = append(obs, natprobe.Observation{
+			Kind: natprobe.KindMapping, Via: natprobe.ViaBinding, Tries: 1, Hits: 1, At: now.Add(time.Duration(i) * time.Millisecond),
+			Node: netip.AddrPortFrom(netip.MustParseAddr("203.0.113.1"), uint16(3479+i)), Seen: ap("198.51.100.1:" + port),
+		})
+	}
+	for _, test := range []struct {
+		obs  []natprobe.Observation
+		code int
+		text string
+	}{
+		{obs, exitRelay, "relay: "},
+		{obs[:1], exitUnsure, "unsure: "},
+		{nil, exitUnsure, "unsure: "},
+	} {
+		b, err := json.Marshal(natprobe.Report{Observations: test.obs})
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(t.TempDir(), "r.json")
+		if err := os.WriteFile(file, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if code, out, errs := call(t, "classify", file); code != test.code || !strings.HasPrefix(out, test.text) {
+			t.Errorf("exit %d, want %d: %s%s", code, test.code, out, errs)
+		}
+	}
+}
+
+func TestCommandLine(t *testing.T) {
+	for _, test := range []struct {
+		args []string
+		code int
+		says string
+	}{
+		{nil, exitUsage, "natprobe"},
+		{[]string{"help"}, 0, ""},
+		{[]string{"run"}, exitUsage, "--server is missing"},
+		{[]string{"run", "--server", "x:0"}, exitUsage, `"0" is no port`},
+		{[]string{"run", "--server", "127.0.0.1", "more"}, exitUsage, `"more"`},
+		{[]string{"run", "--sever", "x"}, exitUsage, "no flag --sever"},
+		{[]string{"walk"}, exitUsage, `no command "walk"`},
+		{[]string{"run", "--server", "nosuchhost.invalid"}, exitUnsure, "nosuchhost.invalid is not found"},
+		{[]string{"classify"}, exitUsage, "one file"},
+		{[]string{"classify", "/nonexistent"}, exitUnsure, "/nonexistent"},
+		{[]string{"classify", "run_test.go"}, exitUnsure, "no report"},
+	} {
+		code, _, errs := call(t, test.args...)
+		if code != test.code || !strings.Contains(errs, test.says) {
+			t.Errorf("%q: exit %d: %s", test.args, code, errs)
+		}
+	}
+}
