@@ -15,9 +15,9 @@ type Side struct {
 	Reported []netip.AddrPort  // further addresses that may be named to the other side, best first
 
 	// Latest is the newest mapping seen of it, zero for Observed. Next is the
-	// mapping that this introduction's fresh FIHello brought, zero until then,
-	// and Named how many addresses had been named to it when that came. Only for
-	// the side that Plan.Aim names.
+	// mapping that this introduction's fresh FIHello showed, zero until then, and
+	// Named the number of addresses named to it after that FIHello. For the sides
+	// that Plan.Aim names; a plan made with Next is the second wave.
 	Latest, Next netip.AddrPort
 	Named        int
 
