@@ -51,7 +51,7 @@ func Decide(p Pair) Plan {
 	}
 	plan.Sure = path != PathUnsure && p.Failures == 0
 	relay, refusal := p.relay()
-	wanted := path == PathRelay || !plan.Sure && (p.Failures >= givenUp || d.trap())
+	wanted := path == PathRelay || !plan.Sure && refusal == "" && (p.Failures >= givenUp || d.trap())
 	switch {
 	case path == PathNone:
 	case wanted && p.RelayAvailable && refusal != "":
@@ -85,8 +85,7 @@ func (d *decision) find() {
 		if !i.IsValid() || !t.IsValid() {
 			continue
 		}
-		var bufI, bufT [maxKinds]kind
-		r := route{i, t, seenI && seenT, meetings(d.Initiator.kinds(bufI[:0], seenI), d.Target.kinds(bufT[:0], seenT))}
+		r := route{i, t, seenI && seenT, meetings(d.Initiator.kinds(seenI), d.Target.kinds(seenT))}
 		if d.shared && r.observed {
 			r.may = d.turned(r.may)
 		}
@@ -255,14 +254,10 @@ func (d *decision) why() string {
 		why += "; the initiator has no session here, so nothing is known of it"
 	}
 	if d.Failures > 0 {
-		why += "; it failed lately, " + times(d.Failures) + " in a row"
+		why += "; it failed lately"
+	}
+	if d.Failures > 1 {
+		why += ", " + strconv.Itoa(d.Failures) + " times in a row"
 	}
 	return why
-}
-
-func times(n int) string {
-	if n == 1 {
-		return "once"
-	}
-	return strconv.Itoa(n) + " times"
 }

@@ -1,7 +1,5 @@
 package strategy
 
-import "pileus/natprobe"
-
 // filter is which packets from outside a NAT or firewall lets in.
 type filter uint8
 
@@ -116,95 +114,4 @@ func meetSilent(initiator, target kind) meeting {
 		return mute
 	}
 	return openTarget
-}
-
-// meetings is what may become of two sides, whatever they are.
-func meetings(initiators, targets []kind) meeting {
-	var m meeting
-	for _, i := range initiators {
-		for _, t := range targets {
-			m |= meet(i, t)
-		}
-	}
-	return m
-}
-
-// maxKinds: port kept, stepping or random, times three filters, times answering
-// or not; and blocked.
-const maxKinds = 3*3*2 + 1
-
-// kinds appends to list every kind a host may be whose behaviour is b.
-func kinds(list []kind, b *natprobe.Behavior) []kind {
-	if b.BlockedRoutes.Answer == natprobe.Yes {
-		return append(list, kind{blocked: true})
-	}
-	// A mapping seen elsewhere, or none at all, says both that packets get there
-	// and that introductions are answered.
-	heard := b.Mapping != natprobe.MappingUnknown
-	if b.BlockedRoutes.Answer == natprobe.Unknown && !heard {
-		list = append(list, kind{blocked: true})
-	}
-	for _, f := range filters(b) {
-		list = mappings(list, b, kind{filter: f, silent: b.AnswersIntroductions.Answer == natprobe.No})
-		if b.AnswersIntroductions.Answer == natprobe.Unknown && !heard {
-			list = mappings(list, b, kind{filter: f, silent: true})
-		}
-	}
-	return list
-}
-
-func mappings(list []kind, b *natprobe.Behavior, k kind) []kind {
-	if !b.Mapping.Dependent() {
-		list = append(list, k)
-	}
-	if b.Mapping == natprobe.EIM || b.Public.Answer == natprobe.Yes {
-		return list
-	}
-	k.dependent = true
-	random, stepping := b.Allocation != natprobe.Stepping, b.Allocation == natprobe.Stepping
-	if b.Allocation == natprobe.AllocationUnknown || b.Allocation == natprobe.Preserved {
-		stepping = true
-	}
-	if b.Pooling.Answer == natprobe.Yes { // then the address changes too
-		random, stepping = true, false
-	}
-	if random {
-		list = append(list, k)
-	}
-	if stepping {
-		k.steps = true
-		list = append(list, k)
-	}
-	return list
-}
-
-var allFilters = [...]filter{fromAnybody, fromKnownAddress, fromKnownPort}
-
-func filters(b *natprobe.Behavior) []filter {
-	switch b.Filtering {
-	case natprobe.EIF:
-		return allFilters[:1]
-	case natprobe.ADF:
-		return allFilters[1:2]
-	case natprobe.APDF:
-		return allFilters[2:]
-	case natprobe.FilteringNotAPDF:
-		return allFilters[:2]
-	case natprobe.FilteringNotEIF:
-		return allFilters[1:]
-	case natprobe.FilteringUnknown:
-	}
-	if b.FirewallOnly.Answer == natprobe.Yes {
-		return allFilters[1:]
-	}
-	return allFilters[:]
-}
-
-// untranslated is a host of which only this is known: an address it reports is
-// seen outside as it is.
-func untranslated(list []kind) []kind {
-	for _, f := range allFilters {
-		list = append(list, kind{filter: f})
-	}
-	return list
 }

@@ -69,11 +69,11 @@ func (s *Side) family(is6 bool) (a netip.AddrPort, observed bool) {
 	return netip.AddrPort{}, false
 }
 
-func (s *Side) kinds(list []kind, observed bool) []kind {
+func (s *Side) kinds(observed bool) kindSet {
 	if !observed {
-		return untranslated(list)
+		return untranslated
 	}
-	return kinds(list, &s.Behavior)
+	return kindsOf(&s.Behavior)
 }
 
 // behindOneNAT reports whether both are seen at one public address that may be a

@@ -65,16 +65,16 @@ func (d *decision) predict(aim Aim, redirects, replies *list) {
 	room := min(redirects.room(), replies.room())
 	switch aim {
 	case AimTarget:
-		t.window(redirects, min(t.width(), max(room-1, 1)), 1, 0)
+		t.window(redirects, min(d.width(t), max(room-1, 1)), 1, 0)
 		redirects.add(t.Observed, wire.OriginObserved)
 		replies.add(i.Observed, wire.OriginObserved)
 	case AimInitiator:
-		i.window(replies, min(i.width(), max(room-1, 1)), 1, 0)
+		i.window(replies, min(d.width(i), max(room-1, 1)), 1, 0)
 		replies.add(i.Observed, wire.OriginObserved)
 		redirects.add(t.Observed, wire.OriginObserved)
 	default:
 		stride := d.stride()
-		n := min(max(i.width(), t.width(), stride*leastWindow), room)
+		n := min(max(d.width(i), d.width(t), stride*leastWindow), room)
 		t.window(redirects, n, stride, t.Named)
 		i.window(replies, n, 1, i.Named)
 	}
@@ -99,13 +99,13 @@ func (d *decision) stride() int {
 }
 
 // width is the number of ports to predict: as many as others were seen to take,
-// on either side of the measurement.
-func (s *Side) width() int {
+// on either side of the measurement, and more for each failure.
+func (d *decision) width(s *Side) int {
 	step, jitter := s.step(), s.Behavior.Jitter
 	if step < 0 {
 		step = -step
 	}
-	return leastWindow + 2*((jitter+step-1)/step)
+	return leastWindow*(1+d.Failures) + 2*((jitter+step-1)/step)
 }
 
 func (s *Side) step() int {

@@ -6,12 +6,12 @@ var reasons = [...]struct {
 	of   meeting
 	text string
 }{
+	{noHairpin, "the NAT they share does not turn packets around"},
+	{apart, "a port is chosen for each destination, and the other side lets in only ports it has sent to"},
+	{oneWay, "packets pass in one direction only: the answers leave from a port that the other side does not expect"},
+	{mute, "the target answers no introductions, and its NAT lets no stranger in"},
 	{blockedInitiator, "the initiator's UDP leaves only towards some ports or addresses"},
 	{blockedTarget, "the target's UDP leaves only towards some ports or addresses"},
-	{mute, "the target answers no introductions, and its NAT lets no stranger in"},
-	{noHairpin, "the NAT they share does not turn packets around"},
-	{oneWay, "packets pass in one direction only: the answers leave from a port that the other side does not expect"},
-	{apart, "a port is chosen for each destination, and the other side lets in only ports it has sent to"},
 	{openTarget, "the target takes packets from anybody"},
 	{openInitiator, "the initiator takes packets from anybody"},
 	{punched, "both keep one port for everybody, so the first packet of each opens its side for the other"},

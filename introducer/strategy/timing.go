@@ -20,16 +20,16 @@ const (
 // cannot be introduced. Where a relay is likely, it must hear of a new source
 // before its peer misses anything.
 func Keepalive(b natprobe.Behavior) (node, peer time.Duration) {
-	var buf [maxKinds]kind
-	nothingToKeep, mayNeedRelay := true, true
-	for _, k := range kinds(buf[:0], &b) {
-		nothingToKeep = nothingToKeep && b.Public.Answer == natprobe.Yes && k.open()
-		mayNeedRelay = mayNeedRelay && (k.blocked || k.dependent && !k.steps)
-	}
+	nothingToKeep, likelyRelayed := b.Public.Answer == natprobe.Yes, true
+	kindsOf(&b).each(func(number int) {
+		k := &kindNumber[number]
+		nothingToKeep = nothingToKeep && k.open()
+		likelyRelayed = likelyRelayed && (k.blocked || k.dependent && !k.steps)
+	})
 	switch {
 	case nothingToKeep:
 		return keepalivePublic, keepalivePublic
-	case mayNeedRelay:
+	case likelyRelayed:
 		return keepaliveNode, keepaliveRelayed
 	}
 	return keepaliveNode, keepaliveNAT

@@ -27,8 +27,7 @@ type Verdict struct {
 // takes a second address of the node.
 func Direct(a, b natprobe.Class) Verdict {
 	behaviorA, behaviorB := Typical(a), Typical(b)
-	var bufA, bufB [maxKinds]kind
-	m := meetings(kinds(bufA[:0], &behaviorA), kinds(bufB[:0], &behaviorB))
+	m := meetings(kindsOf(&behaviorA), kindsOf(&behaviorB))
 	return Verdict{m.path(), m.why()}
 }
 
