@@ -1,6 +1,7 @@
 package strategy
 
 import (
+	"math/rand/v2"
 	"net/netip"
 	"strings"
 	"testing"
@@ -513,6 +514,47 @@ func TestHistory(t *testing.T) {
 		t.Error("failures outlive an address")
 	}
 	note(Retried, Relay, 14*time.Minute, 1) // the relay does no better
+}
+
+// Whatever is believed of two sides, the plan keeps its promises.
+func TestAnyPair(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	answer := func() natprobe.Finding { return natprobe.Finding{Answer: natprobe.Answer(rnd.IntN(3))} }
+	maybe := func(a ...netip.AddrPort) []netip.AddrPort { return a[:rnd.IntN(len(a)+1)] }
+	one := func(a ...netip.AddrPort) netip.AddrPort { return append(a, netip.AddrPort{})[rnd.IntN(len(a)+1)] }
+	side := func(observed, other, next netip.AddrPort, reported ...netip.AddrPort) Side {
+		return Side{
+			Behavior: natprobe.Behavior{
+				Public: answer(), FirewallOnly: answer(), Hairpin: answer(), Pooling: answer(),
+				Mapping: natprobe.Mapping(rnd.IntN(6)), Filtering: natprobe.Filtering(rnd.IntN(6)),
+				Allocation: natprobe.Allocation(rnd.IntN(5)), Step: rnd.IntN(9) - 4, Jitter: rnd.IntN(40),
+				Range:                [2]uint16{uint16(rnd.Uint32()), uint16(rnd.Uint32())},
+				AnswersIntroductions: answer(), BlockedRoutes: answer(), Reachable: maybe(nodeMain, nodeSecond),
+			},
+			Observed: observed, Proven: one(other), Next: one(next), Latest: one(next), Named: rnd.IntN(30),
+			Reported: maybe(reported...), At: one(nodeMain, nodeSecond), Anonymous: rnd.IntN(5) == 0,
+			RTT: time.Duration(rnd.IntN(1000)) * time.Millisecond,
+		}
+	}
+	for range 20000 {
+		p := Pair{
+			Initiator:      side(addrA, addrA6, netip.AddrPortFrom(addrA.Addr(), uint16(rnd.Uint32())), ports("10.0.0.1:1", "198.51.100.1:7")...),
+			Target:         side(addrB, addrB6, netip.AddrPortFrom(addrB.Addr(), uint16(rnd.Uint32())), ports("10.0.0.2:1", "203.0.113.1:7")...),
+			Node:           Node{nodeMain, one(nodeSecond)},
+			RelayAvailable: rnd.IntN(2) == 0, Failures: rnd.IntN(6), MaxCandidates: rnd.IntN(40),
+		}
+		if rnd.IntN(4) == 0 {
+			p.Target.Observed = netip.AddrPortFrom(addrA.Addr(), 6000)
+		}
+		plan := Decide(p)
+		check(t, plan)
+		if !p.RelayAvailable && (plan.Relay.Use != RelayNone || len(plan.Redirects) == 0 || len(plan.Replies) == 0) {
+			t.Errorf("without a relay: %+v", plan)
+		}
+		if t.Failed() {
+			t.Fatalf("%+v", p)
+		}
+	}
 }
 
 func BenchmarkDecide(b *testing.B) {

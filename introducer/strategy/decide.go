@@ -51,9 +51,10 @@ func Decide(p Pair) Plan {
 	}
 	plan.Sure = path != PathUnsure && p.Failures == 0
 	relay, refusal := p.relay()
-	wanted := path == PathRelay || !plan.Sure && refusal == "" && (p.Failures >= givenUp || d.trap())
+	wanted := path == PathRelay || !plan.Sure && refusal == "" && (p.Failures >= givenUp || d.trap() && !d.local)
 	switch {
 	case path == PathNone:
+		clause = "; they try all the same"
 	case wanted && p.RelayAvailable && refusal != "":
 		plan.Strategy, plan.Why = Refuse, d.why()+refusal
 		return plan
@@ -222,7 +223,7 @@ func (d *decision) named(r *route) bool {
 	case d.may.path() == PathDirect:
 		return d.Failures > 0 && r.may.has(direct)
 	case r.may.has(direct):
-		return true
+		return !d.RelayAvailable || !d.trap()
 	}
 	return !d.RelayAvailable && r.may != noHairpin
 }
