@@ -37,6 +37,9 @@ func (e *evidence) filtering() (Filtering, Finding) {
 	same := those(e.filters, func(o Observation) bool { return o.Node.Addr() == e.main.Addr() })
 	other := those(e.filters, func(o Observation) bool { return o.Node.Addr() != e.main.Addr() })
 	by := total(e.filters)
+	if !e.main.IsValid() {
+		return FilteringUnknown, by.finding(Unknown)
+	}
 	result := filteringOf(e.passage(same), e.passage(other))
 	if result == FilteringUnknown {
 		return result, by.finding(Unknown)
@@ -160,6 +163,9 @@ func (e *evidence) answersIntroductions() Finding {
 // no other port. A STUN server whose other ports are silent may as well be broken
 // itself, so its silence says nothing here.
 func (e *evidence) blockedRoutes() (f Finding, reachable []netip.AddrPort) {
+	if !e.main.IsValid() {
+		return f, nil
+	}
 	elsewhere := those(e.mappings, func(o Observation) bool { return o.Node.Port() != e.main.Port() && o.Kind == KindMapping })
 	s := total(elsewhere)
 	if s.hits > 0 {

@@ -113,6 +113,7 @@ func (e *evidence) pooling() Finding {
 	}
 	switch {
 	case !e.seen.IsValid():
+		return Finding{}
 	case s.hits > 0:
 		return s.finding(Yes)
 	case s.tries >= minPooled:

@@ -98,9 +98,12 @@ func (e *evidence) anchor(obs []Observation) (since time.Time) {
 		return since
 	}
 	for _, o := range obs {
-		if o.Kind == KindControlMapping && o.Hits > 0 {
+		switch {
+		case o.Kind == KindControlMapping && o.Hits > 0:
 			e.main, e.seen = o.Node, o.Seen
 			return since
+		case o.Kind == KindControlMapping || o.Kind == KindControlFilter:
+			e.main = o.Node
 		}
 	}
 	return since
@@ -110,7 +113,7 @@ func (e *evidence) anchor(obs []Observation) (since time.Time) {
 // host's IPv6 may go another way than its IPv4.
 func (e *evidence) sameFamily(o Observation) bool {
 	for _, a := range []netip.AddrPort{o.Node, o.Seen} {
-		if a.IsValid() && e.seen.IsValid() && a.Addr().Is4() != e.seen.Addr().Is4() {
+		if a.IsValid() && e.main.IsValid() && a.Addr().Is4() != e.main.Addr().Is4() {
 			return false
 		}
 	}

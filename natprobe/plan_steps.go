@@ -56,6 +56,9 @@ func (p *Planner) planFilters(now time.Time) {
 	}
 	filters := p.of(KindFilter)
 	if len(filters) == 0 {
+		if len(p.of(KindMapping)) > 0 {
+			return // the control was answered too late: the addresses are named by now
+		}
 		for _, addr := range p.addrs {
 			if ports := p.ports(addr, KindFilter); len(ports) > 0 && !p.opened(addr, now) {
 				p.ask(KindFilter, ports[0], MinTries, now)
@@ -178,13 +181,16 @@ func (p *Planner) thinOut(asked []*probe, answered bool) {
 }
 
 // planRoutes asks for answers to where a relay could be, once the probe ports
-// look blocked.
+// look blocked; of each address after its filter, as for mappings.
 func (p *Planner) planRoutes(now time.Time) {
-	if !p.routed || len(p.of(KindRoute)) > 0 {
+	if !p.routed {
 		return
 	}
 	for _, node := range p.c.Routes {
-		p.ask(KindRoute, node, routeTries, now)
+		known := slices.ContainsFunc(p.probes, func(q *probe) bool { return q.Kind == KindRoute && q.Node == node })
+		if !known && p.filterDone(node.Addr()) {
+			p.ask(KindRoute, node, routeTries, now)
+		}
 	}
 }
 

@@ -104,3 +104,220 @@ func agrees(b Behavior, m model) bool {
 	okAnswers := b.AnswersIntroductions.Answer == Unknown || (b.AnswersIntroductions.Answer == No) == m.silent
 	return ok && okFilter && okAlloc && okPublic && okBlocked && okAnswers
 }
+
+// What a filter probe comes from is named by no introduction before the filter is
+// measured, and its port never; 48 packets are enough for everybody.
+func TestOrderOfProbes(t *testing.T) {
+	for _, kind := range kinds {
+		for _, loss := range []float64{0, 0.1, 0.5, 0.9} {
+			for seed := range uint64(30) {
+				m := kind.m
+				m.start(seed)
+				r := lab{loss, 40 * time.Millisecond, true}.probe(&m)
+				if len(r.named) > MaxPackets || len(r.named) != r.packets {
+					t.Errorf("%s: %d packets, %d counted", kind.name, len(r.named), r.packets)
+				}
+				named := make(map[netip.Addr]bool)
+				mapped, filtered := make(map[netip.AddrPort]bool), make(map[netip.AddrPort]bool)
+				for _, pkt := range r.named {
+					switch {
+					case pkt.Node == nodeMain:
+					case pkt.Kind == FIHello:
+						named[pkt.Node.Addr()] = true
+						mapped[pkt.Node] = true
+					case named[pkt.Node.Addr()]:
+						t.Fatalf("%s seed %d: a filter probe from %v, which was named before: %v", kind.name, seed, pkt.Node, r.named)
+					default:
+						filtered[pkt.Node] = true
+					}
+				}
+				for node := range mapped {
+					if filtered[node] {
+						t.Errorf("%s: %v serves both", kind.name, node)
+					}
+				}
+			}
+		}
+	}
+}
+
+// drive runs a planner whose client answers what answer says, after the RTT.
+func drive(c PlannerConfig, answer func(Packet) (netip.AddrPort, bool)) (p *Planner, sent []Packet, took time.Duration) {
+	now := simStart
+	p = NewPlanner(c, now)
+	var queue events
+	for !p.Deadline().IsZero() {
+		if len(queue) > 0 && !queue[0].at.After(p.Deadline()) {
+			now = queue[0].at
+			queue[0].do()
+			queue = queue[1:]
+			continue
+		}
+		now = later(now, p.Deadline())
+		for _, pkt := range p.Next(now) {
+			sent = append(sent, pkt)
+			if from, ok := answer(pkt); ok {
+				at := now.Add(c.RTT)
+				queue = append(queue, event{at, func() { p.Answered(pkt.ID, from, at) }})
+			}
+		}
+	}
+	return p, sent, now.Sub(simStart)
+}
+
+func kindsOf(p *Planner) map[Kind]int {
+	count := make(map[Kind]int)
+	for _, o := range p.Observations() {
+		count[o.Kind]++
+	}
+	return count
+}
+
+func TestEarlyStop(t *testing.T) {
+	c := lab{two: true, rtt: 40 * time.Millisecond}.config(seen(40000))
+	_, sent, took := drive(c, func(Packet) (netip.AddrPort, bool) { return seen(40000), true })
+	if len(sent) != 2+2+4 || took > 150*time.Millisecond {
+		t.Errorf("an open host took %d packets and %v", len(sent), took)
+	}
+	_, sent, took = drive(c, func(p Packet) (netip.AddrPort, bool) { return seen(40000), p.Kind == IHello && p.Node == nodeMain })
+	if len(sent) > 30 || took > 1500*time.Millisecond {
+		t.Errorf("a silent host took %d packets and %v", len(sent), took)
+	}
+	p, sent, _ := drive(c, func(Packet) (netip.AddrPort, bool) { return netip.AddrPort{}, false })
+	if n := kindsOf(p); n[KindFilter]+n[KindMapping]+n[KindRoute] > 0 || len(sent) > 2*MinTries+silenceControls*closingTries {
+		t.Errorf("one that is gone was asked %v in %d packets", n, len(sent))
+	}
+}
+
+func TestRoutesOnlyIfBlocked(t *testing.T) {
+	c := lab{two: true, rtt: 40 * time.Millisecond}.config(seen(40000))
+	p, _, took := drive(c, func(p Packet) (netip.AddrPort, bool) { return seen(40000), p.Node.Port() == 1935 })
+	if n := kindsOf(p); n[KindRoute] != len(c.Routes) || took > 3*time.Second {
+		t.Errorf("%v in %v", n, took)
+	}
+	p, _, _ = drive(c, func(p Packet) (netip.AddrPort, bool) {
+		return seen(40000), p.Node == nodeMain || p.Kind == FIHello && p.Node.Addr() == nodeOther.Addr()
+	})
+	if n := kindsOf(p); n[KindRoute] != 0 {
+		t.Errorf("asked for routes though probe ports answer: %v", n)
+	}
+}
+
+func TestFarAway(t *testing.T) {
+	for _, rtt := range []time.Duration{0, 300 * time.Millisecond, 900 * time.Millisecond} {
+		m := kinds[5].m // N4
+		m.start(1)
+		l := lab{0, rtt, true}
+		r := l.probe(&m)
+		if b := Classify(r.record, r.at); b.Class() != PortRestricted {
+			t.Errorf("at %v: %+v", rtt, b)
+		}
+		for _, o := range r.record {
+			if o.Kind == KindMapping && o.Tries != 1 {
+				t.Errorf("at %v: asked again before the answer could be there", rtt)
+			}
+		}
+	}
+}
+
+// A filter that was measured, or opened, is not measured again for a while.
+func TestRecentRecord(t *testing.T) {
+	c := lab{two: true, rtt: 40 * time.Millisecond}.config(seen(40000))
+	answer := func(p Packet) (netip.AddrPort, bool) { return seen(40000), p.Node == nodeMain || p.Kind == FIHello }
+	for _, test := range []struct {
+		recent []Observation
+		want   int
+	}{
+		{nil, 2},
+		{[]Observation{miss(KindFilter, -60_000, node(2, 1936))}, 1},
+		{[]Observation{hit(KindMapping, -60_000, node(2, 1938), seen(40000)), hit(KindRoute, -60_000, node(1, 443), seen(40000))}, 0},
+		{[]Observation{hit(KindMapping, -700_000, node(2, 1938), seen(40000))}, 2},
+	} {
+		c.Recent = test.recent
+		p, _, _ := drive(c, answer)
+		if n := kindsOf(p); n[KindFilter] != test.want || n[KindMapping] != 4 {
+			t.Errorf("%v after %v", n, test.recent)
+		}
+	}
+}
+
+// A second round adds mappings to a first one's filters.
+func TestSecondRound(t *testing.T) {
+	m := kinds[5].m
+	m.start(1)
+	l := lab{0, 40 * time.Millisecond, true}
+	first := l.probe(&m)
+	c := l.config(seen(40000))
+	c.Recent = first.record
+	p := NewPlanner(c, first.at)
+	if len(p.Next(first.at)) == 0 {
+		t.Fatal("nothing to send")
+	}
+	record := append(first.record, p.Observations()...)
+	if b := Classify(record, first.at.Add(time.Second)); b.Class() != PortRestricted {
+		t.Errorf("%+v", b)
+	}
+}
+
+func TestOtherFamily(t *testing.T) {
+	c := lab{two: true, rtt: 40 * time.Millisecond}.config(seen(40000))
+	c.Family = netip.MustParseAddrPort("[2001:db8::1]:1935")
+	own := netip.MustParseAddrPort("[2001:db8::2]:40000")
+	p, _, _ := drive(c, func(p Packet) (netip.AddrPort, bool) {
+		if p.Node == c.Family {
+			return own, p.Kind == FIHello
+		}
+		return seen(40000), true
+	})
+	proven := those(p.Observations(), func(o Observation) bool { return o.Kind == KindFamily && o.Seen == own && o.Hits == 1 })
+	if len(proven) != 1 {
+		t.Errorf("%+v", p.Observations())
+	}
+	if b := Classify(p.Observations(), simStart.Add(time.Minute)); b.Mapping != EIM || b.Filtering != EIF {
+		t.Errorf("%+v", b)
+	}
+}
+
+func TestFewAddresses(t *testing.T) {
+	answer := func(Packet) (netip.AddrPort, bool) { return seen(40000), true }
+	for name, c := range map[string]PlannerConfig{
+		"no probe ports":     {Main: nodeMain, Observed: seen(40000)},
+		"one probe port":     {Main: nodeMain, Observed: seen(40000), Probes: []netip.AddrPort{node(1, 1936)}},
+		"main among them":    {Main: nodeMain, Observed: seen(40000), Probes: []netip.AddrPort{nodeMain}},
+		"other family only":  {Main: nodeMain, Observed: seen(40000), Probes: []netip.AddrPort{netip.MustParseAddrPort("[2001:db8::1]:1936")}},
+		"second only":        {Main: nodeMain, Observed: seen(40000), Probes: []netip.AddrPort{node(2, 1936), node(2, 1937)}},
+		"third is left out":  {Main: nodeMain, Observed: seen(40000), Probes: []netip.AddrPort{node(2, 1936), node(2, 1937), node(3, 1936), node(3, 1937)}},
+		"the RTT is unknown": {Main: nodeMain, Observed: seen(40000), RTT: -1},
+	} {
+		c.RTT += 40 * time.Millisecond
+		p, _, _ := drive(c, answer)
+		b := Classify(p.Observations(), simStart.Add(time.Minute))
+		if b.AnswersIntroductions.Answer != Yes {
+			t.Errorf("%s: %+v", name, b)
+		}
+		for _, o := range p.Observations() {
+			if o.Node.Addr() == node(3, 1).Addr() || o.Node.Addr().Is6() {
+				t.Errorf("%s: asked at %v", name, o.Node)
+			}
+		}
+	}
+}
+
+func TestStrayAnswers(t *testing.T) {
+	p := NewPlanner(lab{two: true}.config(seen(40000)), simStart)
+	p.Answered(0, seen(1), simStart) // before anything was sent
+	p.Answered(-1, seen(1), simStart)
+	p.Answered(1000, seen(1), simStart)
+	if len(p.Observations()) != 0 {
+		t.Fatal("answers to nothing were counted")
+	}
+	for _, pkt := range p.Next(simStart) {
+		p.Answered(pkt.ID, seen(40000), at(10))
+		p.Answered(pkt.ID, seen(7), at(20))
+	}
+	for _, o := range p.Observations() {
+		if o.Hits > o.Tries || o.Seen.Port() == 7 {
+			t.Errorf("a second answer was counted: %+v", o)
+		}
+	}
+}
