@@ -172,7 +172,7 @@ func TestFiltering(t *testing.T) {
 				o.Hits = 0
 			}
 		}), FilteringUnknown},
-		{"control answered before only", drop(home(), func(o Observation) bool { return o.Kind == KindControlFilter && o.At == at(1100) }), FilteringUnknown},
+		{"control answered before only", drop(home(), func(o Observation) bool { return o.Kind == KindControlFilter && o.At.Equal(at(1100)) }), FilteringUnknown},
 		{"no way out known", without(home(), KindMapping), FilteringUnknown},
 		{"no way out to the second", drop(home(), is(KindMapping, node(2, 1938), node(2, 1939))), APDF},
 		{"no way out to the first", drop(home(), is(KindMapping, node(1, 1938), node(1, 1939))), FilteringNotEIF},
@@ -349,7 +349,7 @@ func TestBlockedRoutes(t *testing.T) {
 		{"nothing", nil, Unknown},
 		{"free", home(), No},
 		{"blocked", blocked(), Yes},
-		{"no closing control", slices.DeleteFunc(blocked(), func(o Observation) bool { return o.At == at(2400) }), Unknown},
+		{"no closing control", slices.DeleteFunc(blocked(), func(o Observation) bool { return o.At.Equal(at(2400)) }), Unknown},
 		{"six tries", change(blocked(), func(o *Observation) { o.Tries = min(o.Tries, 6) }), Unknown},
 		{"no mapping probes", without(blocked(), KindMapping), Unknown},
 		{"a server whose other ports are dead", change(blocked(), func(o *Observation) { o.Via = ViaBinding }), Unknown},

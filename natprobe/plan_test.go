@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	natlab "pileus/natprobe/lab"
 )
 
 func only1935(dst netip.AddrPort) bool { return dst.Port() != 1935 }
@@ -103,6 +105,55 @@ func agrees(b Behavior, m model) bool {
 	okBlocked := b.BlockedRoutes.Answer == Unknown || (b.BlockedRoutes.Answer == Yes) == (m.blocked != nil)
 	okAnswers := b.AnswersIntroductions.Answer == Unknown || (b.AnswersIntroductions.Answer == No) == m.silent
 	return ok && okFilter && okAlloc && okPublic && okBlocked && okAnswers
+}
+
+// behind makes a host behind the NATs of k.
+func behind(k natlab.Kind, seed uint64) *model {
+	var m model
+	m.start(seed)
+	m.host = netip.AddrPortFrom(outside, local.Port())
+	for i, b := range k.Chain {
+		b.Seed = seed
+		if b.Mapping != natlab.NoTranslation {
+			m.host = local
+			b.Public = []netip.Addr{outside}
+			if i < len(k.Chain)-1 {
+				b.Public = []netip.Addr{netip.MustParseAddr("100.64.0.1")}
+			}
+		}
+		m.chain = append(m.chain, natlab.NewNAT(b))
+	}
+	return &m
+}
+
+// The kinds of the lab: right or unknown, 50 of 50 each, also at 10 % loss.
+func TestLabKinds(t *testing.T) {
+	for name, want := range map[string]Class{
+		"N0": Public, "N1": Firewall, "N2": FullCone, "N3": AddressRestricted, "N4": PortRestricted,
+		"N4i": PortRestricted, "N5": SymmetricRandom, "N6": SymmetricStepping, "N7": SymmetricOpenFilter,
+		"N8": PortRestricted, "N11": Blocked, "N11s": Blocked, "N12": SymmetricRandom,
+	} {
+		kind, ok := natlab.KindNamed(name)
+		if !ok {
+			t.Fatalf("the lab has no %s", name)
+		}
+		for _, loss := range []float64{0, 0.1} {
+			right := 0
+			for seed := range uint64(50) {
+				r := lab{loss, 40 * time.Millisecond, true}.probe(behind(kind, seed))
+				switch c := Classify(r.record, r.at).Class(); c {
+				case want:
+					right++
+				case ClassUnknown:
+				default:
+					t.Errorf("%s at loss %v, seed %d: %v, want %v", name, loss, seed, c, want)
+				}
+			}
+			if right < 45 {
+				t.Errorf("%s at loss %v: %d of 50 right", name, loss, right)
+			}
+		}
+	}
 }
 
 // What a filter probe comes from is named by no introduction before the filter is

@@ -96,6 +96,9 @@ func (r Report) WriteText(w io.Writer) error {
 	if r.Seen.IsValid() {
 		line("address", "%v seen as %v by %v%s", r.Local, r.Seen, r.Server, translation(r.Behavior))
 		r.Behavior.describe(line)
+		if r.Class != ClassUnknown {
+			line("advice", "%s", r.Behavior.Advice())
+		}
 	}
 	for _, n := range r.Notes {
 		line("note", "%s", n)

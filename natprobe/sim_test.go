@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"time"
+
+	natlab "pileus/natprobe/lab"
 )
 
 // model is what a NAT does, with the client behind it; enough of a network for
@@ -18,6 +20,9 @@ type model struct {
 	flows     float64                   // other hosts' new mappings, 1/s
 	blocked   func(netip.AddrPort) bool // destinations that packets do not leave towards
 	silent    bool                      // ignores FIHello
+
+	chain []*natlab.NAT // does the translating, if there is one; host is behind it
+	host  netip.AddrPort
 
 	rand    *rand.Rand
 	now     time.Time
@@ -34,8 +39,8 @@ var (
 	simStart  = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	local     = netip.MustParseAddrPort("192.168.1.2:40000")
 	outside   = netip.MustParseAddr("198.51.100.1")
-	nodeMain  = netip.MustParseAddrPort("203.0.113.1:1935")
-	nodeOther = netip.MustParseAddrPort("203.0.113.2:1935")
+	nodeMain  = netip.AddrPortFrom(natlab.FirstNodeAddress, natlab.NodePort)
+	nodeOther = netip.AddrPortFrom(natlab.SecondNodeAddress, natlab.NodePort)
 )
 
 func (m *model) start(seed uint64) {
@@ -52,6 +57,9 @@ func (m *model) start(seed uint64) {
 }
 
 func (m *model) own() netip.AddrPort {
+	if m.host.IsValid() {
+		return m.host
+	}
 	if m.public {
 		return netip.AddrPortFrom(outside, local.Port())
 	}
@@ -88,6 +96,16 @@ func (m *model) out(dst netip.AddrPort) (src netip.AddrPort, ok bool) {
 	if m.blocked != nil && m.blocked(dst) {
 		return src, false
 	}
+	if m.host.IsValid() {
+		p := natlab.Packet{Src: m.host, Dst: dst}
+		for _, nat := range m.chain {
+			var fate natlab.Fate
+			if p, fate = nat.Outbound(m.now, p); fate != natlab.ToOutside {
+				return src, false
+			}
+		}
+		return p.Src, true
+	}
 	k := m.key(dst)
 	port, known := m.ports[k]
 	if !known {
@@ -104,6 +122,16 @@ func (m *model) out(dst netip.AddrPort) (src netip.AddrPort, ok bool) {
 
 // in reports whether a packet passes to the client.
 func (m *model) in(src, dst netip.AddrPort) bool {
+	if m.host.IsValid() {
+		p := natlab.Packet{Src: src, Dst: dst}
+		for i := len(m.chain) - 1; i >= 0; i-- {
+			var fate natlab.Fate
+			if p, fate = m.chain[i].Inbound(m.now, p); fate != natlab.ToInside {
+				return false
+			}
+		}
+		return p.Dst == m.host
+	}
 	to := m.sent[dst.Port()]
 	switch m.filtering {
 	case EIF:
