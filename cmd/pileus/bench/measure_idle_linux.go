@@ -39,6 +39,10 @@ func (l *load) idle() ([]Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	l.idlers = nil
+	if err := l.sleep(settle); err != nil { // for the last answers
+		return nil, err
+	}
 	values := append([]Value{{"alive", percent(l.pongs, l.pings), "%"}}, d.core()...)
 	values = append(values, total.memory("memory", n, "KiB/peer", 1<<10)...)
 	return values, l.closeAll()
