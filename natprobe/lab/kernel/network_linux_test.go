@@ -169,9 +169,11 @@ func TestLoss(t *testing.T) {
 		}
 		came <- got
 	}()
-	for range sent {
+	for i := range sent {
 		write(t, host, node.LocalAddr().(*net.UDPAddr).AddrPort())
-		time.Sleep(20 * time.Microsecond)
+		if i%50 == 49 {
+			time.Sleep(10 * time.Millisecond) // a socket's buffer holds few hundred
+		}
 	}
 	got := <-came
 	lost, unroutable, overflown := n.Dropped()

@@ -1,0 +1,24 @@
+// Package matrix lets peers of every kind of site call peers of every other, in
+// the kernel lab, and tells who reached whom, by what path and how fast.
+//
+// # What a peer program does
+//
+// It is run by sh in a host of the lab, with the node in the environment:
+// PILEUS_SERVER=rtmfp://192.0.2.1/. It connects, and writes to the standard
+// output, a line each:
+//
+//	PEERID <64 hexadecimal digits>     its own peer ID
+//	READY                              it is connected and told its addresses
+//
+// From then on others may call it. It reads the standard input; a line
+//
+//	CONNECT <64 hexadecimal digits>
+//
+// has it open a session with that peer through the node, and write one of
+//
+//	CONNECTED far=<address:port> ms=<milliseconds since CONNECT>
+//	FAIL reason=<words>
+//
+// Other lines are ignored. The end of the standard input ends the program, and
+// so does SIGTERM.
+package matrix

@@ -1,0 +1,179 @@
+package matrix
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"pileus/natprobe/lab"
+	"pileus/natprobe/lab/kernel"
+)
+
+// readyPatience is how long a peer may take to connect to the node.
+const readyPatience = 10 * time.Second
+
+// program is a running peer.
+type program struct {
+	cmd   *exec.Cmd
+	in    io.WriteCloser
+	lines chan string // closed at its end
+	id    string
+}
+
+// errPeer is a peer program that does not do as the contract says.
+var errPeer = errors.New("the peer program")
+
+func startPeer(ctx context.Context, h *kernel.Host, command string) (*program, error) {
+	p := &program{cmd: exec.CommandContext(ctx, "sh", "-c", command), lines: make(chan string, 64)}
+	p.cmd.Env = append(os.Environ(), fmt.Sprintf("%s=rtmfp://%v/", ServerVariable, lab.FirstNodeAddress))
+	// A group of its own: sh may have children.
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	p.cmd.Cancel = p.kill
+	p.cmd.WaitDelay = time.Second
+	var err error
+	if p.in, err = p.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := h.Start(p.cmd); err != nil {
+		return nil, err
+	}
+	go func() {
+		defer close(p.lines)
+		for s := bufio.NewScanner(out); s.Scan(); {
+			select {
+			case p.lines <- s.Text():
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return p, nil
+}
+
+func (p *program) kill() error { return syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) }
+
+// stop ends the program: its input first, then by force.
+func (p *program) stop() {
+	_ = p.in.Close() // it may have ended already
+	timer := time.AfterFunc(500*time.Millisecond, func() { _ = p.kill() })
+	defer timer.Stop()
+	for range p.lines {
+	}
+	_ = p.cmd.Wait() // how it ends does not matter
+}
+
+// await is the rest of the first line that begins with one of words, and the
+// word.
+func (p *program) await(patience time.Duration, words ...string) (word, rest string, err error) {
+	timeout := time.After(patience)
+	for {
+		select {
+		case line, ok := <-p.lines:
+			if !ok {
+				return "", "", fmt.Errorf("%w ended without %s", errPeer, words[0])
+			}
+			word, rest, _ := strings.Cut(line, " ")
+			for _, w := range words {
+				if w == word {
+					return word, rest, nil
+				}
+			}
+		case <-timeout:
+			return "", "", fmt.Errorf("no %s in %v", words[0], patience)
+		}
+	}
+}
+
+func (p *program) ready() error {
+	_, id, err := p.await(readyPatience, "PEERID")
+	if err != nil {
+		return err
+	}
+	p.id = strings.ToLower(strings.TrimSpace(id))
+	_, _, err = p.await(readyPatience, "READY")
+	return err
+}
+
+// try is one attempt of a cell, with peers of its own.
+func (r *run) try(ctx context.Context, c *job) Try {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var peers []*program
+	for _, e := range []endpoints{c.from, c.to} {
+		p, err := startPeer(ctx, r.host(e), r.Peer)
+		if err != nil {
+			return Try{Reason: err.Error()}
+		}
+		defer p.stop()
+		peers = append(peers, p)
+	}
+	for i, p := range peers {
+		if err := p.ready(); err != nil {
+			return Try{Reason: []string{"initiator: ", "target: "}[i] + err.Error()}
+		}
+	}
+	t := Try{Classes: r.node.classes(ctx, r.Settle, peers[0].id, peers[1].id)}
+	if _, err := fmt.Fprintf(peers[0].in, "CONNECT %s\n", peers[1].id); err != nil {
+		t.Reason = err.Error()
+		return t
+	}
+	word, rest, err := peers[0].await(r.Patience, "CONNECTED", "FAIL")
+	t.Strategy = r.node.strategy(peers[0].id, peers[1].id)
+	switch {
+	case err != nil:
+		t.Reason = err.Error()
+	case word == "FAIL":
+		t.Reason = strings.TrimPrefix(rest, "reason=")
+	default:
+		if err := t.connected(rest, r.network.Node().Addrs); err != nil {
+			t.Reason = err.Error()
+		}
+	}
+	return t
+}
+
+// connected reads far=address:port ms=number.
+func (t *Try) connected(line string, node []netip.Addr) error {
+	values := make(map[string]string)
+	for _, field := range strings.Fields(line) {
+		k, v, _ := strings.Cut(field, "=")
+		values[k] = v
+	}
+	far, err := netip.ParseAddrPort(values["far"])
+	if err != nil {
+		return fmt.Errorf("%w says CONNECTED %s: %w", errPeer, line, err)
+	}
+	if t.Millis, err = strconv.ParseFloat(values["ms"], 64); err != nil {
+		return fmt.Errorf("%w says CONNECTED %s: %w", errPeer, line, err)
+	}
+	t.Connected, t.Far, t.Path = true, far.String(), pathTo(far.Addr(), node)
+	return nil
+}
+
+// pathTo judges by where the far end is seen.
+func pathTo(far netip.Addr, node []netip.Addr) Path {
+	switch {
+	case slices.Contains(node, far):
+		return Relay
+	case far.IsPrivate(), far.IsLinkLocalUnicast(), sharedSpace.Contains(far):
+		return Local
+	}
+	return Direct
+}
+
+// sharedSpace is what carriers number their customers from (RFC 6598).
+var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
