@@ -62,7 +62,7 @@ Exit codes:
    2    no UDP to the server
    3    could not tell: no such server, or what was seen fits several kinds
    64   the command line is wrong`,
-		Commands:                  []*cli.Command{runCommand(), classifyCommand()},
+		Commands:                  []*cli.Command{runCommand(), classifyCommand(), labCommand()},
 		Writer:                    stdout,
 		ErrWriter:                 stderr,
 		HideVersion:               true,
@@ -102,7 +102,7 @@ func exitCode(stderr io.Writer, err error) int {
 
 func noCommand(c *cli.Context) error {
 	if c.Args().Present() {
-		return usage("there is no command %q; there are run and classify", c.Args().First())
+		return usage("there is no command %q; there are run, classify and lab", c.Args().First())
 	}
 	c.App.Writer = c.App.ErrWriter // nobody asked for help: it is no data
 	_ = cli.ShowAppHelp(c)

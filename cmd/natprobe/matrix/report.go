@@ -27,7 +27,7 @@ type Try struct {
 	Strategy  string  `json:"strategy,omitempty"` // as the node logged it
 	Reason    string  `json:"reason,omitempty"`   // of a failure
 	// Classes of initiator and target, as the node logged them.
-	Classes [2]string `json:"classes"`
+	Classes [2]string `json:"classes,omitzero"`
 }
 
 // Cell is one ordered pair of sites.
@@ -81,8 +81,6 @@ func (c *Cell) mark() string {
 func (c *Cell) String() string {
 	met := c.Connected()
 	switch {
-	case len(c.Tries) == 0:
-		return ""
 	case met == 0:
 		return "-"
 	case met < len(c.Tries):

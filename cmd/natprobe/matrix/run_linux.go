@@ -47,6 +47,9 @@ type job struct {
 	from, to endpoints
 }
 
+// ErrInterrupted comes with a report of what was done until then.
+var ErrInterrupted = errors.New("interrupted: cells are missing")
+
 // Run makes the network, runs the node in it, and fills every cell.
 func Run(ctx context.Context, c Config) (_ *Report, err error) {
 	c.Tries, c.Parallel, c.Patience = cmp.Or(c.Tries, 1), cmp.Or(c.Parallel, 4), cmp.Or(c.Patience, 5*time.Second)
@@ -68,9 +71,14 @@ func Run(ctx context.Context, c Config) (_ *Report, err error) {
 	r.cells(ctx, cells)
 	report := &Report{}
 	for _, cell := range cells {
-		report.Cells = append(report.Cells, cell.Cell)
+		if len(cell.Tries) > 0 {
+			report.Cells = append(report.Cells, cell.Cell)
+		}
 	}
-	return report, ctx.Err()
+	if ctx.Err() != nil {
+		return report, ErrInterrupted
+	}
+	return report, nil
 }
 
 // plan lists the sites, one for each role so that a kind can call itself, and
@@ -116,7 +124,7 @@ type run struct {
 
 // cells fills all, some at once, never two at one site.
 func (r *run) cells(ctx context.Context, cells []*job) {
-	var waiting []*job
+	waiting := make([]*job, 0, len(cells)*r.Tries)
 	for range r.Tries {
 		waiting = append(waiting, cells...)
 	}
@@ -136,6 +144,9 @@ func (r *run) cells(ctx context.Context, cells []*job) {
 					return
 				}
 				try := r.try(ctx, cell)
+				if ctx.Err() != nil {
+					return // what was cut short tells nothing
+				}
 				r.give(cell, try, total)
 			}
 		})

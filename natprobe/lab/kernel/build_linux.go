@@ -65,16 +65,17 @@ func (n *Network) buildNode() error {
 	if err := n.out(name, nil, true, addrs...); err != nil {
 		return err
 	}
-	return ip(name, addresses("wan", addrs...)...)
+	return ip(name, addresses(addrs...)...)
 }
 
-func addresses(device string, addrs ...netip.Addr) []string {
+// addresses gives them to wan.
+func addresses(addrs ...netip.Addr) []string {
 	var lines []string
 	for _, a := range addrs {
 		if a.Is4() {
-			lines = append(lines, fmt.Sprintf("addr add %v/32 dev %s", a, device))
+			lines = append(lines, fmt.Sprintf("addr add %v/32 dev wan", a))
 		} else {
-			lines = append(lines, fmt.Sprintf("addr add %v/128 dev %s nodad", a, device))
+			lines = append(lines, fmt.Sprintf("addr add %v/128 dev wan nodad", a))
 		}
 	}
 	return lines
@@ -125,7 +126,7 @@ func (b *builder) publicHost() error {
 	if err := b.net.out(host, nil, false, addr); err != nil {
 		return err
 	}
-	return ip(host, addresses("wan", addr)...)
+	return ip(host, addresses(addr)...)
 }
 
 // userSpace is the NAT at the end of the line. Its public address is nowhere
@@ -145,7 +146,7 @@ func (b *builder) hostBehindUserSpace() error {
 	if err := b.net.out(host, b.userSpace(b.Kind.Chain[0]), false, publicAddr(b.index)); err != nil {
 		return err
 	}
-	return ip(host, addresses("wan", addr)...)
+	return ip(host, addresses(addr)...)
 }
 
 // router makes the outermost namespace of a site with several: what is done
@@ -179,7 +180,7 @@ func (b *builder) router(role string, segments bool) (string, error) {
 	if err := b.net.out(router, nil, b.Kind.HasIPv6, routed...); err != nil {
 		return "", err
 	}
-	if err := ip(router, addresses("wan", public)...); err != nil {
+	if err := ip(router, addresses(public)...); err != nil {
 		return "", err
 	}
 	return router, nft(router, routerRules(behavior, segments)...)

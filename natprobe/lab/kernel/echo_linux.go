@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -66,8 +67,9 @@ func newEcho(node *Host) (*echo, error) {
 }
 
 func (e *echo) close() error {
-	var errs []error
-	for _, c := range append(e.sockets, e.strangers...) {
+	sockets := slices.Concat(e.sockets, e.strangers)
+	errs := make([]error, 0, len(sockets))
+	for _, c := range sockets {
 		errs = append(errs, c.Close())
 	}
 	e.work.Wait()

@@ -74,7 +74,7 @@ func (n *internet) connect(device io.ReadWriteCloser, nat *lab.NAT, addrs ...net
 
 func (n *internet) close() error {
 	close(n.done)
-	var errs []error
+	errs := make([]error, 0, len(n.lines))
 	for _, l := range n.lines {
 		errs = append(errs, l.device.Close())
 	}

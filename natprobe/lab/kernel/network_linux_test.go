@@ -17,10 +17,15 @@ import (
 	"pileus/natprobe/lab/kernel"
 )
 
-// needLab skips, loudly, where networks cannot be made.
+// needLab skips where networks cannot be made, or fails if they must be.
 func needLab(t *testing.T) {
 	t.Helper()
-	if err := kernel.Available(); err != nil {
+	err := kernel.Available()
+	switch {
+	case err == nil:
+	case os.Getenv("KERNEL_LAB") == "required":
+		t.Fatalf("the kernel lab cannot be tested: %v", err)
+	default:
 		t.Skipf("THE KERNEL LAB IS NOT TESTED: %v", err)
 	}
 }

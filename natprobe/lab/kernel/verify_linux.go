@@ -22,7 +22,7 @@ func (n *Network) verify(ctx context.Context) error {
 		return err
 	}
 	var work sync.WaitGroup
-	errs := make([]error, len(n.sites))
+	errs := make([]error, len(n.sites), len(n.sites)+2)
 	for i, s := range n.sites {
 		work.Go(func() {
 			if err := n.verifySite(ctx, s); err != nil {
@@ -212,7 +212,8 @@ func (v *verifier) filtering(h *Host, ip netip.Addr, want lab.Filtering) error {
 
 // neighbours verifies how the two hosts of a site reach each other.
 func (v *verifier) neighbours() error {
-	var probers, public = [2]*prober{}, [2]netip.AddrPort{}
+	var probers [2]*prober
+	var public [2]netip.AddrPort
 	for i, h := range v.hosts {
 		p, err := newProber(h, h.Addrs[0], v.patience)
 		if err != nil {

@@ -1,0 +1,164 @@
+package matrix_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pileus/cmd/natprobe/matrix"
+	"pileus/natprobe/lab"
+	"pileus/natprobe/lab/kernel"
+)
+
+// The test program is the peer, too.
+func TestMain(m *testing.M) {
+	if uri := os.Getenv(matrix.ServerVariable); uri != "" {
+		if err := matrix.RunPeer(context.Background(), matrix.PeerConfig{Server: uri}, os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// needLab skips where networks cannot be made, or fails if they must be.
+func needLab(t *testing.T) {
+	t.Helper()
+	err := kernel.Available()
+	switch {
+	case err == nil:
+	case os.Getenv("KERNEL_LAB") == "required":
+		t.Fatalf("the kernel lab cannot be tested: %v", err)
+	default:
+		t.Skipf("THE KERNEL LAB IS NOT TESTED: %v", err)
+	}
+}
+
+func kinds(t *testing.T, names ...string) []lab.Kind {
+	t.Helper()
+	var all []lab.Kind
+	for _, name := range names {
+		k, ok := lab.KindNamed(name)
+		if !ok {
+			t.Fatalf("there is no kind %s", name)
+		}
+		all = append(all, k)
+	}
+	return all
+}
+
+func buildNode(t *testing.T) string {
+	t.Helper()
+	pileus := filepath.Join(t.TempDir(), "pileus")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", pileus, "pileus/cmd/pileus").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return pileus
+}
+
+func config(t *testing.T) matrix.Config {
+	return matrix.Config{
+		Delay: 10 * time.Millisecond, Patience: 3 * time.Second, Progress: t.Output(),
+		Peer: "exec " + os.Args[0],
+	}
+}
+
+// Twelve ordered pairs over real NATs, and two hosts of one site.
+func TestKernelPairs(t *testing.T) {
+	needLab(t)
+	t.Parallel()
+	c := config(t)
+	c.Initiators, c.Targets = kinds(t, "N0", "N4", "N5"), kinds(t, "N0", "N2", "N4", "N8")
+	c.Neighbours = kinds(t, "N9")
+	c.Pileus = buildNode(t)
+	report, err := matrix.Run(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(report.Cells) != 14 {
+		t.Fatalf("%d cells", len(report.Cells))
+	}
+	for i := range report.Cells {
+		cell := &report.Cells[i]
+		want := matrix.Direct
+		switch {
+		case cell.Initiator == "N5" && (cell.Target == "N4" || cell.Target == "N8"):
+			want = "" // nobody can know the port of either
+		case strings.HasPrefix(cell.Initiator, "N9"):
+			want = matrix.Local
+		}
+		got := cell.Tries[0]
+		if got.Path != want && (want != "" || got.Path != matrix.Relay) {
+			t.Errorf("%s to %s: %q, want %q: %+v", cell.Initiator, cell.Target, got.Path, want, got)
+		}
+		// Symmetric initiators need half a round trip more; the rest is room for
+		// a busy machine.
+		if got.Connected && got.Path != matrix.Relay && got.Millis > 400 {
+			t.Errorf("%s to %s took %.0f ms", cell.Initiator, cell.Target, got.Millis)
+		}
+	}
+	var table bytes.Buffer
+	report.WriteTable(&table)
+	t.Log("\n" + table.String())
+}
+
+// A peer program that does not keep the contract must not look connected.
+func TestOtherPeers(t *testing.T) {
+	needLab(t)
+	t.Parallel()
+	pileus := buildNode(t)
+	const id = "PEERID 0000000000000000000000000000000000000000000000000000000000000000"
+	for _, test := range []struct{ peer, path, reason string }{
+		{"echo " + id + "; echo READY; read c; echo some words; echo CONNECTED far=192.0.2.1:1935 ms=7; cat >/dev/null", "relay", ""},
+		{"echo " + id + "; echo READY; read c; echo FAIL reason=no way; cat >/dev/null", "", "no way"},
+		{"echo " + id + "; echo READY; read c; echo CONNECTED far=nowhere ms=7", "", "the peer program says CONNECTED far=nowhere"},
+		{"echo " + id + "; echo READY; cat >/dev/null", "", "no CONNECTED in"},
+		{"exit 1", "", "initiator: the peer program ended without PEERID"},
+	} {
+		t.Run(test.peer, func(t *testing.T) {
+			t.Parallel()
+			c := config(t)
+			c.Initiators, c.Targets, c.Pileus, c.Peer, c.Patience = kinds(t, "N0"), kinds(t, "N0"), pileus, test.peer, 300*time.Millisecond
+			report, err := matrix.Run(t.Context(), c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := report.Cells[0].Tries[0]
+			if string(got.Path) != test.path || !strings.HasPrefix(got.Reason, test.reason) || got.Connected != (test.path != "") {
+				t.Errorf("gave %+v", got)
+			}
+		})
+	}
+}
+
+func TestInterrupted(t *testing.T) {
+	needLab(t)
+	c := config(t)
+	c.Initiators, c.Targets, c.Pileus = kinds(t, "N0"), kinds(t, "N0"), "false"
+	if _, err := matrix.Run(t.Context(), c); err == nil || !strings.Contains(err.Error(), "does not serve") {
+		t.Errorf("with a node that does not run: %v", err)
+	}
+	c.Pileus, c.Peer, c.Patience = buildNode(t), "echo PEERID 0; echo READY; cat >/dev/null", time.Minute
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	begun := time.Now()
+	if _, err := matrix.Run(ctx, c); !errors.Is(err, matrix.ErrInterrupted) && !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("interrupted: %v", err)
+	}
+	if took := time.Since(begun); took > 10*time.Second {
+		t.Errorf("it took %v to end", took)
+	}
+	left, err := filepath.Glob(fmt.Sprintf("/run/netns/%s%d.*", kernel.Prefix, os.Getpid()))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v %v", slices.Sorted(slices.Values(left)), err)
+	}
+}
