@@ -444,7 +444,7 @@ func TestPartsOfRecords(t *testing.T) {
 		for seed := range uint64(20) {
 			m := kind.m
 			m.start(seed)
-			round := lab{0.1, 40 * time.Millisecond, true}.probe(&m)
+			round := lab{loss: 0.1, rtt: 40 * time.Millisecond, two: true}.probe(&m)
 			text, err := json.Marshal(round.record)
 			if err != nil {
 				t.Fatal(err)

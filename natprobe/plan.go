@@ -226,9 +226,10 @@ func (p *Planner) Deadline() time.Time {
 // Packets returns how many packets the round has sent.
 func (p *Planner) Packets() int { return p.packets }
 
-// Observations returns what is known so far.
+// Observations returns what is known so far, with those of Recent that this round
+// did not ask again: filters. It is all that there is to remember of both.
 func (p *Planner) Observations() []Observation {
-	out := make([]Observation, 0, len(p.probes))
+	out := p.carried()
 	for _, q := range p.probes {
 		if q.Tries == 0 {
 			continue
@@ -241,6 +242,27 @@ func (p *Planner) Observations() []Observation {
 			o.Seen = netip.AddrPort{} // where it answers from to a stranger is no mapping
 		}
 		out = append(out, o)
+	}
+	return out
+}
+
+// carried returns the latest filter observation of each address that has none in
+// this round.
+func (p *Planner) carried() []Observation {
+	out := make([]Observation, 0, len(p.addrs)+len(p.probes))
+	for _, addr := range p.addrs {
+		if slices.ContainsFunc(p.probes, func(q *probe) bool { return q.Kind == KindFilter && q.Tries > 0 && q.Node.Addr() == addr }) {
+			continue
+		}
+		var latest Observation
+		for _, o := range p.c.Recent {
+			if o.Kind == KindFilter && o.Node.Addr() == addr && o.At.After(latest.At) {
+				latest = o
+			}
+		}
+		if latest.Tries > 0 {
+			out = append(out, latest)
+		}
 	}
 	return out
 }

@@ -52,7 +52,7 @@ func TestNativeProbing(t *testing.T) {
 					for seed := range uint64(rounds) {
 						m := kind.m
 						m.start(seed)
-						r := lab{loss, 40 * time.Millisecond, two}.probe(&m)
+						r := lab{loss: loss, rtt: 40 * time.Millisecond, two: two}.probe(&m)
 						b := Classify(r.record, r.at)
 						switch c := b.Class(); {
 						case c == want && agrees(b, m):
@@ -140,7 +140,7 @@ func TestLabKinds(t *testing.T) {
 		for _, loss := range []float64{0, 0.1} {
 			right := 0
 			for seed := range uint64(50) {
-				r := lab{loss, 40 * time.Millisecond, true}.probe(behind(kind, seed))
+				r := lab{loss: loss, rtt: 40 * time.Millisecond, two: true}.probe(behind(kind, seed))
 				switch c := Classify(r.record, r.at).Class(); c {
 				case want:
 					right++
@@ -164,7 +164,7 @@ func TestOrderOfProbes(t *testing.T) {
 			for seed := range uint64(30) {
 				m := kind.m
 				m.start(seed)
-				r := lab{loss, 40 * time.Millisecond, true}.probe(&m)
+				r := lab{loss: loss, rtt: 40 * time.Millisecond, two: true}.probe(&m)
 				if len(r.named) > MaxPackets || len(r.named) != r.packets {
 					t.Errorf("%s: %d packets, %d counted", kind.name, len(r.named), r.packets)
 				}
@@ -258,7 +258,7 @@ func TestFarAway(t *testing.T) {
 	for _, rtt := range []time.Duration{0, 300 * time.Millisecond, 900 * time.Millisecond} {
 		m := kinds[5].m // N4
 		m.start(1)
-		l := lab{0, rtt, true}
+		l := lab{rtt: rtt, two: true}
 		r := l.probe(&m)
 		if b := Classify(r.record, r.at); b.Class() != PortRestricted {
 			t.Errorf("at %v: %+v", rtt, b)
@@ -285,28 +285,43 @@ func TestRecentRecord(t *testing.T) {
 		{[]Observation{hit(KindMapping, -700_000, node(2, 1938), seen(40000))}, 2},
 	} {
 		c.Recent = test.recent
-		p, _, _ := drive(c, answer)
-		if n := kindsOf(p); n[KindFilter] != test.want || n[KindMapping] != 4 {
-			t.Errorf("%v after %v", n, test.recent)
+		p, sent, _ := drive(c, answer)
+		filters := make(map[netip.AddrPort]bool)
+		for _, pkt := range sent {
+			if pkt.Kind == IHello && pkt.Node != nodeMain {
+				filters[pkt.Node] = true
+			}
+		}
+		if n := kindsOf(p); len(filters) != test.want || n[KindMapping] != 4 {
+			t.Errorf("filters %v, %v after %v", filters, n, test.recent)
 		}
 	}
 }
 
-// A second round adds mappings to a first one's filters.
-func TestSecondRound(t *testing.T) {
-	m := kinds[5].m
-	m.start(1)
-	l := lab{0, 40 * time.Millisecond, true}
-	first := l.probe(&m)
-	c := l.config(seen(40000))
-	c.Recent = first.record
-	p := NewPlanner(c, first.at)
-	if len(p.Next(first.at)) == 0 {
-		t.Fatal("nothing to send")
-	}
-	record := append(first.record, p.Observations()...)
-	if b := Classify(record, first.at.Add(time.Second)); b.Class() != PortRestricted {
-		t.Errorf("%+v", b)
+// A round that may not ask for the filter again, as the addresses were named
+// lately, keeps the answer of the one before; and the record does not grow.
+func TestMoreRounds(t *testing.T) {
+	for name, want := range map[string]Class{"N2": FullCone, "N3": AddressRestricted, "N4": PortRestricted, "N4i": PortRestricted, "N5": SymmetricRandom} {
+		kind, _ := natlab.KindNamed(name)
+		m := behind(kind, 1)
+		l := lab{rtt: 40 * time.Millisecond, two: true}
+		length := 0
+		for i := range 8 {
+			r := l.probe(m)
+			if c := Classify(r.record, r.at).Class(); c != want {
+				t.Errorf("%s, round %d: %v", name, i, c)
+			}
+			if i == 1 {
+				length = len(r.record)
+			} else if i > 1 && len(r.record) > length {
+				t.Errorf("%s, round %d: %d observations after %d", name, i, len(r.record), length)
+			}
+			l.recent = r.record
+			for range 12 { // its session stays alive meanwhile
+				m.now = m.now.Add(20 * time.Second)
+				_, _ = m.out(nodeMain)
+			}
+		}
 	}
 }
 

@@ -147,10 +147,12 @@ type lab struct {
 	loss float64 // each way
 	rtt  time.Duration
 	two  bool // the node has two addresses
+
+	recent []Observation
 }
 
 func (l lab) config(observed netip.AddrPort) PlannerConfig {
-	c := PlannerConfig{Main: nodeMain, Observed: observed, RTT: l.rtt}
+	c := PlannerConfig{Main: nodeMain, Observed: observed, RTT: l.rtt, Recent: l.recent}
 	for port := uint16(1936); port <= 1943; port++ {
 		c.Probes = append(c.Probes, netip.AddrPortFrom(nodeMain.Addr(), port))
 		if l.two {
