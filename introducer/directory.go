@@ -22,6 +22,8 @@ type Peer struct {
 	conn     *netconn.Conn
 	probing  *probing           // under way
 	behavior *natprobe.Behavior // once classified
+	latest   netip.AddrPort     // the newest mapping seen
+	reply    int                // which probe socket was named last for a fresh mapping
 }
 
 // maxReported bounds what setPeerInfo may bring; a host with more interfaces

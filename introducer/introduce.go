@@ -2,6 +2,7 @@ package introducer
 
 import (
 	"net/netip"
+	"time"
 
 	"pileus/rtmfp"
 	"pileus/rtmfp/wire"
@@ -31,6 +32,10 @@ func (n *Node) Hello(e *rtmfp.Engine, h rtmfp.Hello) {
 		n.stats.Limited++
 		return
 	}
+	if len(n.cfg.Probes) > 0 {
+		n.carryOut(e, asker, target, h)
+		return
+	}
 	n.introduce(e, asker, target, h)
 }
 
@@ -54,9 +59,10 @@ func (n *Node) allow(e *rtmfp.Engine, asker, target *Peer, h rtmfp.Hello) bool {
 		asker.ask(target, n.cfg.MaxPending, e.Now())
 }
 
-// introduce tells the initiator where the target is, and the target that the
-// initiator comes: its answer opens its own NAT for the initiator's packets.
-// Redirect first, as every server does.
+// introduce is the plain way, for a node that has no probe sockets and so knows
+// nothing of its clients. It tells the initiator where the target is, and the
+// target that the initiator comes: its answer opens its own NAT for the
+// initiator's packets. Redirect first, as every server does.
 func (n *Node) introduce(e *rtmfp.Engine, asker, target *Peer, h rtmfp.Hello) {
 	addrs := named(target, asker)
 	addrs[0].AddrPort = n.outside(target.Addr(), h.From)
@@ -64,12 +70,17 @@ func (n *Node) introduce(e *rtmfp.Engine, asker, target *Peer, h rtmfp.Hello) {
 	reply := wire.Address{AddrPort: n.outside(h.From, target.Addr()), Origin: wire.OriginObserved}
 	target.session.ForwardHello(h.RawEPD, reply, h.Tag)
 	n.stats.Introduced++
+	n.logIntroduction(e.Now(), asker, target, h.From)
+}
+
+func (n *Node) logIntroduction(now time.Time, asker, target *Peer, from netip.AddrPort, more ...any) {
 	initiator := "anonymous"
 	if asker != nil {
 		initiator = asker.ID().String()
 	}
-	n.log.event(e.Now(), eventIntroduce,
-		"initiator", initiator, "initiator_address", h.From, "target", target.ID().String(), "target_address", target.Addr())
+	n.log.event(now, eventIntroduce, append([]any{
+		"initiator", initiator, "initiator_address", from, "target", target.ID().String(), "target_address", target.Addr(),
+	}, more...)...)
 }
 
 // outside is how others reach a peer at addr that may run on this machine. Two

@@ -59,9 +59,9 @@ func (n *network) run() {
 			e := n.engines[from]
 			var out []rtmfp.Datagram
 			e.Flush(func(d []rtmfp.Datagram) {
-				for i := range d {
-					d[i].Data = bytes.Clone(d[i].Data)
-					out = append(out, d[i])
+				for _, c := range d {
+					c.Data = bytes.Clone(c.Data)
+					out = append(out, c)
 				}
 			})
 			for _, d := range out {

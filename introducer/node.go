@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"pileus/introducer/strategy"
 	"pileus/rtmfp"
 	"pileus/rtmfp/netconn"
 	"pileus/rtmfp/udp"
@@ -53,6 +54,9 @@ type Stats struct {
 	SetPeerInfo   uint64
 	Probes        uint64 // packets sent to find out about NATs
 	Classified    uint64 // rounds of them that ended
+	AskedAgain    uint64 // with the same tag, which is answered again
+	Retried       uint64 // with another tag, which means that the last introduction failed
+	Strategies    [strategy.NumStrategies]uint64
 	Introduced    uint64 // Redirect and FIHello sent
 	Unproven      uint64 // connected with a certificate that anybody could use
 	Unknown       uint64 // IHello for a peer that is not here
@@ -72,6 +76,8 @@ type Node struct {
 	anonymous *udp.Limiter
 	line      probeLine
 	evidence  evidence
+	running   map[introKey]*introduction
+	pairs     pairs
 	stats     Stats
 	timer     *rtmfp.Timer
 }
@@ -94,7 +100,7 @@ func New(c Config) *Node {
 		c.Log = slog.Default()
 	}
 	n := &Node{
-		cfg: c, log: eventLog{log: c.Log}, peers: make(directory),
+		cfg: c, log: eventLog{log: c.Log}, peers: make(directory), running: make(map[introKey]*introduction),
 		anonymous: udp.NewLimiter(introductionRate, introductionBurst),
 	}
 	n.server = netconn.NewServer(netconn.ServerConfig{}, n.welcome)

@@ -27,6 +27,8 @@ type probing struct {
 	tags    map[int][]byte // by the planner's packet ID
 	timer   *rtmfp.Timer
 	waiting bool // in the node's line
+	main    netip.AddrPort
+	newest  int // ID of the probe that made the newest mapping seen
 }
 
 // probe starts a round, in place of the one under way.
@@ -49,8 +51,9 @@ func (r *probing) begin(e *rtmfp.Engine) {
 	n, p := r.node, r.peer
 	r.epd = p.session.Far().EPD().Append(nil)
 	r.tags = make(map[int][]byte)
+	r.main = n.cfg.Names.Outside(p.session.Local())
 	r.planner = natprobe.NewPlanner(natprobe.PlannerConfig{
-		Main:     n.cfg.Names.Outside(p.session.Local()),
+		Main:     r.main,
 		Observed: p.Addr(),
 		Probes:   n.outsides(n.cfg.Probes),
 		Routes:   n.outsides(n.cfg.Routes),
@@ -116,6 +119,11 @@ func (r *probing) send(e *rtmfp.Engine, q natprobe.Packet) {
 		id := q.ID
 		err := e.Await(tag, func(_, from netip.AddrPort) {
 			r.planner.Answered(id, from, e.Now())
+			// Later probes have higher IDs, and those that name another address
+			// than the main one make a new mapping.
+			if q.Kind == natprobe.FIHello && q.Node != r.main && id >= r.newest {
+				r.newest, r.peer.latest = id, from
+			}
 			r.wake(e)
 		})
 		if err != nil {

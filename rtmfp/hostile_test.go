@@ -51,9 +51,9 @@ func (s *stranger) send(datagram []byte) (out []rtmfp.Datagram) {
 	s.engine.Receive(s.now, rtmfp.Datagram{Local: nearAddr, Peer: s.addr, Data: datagram})
 	for {
 		s.engine.Flush(func(d []rtmfp.Datagram) {
-			for i := range d {
-				d[i].Data = bytes.Clone(d[i].Data)
-				out = append(out, d[i])
+			for _, c := range d {
+				c.Data = bytes.Clone(c.Data)
+				out = append(out, c)
 			}
 		})
 		jobs := s.engine.TakeJobs()

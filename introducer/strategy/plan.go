@@ -21,6 +21,9 @@ const (
 
 var strategyNames = [...]string{"punch", "public", "lan", "predict", "relay", "refuse"}
 
+// NumStrategies is how many there are, for counters.
+const NumStrategies = len(strategyNames)
+
 func (s Strategy) String() string { return strategyNames[s] }
 
 // Plan is what to tell two peers.

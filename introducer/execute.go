@@ -1,0 +1,210 @@
+package introducer
+
+import (
+	"crypto/rand"
+	"net/netip"
+	"time"
+
+	"pileus/introducer/strategy"
+	"pileus/rtmfp"
+	"pileus/rtmfp/wire"
+)
+
+const (
+	// maxRunning bounds the introductions that are repeated and watched. Above
+	// it, each question still gets its one answer.
+	maxRunning = 1 << 12
+	// watchFor is how long an introduction is watched for the initiator's next
+	// question with the same tag, which others repeat after 1 s.
+	watchFor = 2 * time.Second
+)
+
+// An introduction is a plan being carried out.
+type introduction struct {
+	node          *Node
+	engine        *rtmfp.Engine
+	asker, target *Peer // asker is nil for an anonymous initiator
+	local, from   netip.AddrPort
+	epd, tag      []byte
+
+	plan     strategy.Plan
+	began    time.Time
+	repeats  int
+	next     [2]netip.AddrPort // mappings that fresh FIHellos showed: initiator's, target's
+	fresh    [2][]byte         // the tags of these FIHellos
+	named    [2]int            // addresses named to each side since
+	timer    *rtmfp.Timer
+	finished bool
+}
+
+// introKey names an introduction: an initiator keeps its tag while it repeats.
+type introKey struct {
+	from netip.AddrPort
+	tag  string
+}
+
+// carryOut decides how the two shall meet and begins with it. Asked again with
+// the same tag, it sends the same again.
+func (n *Node) carryOut(e *rtmfp.Engine, asker, target *Peer, h rtmfp.Hello) {
+	key := introKey{h.From, string(h.Tag)}
+	if in := n.running[key]; in != nil && in.target == target {
+		n.stats.AskedAgain++
+		in.send()
+		return
+	}
+	in := &introduction{
+		node: n, engine: e, asker: asker, target: target, local: h.Local, from: h.From,
+		epd: append([]byte(nil), h.RawEPD...), tag: append([]byte(nil), h.Tag...), began: e.Now(),
+	}
+	if n.pairs.retried(in) {
+		n.stats.Retried++
+	}
+	in.decide()
+	n.pairs.began(in)
+	n.stats.Strategies[in.plan.Strategy]++
+	n.logIntroduction(e.Now(), asker, target, h.From, "strategy", in.plan.Strategy.String(), "sure", in.plan.Sure, "why", in.plan.Why)
+	if in.plan.Strategy == strategy.Refuse {
+		return
+	}
+	n.stats.Introduced++
+	in.aim()
+	in.send()
+	if len(n.running) < maxRunning {
+		n.running[key] = in
+		in.wait(key)
+	}
+}
+
+// decide makes the plan of what is known by now.
+func (in *introduction) decide() {
+	n := in.node
+	p := strategy.Pair{
+		Initiator: strategy.Side{Observed: n.outside(in.from, in.target.Addr()), Anonymous: true},
+		Target:    n.side(in.target, in.asker, in.from),
+		Failures:  n.pairs.failures(in),
+		Node:      strategy.Node{Main: n.cfg.Names.Outside(in.local)},
+	}
+	if in.asker != nil {
+		p.Initiator = n.side(in.asker, in.target, in.target.Addr())
+	}
+	p.Initiator.Next, p.Initiator.Named = in.next[0], in.named[0]
+	p.Target.Next, p.Target.Named = in.next[1], in.named[1]
+	in.plan = strategy.Decide(p)
+}
+
+// side is what strategy needs to know of p, as far as other may know it.
+func (n *Node) side(p, other *Peer, at netip.AddrPort) strategy.Side {
+	s := strategy.Side{
+		Observed: n.outside(p.Addr(), at),
+		Latest:   p.latest,
+		At:       n.cfg.Names.Outside(p.session.Local()),
+		RTT:      p.session.RTT(),
+	}
+	if p.behavior != nil {
+		s.Behavior = *p.behavior
+	}
+	for _, a := range named(p, other)[1:] {
+		s.Reported = append(s.Reported, a.AddrPort)
+	}
+	return s
+}
+
+// aim asks the sides whose ports step for their newest mapping, by an FIHello
+// with a reply address they have not sent to lately.
+func (in *introduction) aim() {
+	for i, aim := range []strategy.Aim{strategy.AimInitiator, strategy.AimTarget} {
+		p := in.target
+		if i == 0 {
+			p = in.asker
+		}
+		probes := in.node.cfg.Probes
+		if in.plan.Aim&aim == 0 || p == nil || len(probes) == 0 {
+			continue
+		}
+		tag := make([]byte, 16)
+		_, _ = rand.Read(tag) // never fails
+		if in.engine.Await(tag, func(_, from netip.AddrPort) { in.aimed(i, from) }) != nil {
+			continue
+		}
+		in.fresh[i] = tag
+		p.reply--
+		if p.reply < 0 {
+			p.reply = len(probes) - 1
+		}
+		reply := in.node.cfg.Names.Outside(probes[p.reply])
+		p.session.ForwardHello(p.session.Far().EPD().Append(nil), wire.Address{AddrPort: reply, Origin: wire.OriginObserved}, tag)
+	}
+}
+
+// aimed takes a fresh mapping; when all are there, a second wave goes out.
+func (in *introduction) aimed(side int, from netip.AddrPort) {
+	if in.finished || in.next[side].IsValid() {
+		return
+	}
+	in.next[side] = from
+	if side == 0 {
+		in.asker.latest = from
+	} else {
+		in.target.latest = from
+	}
+	for i, tag := range in.fresh {
+		if tag != nil && !in.next[i].IsValid() {
+			return
+		}
+	}
+	in.decide()
+	in.send()
+}
+
+// send names the addresses to both: Redirects first, as every server does, and
+// each FIHello alone in its packet.
+func (in *introduction) send() {
+	if !in.target.session.Open() {
+		return
+	}
+	if in.plan.OnePerRedirect {
+		for _, a := range in.plan.Redirects {
+			in.engine.Redirect(in.local, in.from, in.tag, []wire.Address{a})
+		}
+	} else if len(in.plan.Redirects) > 0 {
+		in.engine.Redirect(in.local, in.from, in.tag, in.plan.Redirects)
+	}
+	for _, a := range in.plan.Replies {
+		in.target.session.ForwardHello(in.epd, a, in.tag)
+	}
+	// Only the first wave's addresses have been tried when a fresh mapping
+	// arrives; later ones are of that wave again.
+	if in.repeats == 0 && !in.next[0].IsValid() && !in.next[1].IsValid() {
+		in.named = [2]int{len(in.plan.Redirects), len(in.plan.Replies)}
+	}
+}
+
+// wait repeats as the plan says and forgets the introduction in the end.
+func (in *introduction) wait(key introKey) {
+	pace := in.plan.Pace
+	d := watchFor
+	if in.repeats < pace.Times {
+		d = pace.Interval
+		if in.repeats == 0 {
+			d = pace.First
+		}
+	}
+	in.timer = in.engine.After(d, func() {
+		if in.repeats < in.plan.Pace.Times {
+			in.repeats++
+			in.send()
+			in.wait(key)
+			return
+		}
+		in.finish(key)
+	})
+}
+
+func (in *introduction) finish(key introKey) {
+	in.finished = true
+	in.timer.Stop()
+	for _, tag := range in.fresh {
+		in.engine.Forget(tag)
+	}
+	delete(in.node.running, key)
+}
