@@ -101,6 +101,9 @@ func (r *probing) step() {
 	}
 	for _, q := range r.planner.Next(e.Now()) {
 		r.send(e, q)
+		if r.peer.probing != r {
+			return
+		}
 		r.node.line.sent(e.Now(), r.node.cfg.ProbeRate)
 	}
 	due := r.planner.Deadline()
@@ -127,7 +130,10 @@ func (r *probing) send(e *rtmfp.Engine, q natprobe.Packet) {
 			r.wake(e)
 		})
 		if err != nil {
-			return // too many at once: this probe stays without an answer, and so do its controls
+			// Too many at once. A probe that is not sent would look like one that
+			// was filtered: better to know nothing.
+			r.peer.stopProbing()
+			return
 		}
 		r.tags[q.ID] = tag
 	}
@@ -156,21 +162,23 @@ func (r *probing) finish(e *rtmfp.Engine) {
 	now := e.Now()
 	obs := r.planner.Observations()
 	n.evidence.keep(now, p.Addr(), obs)
-	b := natprobe.Classify(append(p.context(now), obs...), now)
+	record := append(r.context(now), obs...)
+	b := natprobe.Classify(record, now)
 	p.behavior = &b
 	n.stats.Classified++
 	n.log.event(now, eventClassified,
 		"peer", p.ID().String(), "address", p.Addr(), "class", b.Class().String(), "mapping", b.Mapping.String(),
 		"filtering", b.Filtering.String(), "allocation", b.Allocation.String(), "packets", r.planner.Packets())
 	if p.app == connectivityApp {
-		p.reportConnectivity(obs)
+		p.reportConnectivity(record, now)
 	}
 }
 
 // context is what is known of a peer without probes.
-func (p *Peer) context(now time.Time) []natprobe.Observation {
+func (r *probing) context(now time.Time) []natprobe.Observation {
+	p := r.peer
 	obs := []natprobe.Observation{{
-		Kind: natprobe.KindObserved, At: now, Node: p.session.Local(), Tries: 1, Hits: 1, Seen: p.Addr(),
+		Kind: natprobe.KindObserved, At: now, Node: r.main, Tries: 1, Hits: 1, Seen: p.Addr(),
 	}}
 	for _, a := range p.reported {
 		obs = append(obs, natprobe.Observation{Kind: natprobe.KindReported, At: now, Tries: 1, Hits: 1, Seen: a})
