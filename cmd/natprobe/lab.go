@@ -106,11 +106,11 @@ func labMatrixCommand() *cli.Command {
 which one opens a session with the other. Sites with two hosts also call within.
 
 Another peer than the built-in one: --peer COMMAND runs in sh, in a site, with
-PILEUS_SERVER=rtmfp://192.0.2.1/ in its environment. It connects and prints, a
-line each, PEERID and its peer ID in hexadecimal digits, then READY. At a line
-CONNECT PEERID on its standard input it calls that peer, and prints
-CONNECTED far=ADDRESS:PORT ms=NUMBER, or FAIL reason=WORDS. It ends with its
-standard input.
+PILEUS_SERVER=rtmfp://192.0.2.1/natprobe/lab/matrix in its environment. It
+connects and prints, a line each, PEERID and its peer ID in hexadecimal digits,
+then READY. At a line CONNECT PEERID on its standard input it calls that peer,
+and prints CONNECTED far=ADDRESS:PORT ms=NUMBER, or FAIL reason=WORDS. It ends
+with its standard input.
 
 Examples:
 

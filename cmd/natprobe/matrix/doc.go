@@ -4,8 +4,8 @@
 // # What a peer program does
 //
 // It is run by sh in a host of the lab, with the node in the environment:
-// PILEUS_SERVER=rtmfp://192.0.2.1/. It connects, and writes to the standard
-// output, a line each:
+// PILEUS_SERVER=rtmfp://192.0.2.1/natprobe/lab/matrix. It connects, and writes
+// to the standard output, a line each:
 //
 //	PEERID <64 hexadecimal digits>     its own peer ID
 //	READY                              it is connected and told its addresses

@@ -22,6 +22,10 @@ import (
 // readyPatience is how long a peer may take to connect to the node.
 const readyPatience = 10 * time.Second
 
+// app makes the URI, and so a client's IHello, as long as real ones are: a node
+// rations the answers to short ones by prefix, and the sites share theirs.
+const app = "natprobe/lab/matrix"
+
 // program is a running peer.
 type program struct {
 	cmd   *exec.Cmd
@@ -35,7 +39,7 @@ var errPeer = errors.New("the peer program")
 
 func startPeer(ctx context.Context, h *kernel.Host, command string) (*program, error) {
 	p := &program{cmd: exec.CommandContext(ctx, "sh", "-c", command), lines: make(chan string, 64)}
-	p.cmd.Env = append(os.Environ(), fmt.Sprintf("%s=rtmfp://%v/", ServerVariable, lab.FirstNodeAddress))
+	p.cmd.Env = append(os.Environ(), fmt.Sprintf("%s=rtmfp://%v/%s", ServerVariable, lab.FirstNodeAddress, app))
 	// A group of its own: sh may have children.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	p.cmd.Cancel = p.kill
