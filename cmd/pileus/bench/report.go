@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -78,10 +77,6 @@ func median(rounds []Result) Result {
 		m.Values[i].Value = (s[(len(s)-1)/2] + s[len(s)/2]) / 2
 	}
 	return m
-}
-
-func writeJSON(w io.Writer, res Result) error {
-	return json.NewEncoder(w).Encode(res)
 }
 
 // table writes the medians, a column for each server, and the ratio of the

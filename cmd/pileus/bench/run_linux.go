@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -73,7 +74,7 @@ func Run(ctx context.Context, cfg Config) error {
 				}
 				r.add(res)
 				if cfg.JSON {
-					if err := writeJSON(cfg.Results, res); err != nil {
+					if err := json.NewEncoder(cfg.Results).Encode(res); err != nil {
 						return err
 					}
 				}
@@ -85,7 +86,7 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	if cfg.Rounds > 1 {
 		for _, m := range r.medians() {
-			if err := writeJSON(cfg.Results, m); err != nil {
+			if err := json.NewEncoder(cfg.Results).Encode(m); err != nil {
 				return err
 			}
 		}
