@@ -32,6 +32,7 @@ type node struct {
 	strategies map[[2]string]string
 	changed    chan struct{} // closed, and made anew, when something came
 	serving    bool
+	mute       bool // it does not classify
 }
 
 const tailLines = 10
@@ -138,11 +139,14 @@ func (n *node) wait(ctx context.Context, patience time.Duration, holds func() bo
 	}
 }
 
-// classes waits for the node to have classified two peers, and tells as what.
+// classes waits for the node to have classified two peers, and tells as what. A
+// node that let it wait in vain, and classified nobody at all, is not waited for
+// again.
 func (n *node) classes(ctx context.Context, patience time.Duration, a, b string) [2]string {
-	n.wait(ctx, patience, func() bool { return n.class[a] != "" && n.class[b] != "" })
+	n.wait(ctx, patience, func() bool { return n.mute || n.class[a] != "" && n.class[b] != "" })
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.mute = len(n.class) == 0
 	return [2]string{n.class[a], n.class[b]}
 }
 

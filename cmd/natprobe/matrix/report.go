@@ -167,7 +167,7 @@ func (r *Report) writeSums(w io.Writer) {
 		always, len(r.Cells), ever, met, tries, paths[Direct], paths[Local], paths[Relay])
 	if len(millis) > 0 {
 		m := median(millis)
-		fmt.Fprintf(w, "median %.0f ms, slowest %.0f ms\n", m, millis[len(millis)-1])
+		fmt.Fprintf(w, "median %.0f ms, nine of ten %.0f ms, slowest %.0f ms\n", m, millis[len(millis)*9/10], millis[len(millis)-1])
 	}
 	for _, reason := range sortedKeys(reasons) {
 		fmt.Fprintf(w, "%4d x  %s\n", reasons[reason], reason)

@@ -27,7 +27,7 @@ func TestTable(t *testing.T) {
 		"N4                     -\n",
 		"N9/a     to N9/b     43l\n",
 		"2 of 4 ordered pairs connected in every try, 3 in any; 5 of 7 tries: 3 direct, 1 local, 1 relay\n",
-		"median 105 ms, slowest 200 ms\n",
+		"median 105 ms, nine of ten 200 ms, slowest 200 ms\n",
 		"   2 x  no CONNECTED in 3s\n",
 		"N0     4 x public\n",
 		"N4     3 x home\n",

@@ -67,7 +67,7 @@ func buildNode(t *testing.T) string {
 
 func config(t *testing.T) matrix.Config {
 	return matrix.Config{
-		Delay: 10 * time.Millisecond, Patience: 3 * time.Second, Progress: t.Output(),
+		Delay: 10 * time.Millisecond, Patience: 2 * time.Second, Progress: t.Output(),
 		Peer: "exec " + os.Args[0],
 	}
 }

@@ -112,12 +112,12 @@ func (p *program) ready() error {
 	return err
 }
 
-// try is one attempt of a cell, with peers of its own.
-func (r *run) try(ctx context.Context, c *job) Try {
+// try does a job, with peers of its own.
+func (r *run) try(ctx context.Context, j *job) Try {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var peers []*program
-	for _, e := range []endpoints{c.from, c.to} {
+	for _, e := range []endpoint{j.from, j.to} {
 		p, err := startPeer(ctx, r.host(e), r.Peer)
 		if err != nil {
 			return Try{Reason: err.Error()}
