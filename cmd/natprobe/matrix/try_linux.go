@@ -19,8 +19,8 @@ import (
 	"pileus/natprobe/lab/kernel"
 )
 
-// readyPatience is how long a peer may take to connect to the node.
-const readyPatience = 10 * time.Second
+// readyPatience is how long a peer may take to connect to the node, amid loss.
+const readyPatience = 30 * time.Second
 
 // app makes the URI, and so a client's IHello, as long as real ones are: a node
 // rations the answers to short ones by prefix, and the sites share theirs.
