@@ -16,7 +16,6 @@ var notYet = []string{
 	"turn",
 	"limits.splice", "limits.peer", "limits.tenant", "limits.node",
 	"tenants",
-	"presence",
 	"hooks",
 	"cores",
 }

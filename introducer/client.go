@@ -24,7 +24,7 @@ func (c *client) Connect(r netconn.Request) {
 	if err := c.conn.Accept(); err != nil {
 		return // Closed is called
 	}
-	c.peer = &Peer{session: s, conn: c.conn, app: r.App, since: s.Engine().Now()}
+	c.peer = &Peer{session: s, conn: c.conn, app: r.App, tenant: defaultTenant, since: s.Engine().Now()}
 	n.stats.Connected++
 	// An ephemeral certificate can be shown by anyone who has seen it: it proves
 	// no fingerprint.
@@ -35,6 +35,7 @@ func (c *client) Connect(r netconn.Request) {
 	}
 	n.log.event(s.Engine().Now(), eventConnect,
 		"peer", c.peer.ID().String(), "address", s.Addr(), "app", clip(r.App), "flash_version", clip(r.FlashVersion))
+	n.nameFromConnect(c.peer, r)
 	// Flash sends keepalives only if told to.
 	if err := c.conn.SetKeepalive(n.cfg.ServerKeepalive, n.cfg.PeerKeepalive); err != nil {
 		n.cfg.Log.Debug("set keepalive", "peer", c.peer.ID().String(), "error", err)
@@ -53,9 +54,6 @@ func (c *client) SetPeerInfo(addrs []netip.AddrPort) {
 	c.node.probe(c.peer)
 }
 
-// Command knows none yet.
-func (c *client) Command(netconn.Command) bool { return false }
-
 // Moved has the new address probed; introductions read it from the session.
 func (c *client) Moved() {
 	if c.peer != nil {
@@ -70,6 +68,7 @@ func (c *client) Closed(err error) {
 	}
 	n, s := c.node, c.conn.Session()
 	n.peers.remove(c.peer)
+	n.leave(c.peer)
 	c.peer.stopProbing()
 	now := s.Engine().Now()
 	n.log.event(now, eventClose,

@@ -15,15 +15,21 @@ import (
 type Peer struct {
 	session  *rtmfp.Session
 	app      string
+	tenant   string           // introductions and presence do not cross it
 	reported []netip.AddrPort // as setPeerInfo gave them, at most maxReported
 	since    time.Time
 	pending  []pending // introductions asked for lately
 	rate     udp.Bucket
+	calls    udp.Bucket
 	conn     *netconn.Conn
 	probing  *probing           // under way
 	behavior *natprobe.Behavior // once classified
 	latest   netip.AddrPort     // the newest mapping seen
 	reply    int                // which probe socket was named last for a fresh mapping
+
+	names     []string // it is known by
+	watches   []string // names it wants to hear of
+	registers udp.Bucket
 }
 
 // maxReported bounds what setPeerInfo may bring; a host with more interfaces

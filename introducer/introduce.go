@@ -21,7 +21,7 @@ func (n *Node) Hello(e *rtmfp.Engine, h rtmfp.Hello) {
 		return
 	}
 	target := n.peers[h.EPD.Fingerprint]
-	if target == nil {
+	if target == nil || asker != nil && asker.tenant != target.tenant {
 		n.stats.Unknown++
 		return
 	}

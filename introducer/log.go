@@ -15,11 +15,12 @@ const (
 	eventSetPeerInfo
 	eventClassified
 	eventIntroduce
+	eventName
 	eventClose
 	numEvents
 )
 
-var eventNames = [numEvents]string{"connect", "set-peer-info", "classified", "introduce", "close"}
+var eventNames = [numEvents]string{"connect", "set-peer-info", "classified", "introduce", "name", "close"}
 
 // Events of one kind above this rate are counted instead, so that no crowd fills
 // a disk or makes logging the dearest part of its work.

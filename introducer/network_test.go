@@ -2,6 +2,7 @@ package introducer
 
 import (
 	"bytes"
+	"errors"
 	"net/netip"
 	"slices"
 	"testing"
@@ -194,7 +195,9 @@ type user struct {
 
 	connected bool
 	events    []amf.Object
+	commands  []netconn.Command
 	mode      rtmfp.IntroductionMode // towards the node
+	args      []amf.Value            // of connect
 	accepted  []*rtmfp.Session       // opened by others
 	opened    []*rtmfp.Session       // by us
 	closed    []error
@@ -228,12 +231,34 @@ func (u *user) connect(node netip.AddrPort, peerInfo ...netip.AddrPort) *user {
 func (u *user) dial(node netip.AddrPort, app string, peerInfo ...netip.AddrPort) {
 	u.net.t.Helper()
 	c, err := netconn.Dial(u.engine, netconn.ClientConfig{
-		URI: "rtmfp://" + node.String() + "/" + app, Addrs: []netip.AddrPort{node}, PeerInfo: peerInfo,
+		URI: "rtmfp://" + node.String() + "/" + app, Addrs: []netip.AddrPort{node}, PeerInfo: peerInfo, Args: u.args,
 	}, u)
 	if err != nil {
 		u.net.t.Fatal(err)
 	}
 	u.client = c
+}
+
+// call calls a command of the node and gives its one result, or the code of its
+// error.
+func (u *user) call(name string, args ...amf.Value) (result amf.Object, code string) {
+	u.net.t.Helper()
+	code = "no answer"
+	if err := u.client.Call(name, func(results amf.Args, err error) {
+		var status *netconn.StatusError
+		switch code = ""; {
+		case errors.As(err, &status):
+			code = status.Code
+		case err != nil:
+			code = err.Error()
+		default:
+			result, _ = results.Object(0)
+		}
+	}, args...); err != nil {
+		u.net.t.Fatal(err)
+	}
+	u.net.wait(100 * time.Millisecond)
+	return result, code
 }
 
 // seek opens a session to another peer through the node.
@@ -252,7 +277,7 @@ func (u *user) Connected(amf.Object) {
 	u.engine.Sessions(func(s *rtmfp.Session) { s.SetIntroductions(u.mode) })
 }
 func (u *user) Status(o amf.Object)              { u.events = append(u.events, o) }
-func (u *user) Command(netconn.Command) bool     { return false }
+func (u *user) Command(c netconn.Command) bool   { u.commands = append(u.commands, c); return true }
 func (u *user) OnPeerConnect(*netconn.Peer) bool { return true }
 func (u *user) OnPlay(*netconn.PlayRequest)      {}
 func (u *user) Hello(*rtmfp.Engine, rtmfp.Hello) {}

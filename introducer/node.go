@@ -24,6 +24,9 @@ type Config struct {
 	// tell most); none: clients are not probed. Routes are those at which a
 	// client could be relayed that reaches nothing but its main socket.
 	Probes, Routes []netip.AddrPort
+	// NameArg is which optional argument of connect, counted from 1, is the name
+	// that the client is to be known by; zero: none.
+	NameArg int
 	// ProbeRate is how many probes the node sends a second; zero is 2000.
 	ProbeRate int
 	// ServerKeepalive and PeerKeepalive are the silences after which clients
@@ -48,7 +51,7 @@ const (
 	introductionBurst = 200
 )
 
-// Stats counts what a node did. All but Peers only grow.
+// Stats counts what a node did. All but Peers, Names and Watches only grow.
 type Stats struct {
 	Connected     uint64
 	SetPeerInfo   uint64
@@ -64,6 +67,14 @@ type Stats struct {
 	Limited       uint64 // IHello above a limit
 	OtherSelector uint64 // IHello that asks by other means than a fingerprint
 	Peers         int    // in the directory now
+
+	Calls           uint64 // of commands that are no part of the protocol, known ones only
+	CallsFailed     uint64
+	NamesRegistered uint64
+	PresenceTold    uint64 // events to those who watch a name
+	PresenceLost    uint64 // not sent, since a queue was full
+	Names           int    // held now
+	Watches         int    // of names, now
 }
 
 // Node is an [rtmfp.Handler] that accepts NetConnections and introduces their
@@ -73,6 +84,7 @@ type Node struct {
 	log       eventLog
 	server    *netconn.Server
 	peers     directory
+	tenants   map[string]*names
 	anonymous *udp.Limiter
 	line      probeLine
 	evidence  evidence
@@ -100,7 +112,7 @@ func New(c Config) *Node {
 		c.Log = slog.Default()
 	}
 	n := &Node{
-		cfg: c, log: eventLog{log: c.Log}, peers: make(directory), running: make(map[introKey]*introduction),
+		cfg: c, log: eventLog{log: c.Log}, peers: make(directory), tenants: make(map[string]*names), running: make(map[introKey]*introduction),
 		anonymous: udp.NewLimiter(introductionRate, introductionBurst),
 	}
 	n.server = netconn.NewServer(netconn.ServerConfig{}, n.welcome)
@@ -111,6 +123,10 @@ func New(c Config) *Node {
 func (n *Node) Stats() Stats {
 	s := n.stats
 	s.Peers = len(n.peers)
+	for _, b := range n.tenants {
+		s.Names += len(b.holders)
+		s.Watches += b.watches
+	}
 	return s
 }
 

@@ -40,11 +40,16 @@ var (
 	metricPeerInfo    = admin.Counter("pileus_set_peer_info_total", "Lists of addresses that peers reported about themselves.")
 	metricIntroduced  = admin.Counter("pileus_introductions_total", "Introductions: the initiator and the target were told of each other.")
 	metricUnanswered  = admin.Counter("pileus_hellos_unanswered_total", "IHellos for somebody else that got silence, by reason.", "reason")
+	metricCalls       = admin.Counter("pileus_calls_total", "Calls of presence and introduction commands.", "result")
+	metricNames       = admin.Gauge("pileus_names", "Names that peers hold now.")
+	metricWatches     = admin.Gauge("pileus_name_watches", "Names that peers watch now, each watcher counted.")
+	metricTold        = admin.Counter("pileus_presence_events_total", "Events to those who watch a name; lost: their queue was full.", "result")
 	collectedFamilies = []*admin.Family{
 		metricInfo, metricSocket,
 		metricPackets, metricBytes, metricHellos, metricOpened, metricMoved, metricSessions, metricDrops,
 		metricMessages, metricCommands, metricMessageDrops, metricFragments, metricFlowDrops,
 		metricPeers, metricConnects, metricPeerInfo, metricIntroduced, metricUnanswered,
+		metricCalls, metricNames, metricWatches, metricTold,
 	}
 )
 
@@ -96,6 +101,12 @@ func (n *node) samples() []admin.Sample {
 		sample(metricUnanswered, c.intro.Stranger, "stranger"),
 		sample(metricUnanswered, c.intro.Limited, "limit"),
 		sample(metricUnanswered, c.intro.OtherSelector, "no_fingerprint"),
+		sample(metricCalls, c.intro.Calls-c.intro.CallsFailed, "done"),
+		sample(metricCalls, c.intro.CallsFailed, "refused"),
+		sample(metricNames, uint64(c.intro.Names)),
+		sample(metricWatches, uint64(c.intro.Watches)),
+		sample(metricTold, c.intro.PresenceTold, "sent"),
+		sample(metricTold, c.intro.PresenceLost, "lost"),
 	)
 	c.engine.EachDrop(func(reason string, count uint64) {
 		list = append(list, sample(metricDrops, count, reason))

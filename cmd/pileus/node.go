@@ -53,6 +53,7 @@ func build(cfg *configs.Config, log *slog.Logger) (*node, error) {
 	n.intro = introducer.New(introducer.Config{
 		Anonymous:  cfg.Introduce.Anonymous,
 		MaxPending: cfg.Limits.PendingIntroductions,
+		NameArg:    cfg.Presence.NameArg,
 		Names:      n.names,
 		Log:        log,
 	})

@@ -1,0 +1,67 @@
+package introducer
+
+import (
+	"pileus/rtmfp/amf"
+	"pileus/rtmfp/netconn"
+)
+
+// rpcs are the commands that clients may call beside those of the protocol. A
+// command that is not here is answered as RFC 7425 clients expect of one that
+// nobody knows.
+var rpcs = map[string]func(n *Node, p *Peer, args amf.Args) (amf.Value, *callError){
+	"presence.register":   (*Node).rpcRegister,
+	"presence.unregister": (*Node).rpcUnregister,
+	"presence.lookup":     (*Node).rpcLookup,
+	"presence.list":       (*Node).rpcList,
+	"presence.watch":      (*Node).rpcWatch,
+	"presence.unwatch":    (*Node).rpcUnwatch,
+}
+
+// One session may call so many times a second, and so many at once: a program
+// in a loop costs this node no more than its packets do.
+const (
+	callRate  = 50
+	callBurst = 200
+)
+
+// callError is the answer to a call that failed.
+type callError struct{ code, text string }
+
+const (
+	codeBadArguments = "Pileus.Call.BadArguments"
+	codeTooFast      = "Pileus.Call.TooFast"
+)
+
+func badArguments(text string) *callError { return &callError{codeBadArguments, text} }
+
+// Command implements netconn.ServerHandler.
+func (c *client) Command(cmd netconn.Command) bool {
+	f := rpcs[cmd.Name]
+	if f == nil || c.peer == nil {
+		return false
+	}
+	n := c.node
+	n.stats.Calls++
+	args := cmd.Args
+	if !amf.IsNull(cmd.Object) {
+		args = append(amf.Args{cmd.Object}, args...) // some clients leave the null out
+	}
+	var result amf.Value
+	failed := &callError{codeTooFast, "too many calls in a short time; wait some seconds"}
+	if c.peer.calls.Take(c.conn.Session().Engine().Now(), callRate, callBurst) {
+		result, failed = f(n, c.peer, args)
+	}
+	if failed != nil {
+		n.stats.CallsFailed++
+	}
+	if cmd.Transaction == 0 {
+		return true // no answer is wanted
+	}
+	// A client that left no room for an answer gets none; netconn counts it.
+	if failed != nil {
+		_ = c.conn.Error(cmd.Transaction, failed.code, failed.text)
+	} else {
+		_ = c.conn.Result(cmd.Transaction, result)
+	}
+	return true
+}
