@@ -17,9 +17,13 @@ type client struct {
 
 func (n *Node) welcome(c *netconn.Conn) netconn.ServerHandler { return &client{node: n, conn: c} }
 
-// Connect takes any application path. The command decrypted, so the client holds
-// the key of its certificate, if that has one.
-func (c *client) Connect(r netconn.Request) {
+// Connect takes any application path, if whoever decides beside this node has
+// nothing against it.
+func (c *client) Connect(r netconn.Request) { c.admit(r) }
+
+// enter takes the client. Its connect decrypted, so it holds the key of its
+// certificate, if that has one.
+func (c *client) enter(r netconn.Request) {
 	n, s := c.node, c.conn.Session()
 	if err := c.conn.Accept(); err != nil {
 		return // Closed is called
@@ -36,6 +40,7 @@ func (c *client) Connect(r netconn.Request) {
 	n.log.event(s.Engine().Now(), eventConnect,
 		"peer", c.peer.ID().String(), "address", s.Addr(), "app", clip(r.App), "flash_version", clip(r.FlashVersion))
 	n.nameFromConnect(c.peer, r)
+	n.emit(Event{Kind: PeerConnected, At: s.Engine().Now(), Peer: c.peer.Info(), Connect: &r})
 	// Flash sends keepalives only if told to.
 	if err := c.conn.SetKeepalive(n.cfg.ServerKeepalive, n.cfg.PeerKeepalive); err != nil {
 		n.cfg.Log.Debug("set keepalive", "peer", c.peer.ID().String(), "error", err)
@@ -71,6 +76,7 @@ func (c *client) Closed(err error) {
 	n.leave(c.peer)
 	c.peer.stopProbing()
 	now := s.Engine().Now()
+	n.emit(Event{Kind: PeerClosed, At: now, Peer: c.peer.Info(), Reason: reason(err)})
 	n.log.event(now, eventClose,
 		"peer", c.peer.ID().String(), "address", s.Addr(), "seconds", int(now.Sub(c.peer.since).Seconds()), "reason", reason(err))
 }

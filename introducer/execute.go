@@ -63,6 +63,7 @@ func (n *Node) carryOut(e *rtmfp.Engine, asker, target *Peer, h rtmfp.Hello) {
 	n.pairs.began(in)
 	n.stats.Strategies[in.plan.Strategy]++
 	n.logIntroduction(e.Now(), asker, target, h.From, "strategy", in.plan.Strategy.String(), "sure", in.plan.Sure, "why", in.plan.Why)
+	n.emitIntroduced(e.Now(), asker, target, h.From, PlanInfo{in.plan.Strategy, in.plan.Sure, in.plan.Relay.Use, in.plan.Why})
 	if in.plan.Strategy == strategy.Refuse {
 		return
 	}

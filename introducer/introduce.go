@@ -32,6 +32,13 @@ func (n *Node) Hello(e *rtmfp.Engine, h rtmfp.Hello) {
 		n.stats.Limited++
 		return
 	}
+	if n.permitted(e, asker, target, h) {
+		n.proceed(e, asker, target, h)
+	}
+}
+
+// proceed introduces two that nothing speaks against.
+func (n *Node) proceed(e *rtmfp.Engine, asker, target *Peer, h rtmfp.Hello) {
 	if len(n.cfg.Probes) > 0 {
 		n.carryOut(e, asker, target, h)
 		return
@@ -71,6 +78,7 @@ func (n *Node) introduce(e *rtmfp.Engine, asker, target *Peer, h rtmfp.Hello) {
 	target.session.ForwardHello(h.RawEPD, reply, h.Tag)
 	n.stats.Introduced++
 	n.logIntroduction(e.Now(), asker, target, h.From)
+	n.emitIntroduced(e.Now(), asker, target, h.From, PlanInfo{Why: "nothing is known of the two: they are told of each other, no more"})
 }
 
 func (n *Node) logIntroduction(now time.Time, asker, target *Peer, from netip.AddrPort, more ...any) {

@@ -35,6 +35,14 @@ type Config struct {
 	// Names are the outside names of this machine's addresses: a peer that runs
 	// here is named to others by them.
 	Names udp.Names
+	// Ask, if not nil, decides who may connect and be introduced. It does not
+	// block; done is to be called once, on the engine's goroutine, now or later.
+	// VerdictLife is how long a verdict over a pair holds; zero is a minute.
+	Ask         func(q Question, done func(Verdict))
+	VerdictLife time.Duration
+	// Observe, if not nil, is told what happens, on the engine's goroutine. It
+	// does not block.
+	Observe func(Event)
 	// Log takes the named events of sessions that proved their key; nil is
 	// slog.Default().
 	Log *slog.Logger
@@ -60,6 +68,8 @@ type Stats struct {
 	AskedAgain    uint64 // with the same tag, which is answered again
 	Retried       uint64 // with another tag, which means that the last introduction failed
 	Strategies    [strategy.NumStrategies]uint64
+	Denied        uint64 // IHello for a pair that Config.Ask refused
+	Refused       uint64 // connects refused: by Config.Ask, or while draining
 	Introduced    uint64 // Redirect and FIHello sent
 	Unproven      uint64 // connected with a certificate that anybody could use
 	Unknown       uint64 // IHello for a peer that is not here
@@ -90,12 +100,13 @@ type Node struct {
 	evidence  evidence
 	running   map[introKey]*introduction
 	pairs     pairs
+	gate      gate
+	draining  bool
 	stats     Stats
 	timer     *rtmfp.Timer
 }
 
-// New makes a node.
-func New(c Config) *Node {
+func (c *Config) fill() {
 	if c.MaxPending == 0 {
 		c.MaxPending = defaultMaxPending
 	}
@@ -108,9 +119,17 @@ func New(c Config) *Node {
 	if c.ProbeRate == 0 {
 		c.ProbeRate = defaultProbeRate
 	}
+	if c.VerdictLife == 0 {
+		c.VerdictLife = defaultVerdictLife
+	}
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
+}
+
+// New makes a node.
+func New(c Config) *Node {
+	c.fill()
 	n := &Node{
 		cfg: c, log: eventLog{log: c.Log}, peers: make(directory), tenants: make(map[string]*names), running: make(map[introKey]*introduction),
 		anonymous: udp.NewLimiter(introductionRate, introductionBurst),

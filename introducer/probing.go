@@ -169,6 +169,7 @@ func (r *probing) finish(e *rtmfp.Engine) {
 	n.log.event(now, eventClassified,
 		"peer", p.ID().String(), "address", p.Addr(), "class", b.Class().String(), "mapping", b.Mapping.String(),
 		"filtering", b.Filtering.String(), "allocation", b.Allocation.String(), "packets", r.planner.Packets())
+	n.emit(Event{Kind: PeerClassified, At: now, Peer: p.Info(), Behavior: &b})
 	if p.app == connectivityApp {
 		p.reportConnectivity(record, now)
 	}

@@ -1,0 +1,92 @@
+package introducer
+
+import (
+	"net/netip"
+	"time"
+
+	"pileus/introducer/strategy"
+	"pileus/natprobe"
+	"pileus/rtmfp/flash"
+	"pileus/rtmfp/netconn"
+)
+
+// EventKind is what happened.
+type EventKind uint8
+
+const (
+	PeerConnected EventKind = iota
+	PeerClassified
+	PeersIntroduced
+	PairRelayed // a relayed pair ended
+	PeerClosed
+)
+
+var eventKindNames = [...]string{"connect", "classified", "introduced", "relayed", "closed"}
+
+// String is the kind's name outside: in hooks, in the API, in logs.
+func (k EventKind) String() string { return eventKindNames[k] }
+
+// Event is something that happened, complete in itself: it may be kept and
+// passed to other goroutines, which must not change it.
+type Event struct {
+	Kind EventKind
+	At   time.Time
+	Peer PeerInfo // of an introduction or a relayed pair, the initiator
+
+	Connect  *netconn.Request   // of PeerConnected
+	Behavior *natprobe.Behavior // of PeerClassified
+	Target   PeerInfo           // of PeersIntroduced and PairRelayed
+	Plan     PlanInfo           // of PeersIntroduced
+	Bytes    [2]uint64          // of PairRelayed: IP bytes from the initiator, from the target
+	Reason   string             // of PeerClosed and PairRelayed
+}
+
+// PlanInfo is how two peers were told to meet.
+type PlanInfo struct {
+	Strategy strategy.Strategy
+	Sure     bool
+	Relay    strategy.Use
+	Why      string
+}
+
+// PeerInfo is who a peer is. An anonymous initiator has an address only.
+type PeerInfo struct {
+	ID     flash.PeerID
+	Tenant string
+	App    string
+	Name   string
+	Addr   netip.AddrPort
+	Since  time.Time
+	Class  natprobe.Class
+}
+
+// Info is p at this instant.
+func (p *Peer) Info() PeerInfo {
+	i := PeerInfo{ID: p.ID(), Tenant: p.tenant, App: p.app, Addr: p.Addr(), Since: p.since}
+	if len(p.names) > 0 {
+		i.Name = p.names[0]
+	}
+	if p.behavior != nil {
+		i.Class = p.behavior.Class()
+	}
+	return i
+}
+
+// emit passes an event on.
+func (n *Node) emit(e Event) {
+	if n.cfg.Observe != nil {
+		n.cfg.Observe(e)
+	}
+}
+
+// emitIntroduced is emit for an introduction. A nil asker is anonymous.
+func (n *Node) emitIntroduced(now time.Time, asker, target *Peer, from netip.AddrPort, plan PlanInfo) {
+	if n.cfg.Observe == nil {
+		return
+	}
+	initiator := PeerInfo{Addr: from}
+	if asker != nil {
+		initiator = asker.Info()
+	}
+	n.emit(Event{Kind: PeersIntroduced, At: now, Peer: initiator, Target: target.Info(), Plan: plan})
+}

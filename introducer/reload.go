@@ -1,0 +1,19 @@
+package introducer
+
+import "time"
+
+// Settings are what may change in a Node that runs: no session ends by it. They
+// mean what they mean in Config.
+type Settings struct {
+	Anonymous   bool
+	MaxPending  int
+	NameArg     int
+	VerdictLife time.Duration
+}
+
+// Reload puts settings in force, for what comes next.
+func (n *Node) Reload(s Settings) {
+	n.cfg.Anonymous, n.cfg.MaxPending, n.cfg.NameArg, n.cfg.VerdictLife = s.Anonymous, s.MaxPending, s.NameArg, s.VerdictLife
+	n.cfg.fill()
+	n.gate.forget()
+}
