@@ -21,11 +21,15 @@ func (p *Port) UnmarshalText(text []byte) error {
 }
 
 // PortRange is First to Last, both included. It is written 1936-1943, or 1936
-// for one port.
+// for one port, or "" or off for none, which is the zero value.
 type PortRange struct{ First, Last uint16 }
 
 func (r *PortRange) UnmarshalText(text []byte) error {
 	const want = "a range of ports such as 1936-1943"
+	if s := string(text); s == "" || s == "off" {
+		*r = PortRange{}
+		return nil
+	}
 	a, b, isRange := strings.Cut(string(text), "-")
 	if !isRange {
 		b = a
@@ -43,6 +47,9 @@ func (r *PortRange) UnmarshalText(text []byte) error {
 }
 
 func (r PortRange) String() string {
+	if r == (PortRange{}) {
+		return "off"
+	}
 	if r.First == r.Last {
 		return strconv.Itoa(int(r.First))
 	}
@@ -50,7 +57,12 @@ func (r PortRange) String() string {
 }
 
 // Len is how many ports the range holds.
-func (r PortRange) Len() int { return int(r.Last) - int(r.First) + 1 }
+func (r PortRange) Len() int {
+	if r == (PortRange{}) {
+		return 0
+	}
+	return int(r.Last) - int(r.First) + 1
+}
 
 // Contains reports whether port p is in the range.
 func (r PortRange) Contains(p uint16) bool { return r.First <= p && p <= r.Last }

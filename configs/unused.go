@@ -9,10 +9,7 @@ import (
 // They parse and are checked, so that a file written for a later version is
 // right today; Unused tells the operator that they do nothing.
 var notYet = []string{
-	"alternate",
-	"probe",
-	"relay",
-	"stun",
+	"relay.ports", "relay.idle", "relay.max_lifetime", "relay.allow_private",
 	"turn",
 	"limits.splice", "limits.peer", "limits.tenant", "limits.node",
 	"tenants",

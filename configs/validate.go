@@ -108,7 +108,13 @@ func (v *validator) ports() {
 	for _, l := range c.Listen {
 		add("listen", l.Port())
 	}
-	uses = append(uses, use{"probe.ports", c.Probe.Ports}, use{"relay.ports", c.Relay.Ports}, use{"turn.ports", c.TURN.Ports})
+	for _, u := range []use{{"probe.ports", c.Probe.Ports}, {"relay.ports", c.Relay.Ports}, {"turn.ports", c.TURN.Ports}} {
+		if u.ports.Len() > 0 {
+			uses = append(uses, u)
+		}
+	}
+	v.check(c.Relay.Ports.Len() > 0, "relay.ports", "names no port")
+	v.check(c.TURN.Ports.Len() > 0, "turn.ports", "names no port")
 	for i, p := range c.Relay.Extra {
 		v.check(!slices.Contains(c.Relay.Extra[:i], p), "relay.extra", "%d is there twice", p)
 		add("relay.extra", uint16(p))

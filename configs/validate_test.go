@@ -85,7 +85,7 @@ func TestUnitsPrintAsWritten(t *testing.T) {
 			t.Errorf("listen %s prints as %v, %v", text, l, err)
 		}
 	}
-	for _, text := range []string{"1936-1943", "1936"} {
+	for _, text := range []string{"1936-1943", "1936", "off"} {
 		var r PortRange
 		if err := r.UnmarshalText([]byte(text)); err != nil || r.String() != text {
 			t.Errorf("range %s prints as %v, %v", text, r, err)

@@ -118,8 +118,11 @@ func (in *introduction) aim() {
 		if i == 0 {
 			p = in.asker
 		}
-		probes := in.node.cfg.Probes
-		if in.plan.Aim&aim == 0 || p == nil || len(probes) == 0 {
+		if in.plan.Aim&aim == 0 || p == nil {
+			continue
+		}
+		probes := in.node.vantage(p.session.Local(), in.node.cfg.Probes)
+		if len(probes) == 0 {
 			continue
 		}
 		tag := make([]byte, 16)
@@ -129,11 +132,11 @@ func (in *introduction) aim() {
 		}
 		in.fresh[i] = tag
 		p.reply--
-		if p.reply < 0 {
+		if p.reply < 0 || p.reply >= len(probes) {
 			p.reply = len(probes) - 1
 		}
-		reply := in.node.cfg.Names.Outside(probes[p.reply])
-		p.session.ForwardHello(p.session.Far().EPD().Append(nil), wire.Address{AddrPort: reply, Origin: wire.OriginObserved}, tag)
+		reply := wire.Address{AddrPort: probes[p.reply], Origin: wire.OriginObserved}
+		p.session.ForwardHello(p.session.Far().EPD().Append(nil), reply, tag)
 	}
 }
 

@@ -24,6 +24,10 @@ type Config struct {
 	// tell most); none: clients are not probed. Routes are those at which a
 	// client could be relayed that reaches nothing but its main socket.
 	Probes, Routes []netip.AddrPort
+	// Alternates are those of the addresses of Probes and Routes that may be used
+	// for any client, whichever address it holds its session at. (Of a machine's
+	// other addresses nobody knows whether they lead to the same clients.)
+	Alternates []netip.Addr
 	// NameArg is which optional argument of connect, counted from 1, is the name
 	// that the client is to be known by; zero: none.
 	NameArg int

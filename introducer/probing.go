@@ -55,19 +55,11 @@ func (r *probing) begin(e *rtmfp.Engine) {
 	r.planner = natprobe.NewPlanner(natprobe.PlannerConfig{
 		Main:     r.main,
 		Observed: p.Addr(),
-		Probes:   n.outsides(n.cfg.Probes),
-		Routes:   n.outsides(n.cfg.Routes),
+		Probes:   n.vantage(p.session.Local(), n.cfg.Probes),
+		Routes:   n.vantage(p.session.Local(), n.cfg.Routes),
 		RTT:      p.session.RTT(),
 		Recent:   n.evidence.recall(e.Now(), p.Addr()),
 	}, e.Now())
-}
-
-func (n *Node) outsides(bound []netip.AddrPort) []netip.AddrPort {
-	list := make([]netip.AddrPort, len(bound))
-	for i, a := range bound {
-		list[i] = n.cfg.Names.Outside(a)
-	}
-	return list
 }
 
 func (p *Peer) stopProbing() {

@@ -18,6 +18,7 @@ import (
 func (n *network) probingNode(addrs int) (*Node, netip.AddrPort) {
 	n.t.Helper()
 	var c Config
+	c.Alternates = []netip.Addr{lab.SecondNodeAddress}
 	for i, ip := range []netip.Addr{lab.FirstNodeAddress, lab.SecondNodeAddress}[:addrs] {
 		for port := uint16(1936); port <= 1943; port++ {
 			c.Probes = append(c.Probes, netip.AddrPortFrom(ip, port))

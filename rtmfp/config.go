@@ -26,6 +26,9 @@ type Config struct {
 	SequentialIDs bool
 	// Silent tells sockets at which no IHello is answered; nil: none.
 	Silent func(local netip.AddrPort) bool
+	// Beside is offered every datagram first, and reports whether it took it: for
+	// a protocol that shares the sockets and knows its own. [Engine.Send] answers.
+	Beside func(e *Engine, d Datagram) bool
 	// Introductions is what a new session does with an FIHello.
 	Introductions IntroductionMode
 	// HandshakeRate and HandshakeBurst bound the sessions opened to us, per

@@ -42,6 +42,7 @@ func (r DropReason) String() string {
 type Stats struct {
 	ReceivedPackets, ReceivedBytes uint64
 	SentPackets, SentBytes         uint64
+	Beside                         uint64 // datagrams that Config.Beside took: not among the received
 	Hellos                         uint64 // IHellos that selected us
 	ForeignHellos                  uint64 // IHellos handed to Handler.Hello
 	Forwarded                      uint64 // FIHellos answered

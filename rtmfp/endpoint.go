@@ -40,7 +40,9 @@ type Endpoint struct {
 	kill     chan struct{} // closed by Close
 	once     sync.Once
 
-	outbox [][]udp.Datagram // by socket
+	index  map[netip.AddrPort]int // of conns
+	outbox [][]udp.Datagram       // by socket
+	filled []int                  // sockets with something in their outbox
 }
 
 // inlet is where datagrams come in.
@@ -71,8 +73,12 @@ func NewEndpoint(c Config, conns []Socket, grace time.Duration) (*Endpoint, erro
 	if err != nil {
 		return nil, err
 	}
+	index := make(map[netip.AddrPort]int, len(conns))
+	for i, c := range conns {
+		index[c.LocalAddr()] = i
+	}
 	return &Endpoint{
-		engine: e, conns: conns, grace: grace, inlet: in,
+		index: index, engine: e, conns: conns, grace: grace, inlet: in,
 		finished: make(chan *Job, maxKeyings+maxOpenings),
 		work:     make(chan *Job, maxKeyings+maxOpenings),
 		calls:    make(chan func(), maxCalls),
@@ -247,24 +253,37 @@ func (ep *Endpoint) take(local netip.AddrPort, batch []udp.Datagram) {
 // datagram may be; the sockets count what the kernel refused.
 func (ep *Endpoint) send(out []Datagram) {
 	for i := range out {
-		if n := ep.socket(&out[i]); n >= 0 {
-			ep.outbox[n] = append(ep.outbox[n], udp.Datagram{Peer: out[i].Peer, TOS: out[i].TOS, Data: out[i].Data})
-		}
-	}
-	for n, box := range ep.outbox {
-		if len(box) == 0 {
+		n := ep.socket(&out[i])
+		if n < 0 {
 			continue
 		}
+		if len(ep.outbox[n]) == 0 {
+			ep.filled = append(ep.filled, n)
+		}
+		ep.outbox[n] = append(ep.outbox[n], udp.Datagram{Peer: out[i].Peer, TOS: out[i].TOS, Data: out[i].Data})
+	}
+	for _, n := range ep.filled {
+		box := ep.outbox[n]
 		_, _ = ep.conns[n].WriteBatch(box) // closed: the inlet says so
 		clear(box)
 		ep.outbox[n] = box[:0]
 	}
+	ep.filled = ep.filled[:0]
 }
 
+// socket is the index of the one that d leaves by; -1 if there is none.
 func (ep *Endpoint) socket(d *Datagram) int {
+	if d.Local.IsValid() {
+		if ep.conns[0].LocalAddr() == d.Local {
+			return 0 // nearly always
+		}
+		if n, ok := ep.index[d.Local]; ok {
+			return n
+		}
+		return -1
+	}
 	for n, c := range ep.conns {
-		at := c.LocalAddr()
-		if at == d.Local || (!d.Local.IsValid() && at.Addr().Is4() == d.Peer.Addr().Is4()) {
+		if c.LocalAddr().Addr().Is4() == d.Peer.Addr().Is4() {
 			return n
 		}
 	}

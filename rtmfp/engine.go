@@ -97,6 +97,10 @@ func NewEngine(c Config, now time.Time) (*Engine, error) {
 // Receive takes one datagram; its Data is not kept.
 func (e *Engine) Receive(now time.Time, d Datagram) {
 	e.now = now
+	if e.cfg.Beside != nil && e.cfg.Beside(e, d) {
+		e.stats.Beside++
+		return
+	}
 	e.stats.ReceivedPackets++
 	e.stats.ReceivedBytes += uint64(len(d.Data))
 	if len(d.Data) > MaxReceive {
@@ -184,6 +188,12 @@ func (e *Engine) buffer() []byte {
 		return b
 	}
 	return make([]byte, 0, MaxDatagram+32)
+}
+
+// Send sends a datagram of another protocol; its Data is copied.
+func (e *Engine) Send(d Datagram) {
+	d.Data = append(e.buffer(), d.Data...)
+	e.emit(d)
 }
 
 func (e *Engine) emit(d Datagram) { e.out = append(e.out, d) }

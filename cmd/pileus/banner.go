@@ -12,8 +12,9 @@ import (
 
 // banner is what serve tells once it listens.
 type banner struct {
-	sockets     []netip.AddrPort
+	at          [numPurposes][]netip.AddrPort
 	names       udp.Names
+	advice      string // about probes
 	fingerprint string
 	admin       string // where it answers; empty: nowhere
 }
@@ -25,7 +26,7 @@ func (b *banner) print(w io.Writer) {
 	}
 	fmt.Fprintf(&text, "pileus %s serves RTMFP\n", version())
 	name := "listening"
-	for _, a := range b.sockets {
+	for _, a := range b.clients() {
 		if outside := b.names.Outside(a); outside != a {
 			row(name, "%v/udp, outside %v", a, outside)
 		} else {
@@ -33,6 +34,8 @@ func (b *banner) print(w io.Writer) {
 		}
 		name = ""
 	}
+	row("probes", "%s", places(b.at[forProbes])+b.advice)
+	row("stun", "%s", places(slices.Concat(b.at[forMain], b.at[forAlternate], b.at[forSTUN])))
 	row("fingerprint", "%s", b.fingerprint)
 	if b.admin == "" {
 		row("admin", "none")
@@ -40,35 +43,73 @@ func (b *banner) print(w io.Writer) {
 		row("admin", "http://%s/metrics and /healthz", b.admin)
 	}
 	name = "firewall"
-	for _, line := range firewall(b.sockets) {
+	for _, line := range firewall(slices.Concat(b.at[:]...)) {
 		row(name, "%s", line)
 		name = ""
 	}
-	row("try next", "%s peer --server %s", program(), serverURL(b.sockets))
+	row("try next", "%s peer --server %s", program(), serverURL(b.clients()))
 	row("stop", "Ctrl-C closes the sessions politely, a second one ends at once")
 	_, _ = io.WriteString(w, text.String())
+}
+
+// clients is where clients can connect, but for extra ports.
+func (b *banner) clients() []netip.AddrPort { return slices.Concat(b.at[forMain], b.at[forAlternate]) }
+
+// places tells ports and how many addresses have them.
+func places(at []netip.AddrPort) string {
+	if len(at) == 0 {
+		return "none"
+	}
+	addrs := make(map[netip.Addr]bool)
+	for _, a := range at {
+		addrs[a.Addr()] = true
+	}
+	text := strings.Join(portRanges(at, "-"), ", ") + "/udp"
+	if len(addrs) > 1 {
+		text += fmt.Sprintf(" on %d addresses", len(addrs))
+	}
+	return text
+}
+
+// portRanges are the ports in order, runs of them in one.
+func portRanges(at []netip.AddrPort, through string) []string {
+	ports := make([]uint16, len(at))
+	for i, a := range at {
+		ports[i] = a.Port()
+	}
+	slices.Sort(ports)
+	ports = slices.Compact(ports)
+	var list []string
+	for i := 0; i < len(ports); {
+		end := i
+		for end+1 < len(ports) && ports[end+1] == ports[end]+1 {
+			end++
+		}
+		text := fmt.Sprint(ports[i])
+		if end > i {
+			text += through + fmt.Sprint(ports[end])
+		}
+		list = append(list, text)
+		i = end + 1
+	}
+	return list
 }
 
 // firewall gives the lines that let others reach sockets, for the two tools
 // that most Linux machines have. Loopback needs none.
 func firewall(sockets []netip.AddrPort) []string {
-	var ports []uint16
-	for _, a := range sockets {
-		if !a.Addr().IsLoopback() && !slices.Contains(ports, a.Port()) {
-			ports = append(ports, a.Port())
-		}
-	}
-	if len(ports) == 0 {
+	open := slices.DeleteFunc(slices.Clone(sockets), func(a netip.AddrPort) bool { return a.Addr().IsLoopback() })
+	if len(open) == 0 {
 		return []string{"nothing to open: only this machine can reach a loopback address"}
 	}
-	var nft, ufw []string
-	for _, p := range ports {
-		nft = append(nft, fmt.Sprint(p))
-		ufw = append(ufw, fmt.Sprintf("ufw allow %d/udp", p))
-	}
+	nft := portRanges(open, "-")
 	set := nft[0]
 	if len(nft) > 1 {
 		set = "'{ " + strings.Join(nft, ", ") + " }'" // a shell would take the braces
+	}
+	ufw := portRanges(open, ":")
+	for i, p := range ufw {
+		ufw[i] = fmt.Sprintf("ufw allow %s/udp", p)
 	}
 	return []string{
 		fmt.Sprintf("nft add rule inet filter input udp dport %s accept", set),

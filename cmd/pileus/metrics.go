@@ -20,6 +20,10 @@ var (
 	metricInfo   = admin.Gauge("pileus_build_info", "Always 1; the label is the version.", "version")
 	metricSocket = admin.Counter("pileus_socket_errors_total", "Datagrams a socket did not deliver.", "local", "what")
 
+	metricSockets = admin.Gauge("pileus_sockets", "UDP sockets, by what they are for; left_out are default ports that could not be bound.", "for", "state")
+
+	metricSTUN = admin.Counter("pileus_stun_requests_total", "STUN Binding requests, by what came of them.", "result")
+
 	metricPackets  = admin.Counter("pileus_packets_total", "RTMFP datagrams.", "direction")
 	metricBytes    = admin.Counter("pileus_bytes_total", "UDP payload of RTMFP datagrams, in bytes.", "direction")
 	metricHellos   = admin.Counter("pileus_hellos_total", "IHellos, for this node or for somebody else.", "for")
@@ -45,7 +49,7 @@ var (
 	metricWatches     = admin.Gauge("pileus_name_watches", "Names that peers watch now, each watcher counted.")
 	metricTold        = admin.Counter("pileus_presence_events_total", "Events to those who watch a name; lost: their queue was full.", "result")
 	collectedFamilies = []*admin.Family{
-		metricInfo, metricSocket,
+		metricInfo, metricSocket, metricSockets, metricSTUN,
 		metricPackets, metricBytes, metricHellos, metricOpened, metricMoved, metricSessions, metricDrops,
 		metricMessages, metricCommands, metricMessageDrops, metricFragments, metricFlowDrops,
 		metricPeers, metricConnects, metricPeerInfo, metricIntroduced, metricUnanswered,
@@ -127,14 +131,24 @@ func sample(f *admin.Family, n uint64, labels ...string) admin.Sample {
 // socketSamples need no engine: what sockets count is shown even if it hangs.
 func (n *node) socketSamples() []admin.Sample {
 	const perSocket = 3
-	list := make([]admin.Sample, 0, 1+perSocket*len(n.conns))
+	list := make([]admin.Sample, 0, 4+2*int(numPurposes)+perSocket*len(n.sockets.bound))
 	list = append(list, sample(metricInfo, 1, version()))
-	for _, c := range n.conns {
-		s, local := c.Stats(), c.LocalAddr().String()
+	stun := n.stun.responder.counts()
+	list = append(list,
+		sample(metricSTUN, stun.answered, "answered"),
+		sample(metricSTUN, stun.limited, "limited"),
+		sample(metricSTUN, stun.malformed, "malformed"))
+	for p := range numPurposes {
 		list = append(list,
-			sample(metricSocket, s.ReadErrors, local, "read"),
-			sample(metricSocket, s.WriteErrors, local, "write"),
-			sample(metricSocket, s.Oversize, local, "oversize"))
+			sample(metricSockets, uint64(len(n.sockets.open[p])), p.String(), "open"),
+			sample(metricSockets, uint64(n.sockets.leftOut[p]), p.String(), "left_out"))
+		for _, c := range n.sockets.open[p] {
+			s, local := c.Stats(), c.LocalAddr().String()
+			list = append(list,
+				sample(metricSocket, s.ReadErrors, local, "read"),
+				sample(metricSocket, s.WriteErrors, local, "write"),
+				sample(metricSocket, s.Oversize, local, "oversize"))
+		}
 	}
 	return list
 }

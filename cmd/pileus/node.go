@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -32,7 +33,8 @@ type node struct {
 	engine rtmfp.Config
 	admin  *admin.Server
 
-	conns         []*udp.Conn
+	sockets       *sockets
+	stun          *stunService
 	endpoint      *rtmfp.Endpoint
 	adminListener net.Listener // nil: none
 
@@ -50,17 +52,9 @@ func build(cfg *configs.Config, log *slog.Logger) (*node, error) {
 	if n.names, err = udp.NewNames(outsideNames(cfg)); err != nil {
 		return nil, fmt.Errorf("public: %w", err)
 	}
-	n.intro = introducer.New(introducer.Config{
-		Anonymous:  cfg.Introduce.Anonymous,
-		MaxPending: cfg.Limits.PendingIntroductions,
-		NameArg:    cfg.Presence.NameArg,
-		Names:      n.names,
-		Log:        log,
-	})
 	n.engine = rtmfp.Config{
 		Identity:       identity,
 		Policy:         policy(cfg.HMAC),
-		Handler:        n.intro,
 		HandshakeRate:  int(cfg.Limits.HandshakesPerPrefix),
 		HandshakeBurst: handshakeBurst,
 		MaxMessage:     int(cfg.MaxMessage),
@@ -82,25 +76,40 @@ const handshakeBurst = 200
 
 // open binds the sockets. After an error none is left.
 func (n *node) open() (err error) {
-	if n.conns, err = openSockets(n.config.Listen, n.log); err != nil {
+	if n.sockets, err = openSockets(n.config, n.log); err != nil {
 		return err
-	}
-	sockets := make([]rtmfp.Socket, len(n.conns))
-	for i, c := range n.conns {
-		sockets[i] = c
 	}
 	defer func() {
 		if err != nil {
-			for _, c := range n.conns {
-				_ = c.Close()
-			}
+			n.sockets.close()
 		}
 	}()
-	if n.endpoint, err = rtmfp.NewEndpoint(n.engine, sockets, closeGrace); err != nil {
+	n.intro = introducer.New(n.introductions())
+	n.stun = &stunService{responder: newSTUNResponder(n.sockets, n.names), conns: n.sockets.open[forSTUN]}
+	n.engine.Handler, n.engine.Silent, n.engine.Beside = n.intro, n.sockets.silent, n.stun.responder.beside
+	if n.endpoint, err = rtmfp.NewEndpoint(n.engine, n.sockets.forEngine(), closeGrace); err != nil {
 		return err
 	}
-	n.adminListener, err = openAdmin(n.config, n.log)
+	n.adminListener, err = n.openAdmin()
 	return err
+}
+
+// introductions says what the introducer may use.
+func (n *node) introductions() introducer.Config {
+	// The main ports come first: most firewalls that let anything out let it out
+	// there.
+	routes := slices.Concat(n.sockets.at(forMain), n.sockets.at(forAlternate), n.sockets.at(forExtra))
+	return introducer.Config{
+		Anonymous:  n.config.Introduce.Anonymous,
+		MaxPending: n.config.Limits.PendingIntroductions,
+		Probes:     n.sockets.at(forProbes),
+		Routes:     routes,
+		Alternates: n.config.Alternate,
+		ProbeRate:  int(n.config.Probe.Rate),
+		NameArg:    n.config.Presence.NameArg,
+		Names:      n.names,
+		Log:        n.log,
+	}
 }
 
 // ask runs f on the engine's goroutine, or gives up with ctx. One asks at a
@@ -128,8 +137,11 @@ var errSilent = errors.New("the engine does not answer")
 
 func (n *node) banner() *banner {
 	b := &banner{names: n.names, fingerprint: n.engine.Identity.PeerID().String()}
-	for _, c := range n.conns {
-		b.sockets = append(b.sockets, c.LocalAddr())
+	for p := range b.at {
+		b.at[p] = n.sockets.at(purpose(p))
+	}
+	if len(b.at[forProbes]) > 0 && len(n.config.Alternate) == 0 {
+		b.advice = "; a second address, --alternate IP, tells every kind of NAT apart"
 	}
 	if n.adminListener != nil {
 		b.admin = n.adminListener.Addr().String()

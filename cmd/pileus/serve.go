@@ -23,7 +23,7 @@ configuration the defaults are in force; flags win over the configuration.
 The first SIGINT or SIGTERM closes the sessions politely, a second one ends at
 once.` + examples(
 			"serve",
-			"serve --listen :1936 --admin :8936                 # a second node",
+			"serve --listen :1945 --probe-ports 1946-1953 --admin :8936    # a second node",
 			"serve --listen 192.0.2.1:1935 --listen '[2001:db8::1]:1935'",
 			"serve --config FILE --log-format json",
 		),
@@ -57,17 +57,22 @@ func serve(polite, atOnce context.Context, cfg *configs.Config, stderr io.Writer
 	}
 	announce(stderr, log, n)
 
-	outlive, stopAdmin := context.WithCancel(context.WithoutCancel(polite))
-	var admin sync.WaitGroup
+	outlive, stopBeside := context.WithCancel(context.WithoutCancel(polite))
+	var beside sync.WaitGroup // what runs beside the engine, and until it has ended
+	beside.Go(func() {
+		if err := n.stun.serve(outlive); err != nil {
+			log.Error("a STUN socket failed; the node goes on without stun.ports", "error", err)
+		}
+	})
 	if n.adminListener != nil {
-		admin.Go(func() {
+		beside.Go(func() {
 			if err := n.admin.Serve(outlive, n.adminListener); err != nil {
 				log.Error("the admin listener failed; the node goes on", "error", err)
 			}
 		})
 	}
-	defer admin.Wait()
-	defer stopAdmin()
+	defer beside.Wait()
+	defer stopBeside()
 
 	told := make(chan struct{})
 	ending := context.AfterFunc(polite, func() {
@@ -106,7 +111,7 @@ func notify(stderr io.Writer, log *slog.Logger, cfg *configs.Config) {
 func announce(stderr io.Writer, log *slog.Logger, n *node) {
 	b := n.banner()
 	if n.config.Log.Format == configs.FormatJSON {
-		log.Info("serving", "listen", b.sockets, "fingerprint", b.fingerprint, "admin", b.admin, "version", version())
+		log.Info("serving", "listen", b.clients(), "probes", len(b.at[forProbes]), "fingerprint", b.fingerprint, "admin", b.admin, "version", version())
 		return
 	}
 	b.print(stderr)

@@ -140,7 +140,8 @@ func TestServeGuardsMetrics(t *testing.T) {
 
 // With JSON everything on stderr is an object, the notices included.
 func TestServeSpeaksJSON(t *testing.T) {
-	n := serving(t, "--listen", "127.0.0.1:0", "--admin", "", "--log-format", "json", "--alternate", "192.0.2.1")
+	file := config(t, "relay: {idle: 90s, extra: []}\nstun: {ports: []}\n")
+	n := serving(t, "--config", file, "--listen", "127.0.0.1:0", "--probe-ports", "", "--admin", "", "--log-format", "json")
 	n.end()
 	var messages []string
 	for line := range strings.Lines(n.banner) {
@@ -239,12 +240,12 @@ func TestServeReleasesWhatItBound(t *testing.T) {
 
 func TestFirewall(t *testing.T) {
 	var sockets []netip.AddrPort
-	for _, s := range []string{"127.0.0.1:1", "192.0.2.1:1935", "[2001:db8::1]:1935", "192.0.2.1:443"} {
+	for _, s := range []string{"127.0.0.1:1", "192.0.2.1:1935", "[2001:db8::1]:1935", "192.0.2.1:443", "192.0.2.1:1937", "[2001:db8::1]:1936"} {
 		sockets = append(sockets, netip.MustParseAddrPort(s))
 	}
 	want := []string{
-		"nft add rule inet filter input udp dport '{ 1935, 443 }' accept",
-		"or: ufw allow 1935/udp; ufw allow 443/udp",
+		"nft add rule inet filter input udp dport '{ 443, 1935-1937 }' accept",
+		"or: ufw allow 443/udp; ufw allow 1935:1937/udp",
 	}
 	if got := firewall(sockets); strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("%q", got)

@@ -19,8 +19,9 @@ func settingsFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "config", Usage: "read `FILE` (default: none, the defaults are in force)"},
 		&cli.StringSliceFlag{Name: "listen", Usage: "speak RTMFP at `ADDR:PORT`, or :PORT for every address; repeatable, the first is the main one (default: :1935)"},
-		&cli.StringSliceFlag{Name: "alternate", Usage: "`IP` is a further address of this machine; repeatable"},
+		&cli.StringSliceFlag{Name: "alternate", Usage: "`IP` is a further address of this machine, to tell NATs apart by; repeatable"},
 		&cli.StringSliceFlag{Name: "public", Usage: "`BIND=NAME` of a 1:1 NAT: the address BIND has the outside name NAME; repeatable"},
+		&cli.StringFlag{Name: "probe-ports", Usage: "probe clients' NATs from the ports `FIRST-LAST`, \"\" for not at all (default: 1936-1943)"},
 		&cli.StringFlag{Name: "admin", Usage: "answer /healthz and /metrics over TCP at `ADDR:PORT`, \"\" for nowhere (default: 127.0.0.1:8935)"},
 		&cli.StringFlag{Name: "log-format", Usage: "write the log as `FORMAT`: text, or json, one object a line (default: text)"},
 	}
@@ -124,6 +125,7 @@ func override(cfg *configs.Config, c *cli.Context) error {
 		}
 		return nil
 	})
+	set("probe-ports", "probe.ports", func() error { return cfg.Probe.Ports.UnmarshalText([]byte(c.String("probe-ports"))) })
 	set("admin", "admin.listen", func() error { return cfg.Admin.Listen.UnmarshalText([]byte(c.String("admin"))) })
 	set("log-format", "log.format", func() error { return cfg.Log.Format.UnmarshalText([]byte(c.String("log-format"))) })
 	return errors.Join(errs...)

@@ -4,117 +4,182 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/netip"
+	"slices"
 	"syscall"
 
 	"pileus/configs"
+	"pileus/rtmfp"
 	"pileus/rtmfp/udp"
 )
 
-// openSockets binds every address of listen, one socket each; a wildcard
-// becomes one for every address of this machine, so that an answer leaves from
-// the address that was asked. On error nothing stays open.
-func openSockets(listen []configs.Listen, log *slog.Logger) (conns []*udp.Conn, err error) {
-	defer func() {
-		if err != nil {
-			for _, c := range conns {
-				_ = c.Close()
-			}
-			conns = nil
-		}
-	}()
-	bound := map[netip.AddrPort]bool{}
-	for _, l := range listen {
-		opened, err := openListen(l, bound, log)
-		conns = append(conns, opened...)
-		if err != nil {
-			return conns, err
-		}
-	}
-	return conns, nil
+// purpose is what a UDP socket of the node is for.
+type purpose uint8
+
+const (
+	forMain      purpose = iota // where clients connect
+	forAlternate                // the main port of a further address: they may connect there, too
+	forExtra                    // and there, through a firewall that lets little else out
+	forProbes                   // no IHello is answered there
+	forSTUN                     // RFC 5780; not RTMFP
+	numPurposes
+)
+
+// purposeKeys are the configuration keys that name the ports.
+var purposeKeys = [numPurposes]string{"listen", "alternate", "relay.extra", "probe.ports", "stun.ports"}
+
+func (p purpose) String() string {
+	return [numPurposes]string{"main", "alternate", "extra", "probe", "stun"}[p]
 }
 
-// openListen binds the addresses of l that are not in bound yet.
-func openListen(l configs.Listen, bound map[netip.AddrPort]bool, log *slog.Logger) (conns []*udp.Conn, err error) {
+// sockets are all that a node binds over UDP: one for each address and port, so
+// that an answer leaves from the address that was asked.
+type sockets struct {
+	config *configs.Config
+	log    *slog.Logger
+
+	open    [numPurposes][]*udp.Conn
+	leftOut [numPurposes]int
+	bound   map[netip.AddrPort]purpose
+}
+
+// openSockets binds what the configuration names. On error nothing stays open.
+func openSockets(cfg *configs.Config, log *slog.Logger) (*sockets, error) {
+	s := &sockets{config: cfg, log: log, bound: make(map[netip.AddrPort]purpose)}
+	if err := s.openAll(); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *sockets) openAll() error {
+	for _, l := range s.config.Listen {
+		if err := s.listen(l); err != nil {
+			return err
+		}
+	}
+	for _, a := range s.config.Alternate {
+		if err := s.openNamed(forAlternate, netip.AddrPortFrom(a, s.mainPort())); err != nil {
+			return err
+		}
+	}
+	for _, p := range []purpose{forExtra, forProbes, forSTUN} {
+		if err := s.openPorts(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *sockets) close() {
+	for _, conns := range s.open {
+		for _, c := range conns {
+			_ = c.Close()
+		}
+	}
+}
+
+// listen binds the addresses of l that are not bound yet; a wildcard becomes one
+// socket for every address of this machine.
+func (s *sockets) listen(l configs.Listen) error {
 	var addrs []netip.AddrPort
 	for _, a := range l.AddrPorts() {
 		expanded, err := udp.Expand(a)
 		if err != nil {
-			return nil, fmt.Errorf("cannot list the addresses of this machine for %v: %w", a, err)
+			return fmt.Errorf("cannot list the addresses of this machine for %v: %w", a, err)
 		}
 		addrs = append(addrs, expanded...)
 	}
-	one := len(addrs) == 1
-	port := l.Port()
+	if len(addrs) == 1 {
+		return s.openNamed(forMain, addrs[0])
+	}
+	port, before := l.Port(), len(s.open[forMain])
 	var skipped error
 	for _, a := range addrs {
 		a = netip.AddrPortFrom(a.Addr(), port)
-		if bound[a] {
-			continue
-		}
-		c, err := udp.Listen(a, udp.Options{})
+		err := s.openNamed(forMain, a)
 		switch {
 		case err == nil:
-		case one || errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EACCES):
-			return conns, cannotListen(a, "udp", "--listen", err)
+		case errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EACCES):
+			return err
 		default:
 			// An interface of many may come or go while we look.
-			skipped = cannotListen(a, "udp", "--listen", err)
-			log.Warn("address left out", "error", skipped)
+			skipped = err
+			s.log.Warn("address left out", "error", err)
 			continue
 		}
 		// A port the system chose for the first socket is meant for all.
-		port = c.LocalAddr().Port()
-		bound[c.LocalAddr()] = true
-		conns = append(conns, c)
+		if port == 0 {
+			port = s.open[forMain][before].LocalAddr().Port()
+		}
 	}
-	if len(conns) == 0 && skipped != nil {
-		return nil, skipped
+	if len(s.open[forMain]) == 0 && skipped != nil {
+		return skipped
 	}
-	return conns, nil
+	return nil
 }
 
-// openAdmin binds the admin listener, or returns nil if there is to be none: a
-// default port that cannot be had is left out.
-func openAdmin(cfg *configs.Config, log *slog.Logger) (net.Listener, error) {
-	at := cfg.Admin.Listen
-	if !at.IsValid() {
-		return nil, nil
+// openNamed binds an address that somebody asked for, unless it is there already.
+func (s *sockets) openNamed(p purpose, a netip.AddrPort) error {
+	if _, ok := s.bound[a]; ok {
+		return nil
 	}
-	l, err := net.Listen("tcp", at.String())
-	if err == nil {
-		return l, nil
+	if err := s.bind(p, a, udp.Options{}); err != nil {
+		hint := "try --listen :" + nextMainPort(a.Port())
+		if p == forAlternate {
+			hint = "leave this one out of alternate"
+		}
+		return cannotListen(a, "udp", hint, err)
 	}
-	err = cannotListen(at.AddrPort, "tcp", "--admin", err)
-	if _, named := cfg.Origin("admin.listen"); named {
-		return nil, err
-	}
-	log.Warn("no admin listener", "error", err)
-	return nil, nil
+	return nil
 }
 
-// cannotListen is one line that says what to do about it.
-func cannotListen(a netip.AddrPort, network, flag string, err error) error {
-	var reason syscall.Errno
-	if !errors.As(err, &reason) {
-		return fmt.Errorf("cannot listen on %v/%s: %w", a, network, err)
+func (s *sockets) bind(p purpose, a netip.AddrPort, o udp.Options) error {
+	c, err := udp.Listen(a, o)
+	if err != nil {
+		return err
 	}
-	hint := ""
-	switch reason {
-	case syscall.EADDRINUSE:
-		hint = fmt.Sprintf("; is another node running? try %s :%d", flag, nextPort(a.Port()))
-	case syscall.EACCES:
-		hint = "; ports below 1024 need a right, on Linux CAP_NET_BIND_SERVICE"
-	case syscall.EADDRNOTAVAIL:
-		hint = "; no interface of this machine has it"
-	}
-	return fmt.Errorf("cannot listen on %v/%s: %w%s", a, network, reason, hint)
+	s.bound[c.LocalAddr()] = p
+	s.open[p] = append(s.open[p], c)
+	return nil
 }
 
-func nextPort(p uint16) uint16 {
-	if p == 65535 {
-		return 1935
+// mainPort is the port of the main socket.
+func (s *sockets) mainPort() uint16 { return s.open[forMain][0].LocalAddr().Port() }
+
+// addrs are the node's own IP addresses, those of listen first.
+func (s *sockets) addrs() []netip.Addr {
+	var list []netip.Addr
+	for _, p := range []purpose{forMain, forAlternate} {
+		for _, a := range s.at(p) {
+			if !slices.Contains(list, a.Addr()) {
+				list = append(list, a.Addr())
+			}
+		}
 	}
-	return p + 1
+	return list
 }
+
+// at is where the sockets of a purpose are.
+func (s *sockets) at(p purpose) []netip.AddrPort {
+	list := make([]netip.AddrPort, len(s.open[p]))
+	for i, c := range s.open[p] {
+		list[i] = c.LocalAddr()
+	}
+	return list
+}
+
+// forEngine are the sockets at which RTMFP is spoken, the main one first.
+func (s *sockets) forEngine() []rtmfp.Socket {
+	var list []rtmfp.Socket
+	for _, p := range []purpose{forMain, forAlternate, forExtra, forProbes} {
+		for _, c := range s.open[p] {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// silent reports whether clients get no answer to an IHello at local.
+func (s *sockets) silent(local netip.AddrPort) bool { return s.bound[local] == forProbes }

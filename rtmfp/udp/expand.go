@@ -86,13 +86,23 @@ func usable(local []netip.Addr, wildcard netip.Addr) []netip.Addr {
 	return slices.Compact(picked)
 }
 
+// SameReach reports whether whoever reaches one of two addresses may reach the other by the same way:
+// both of one family, and both public, private, link-local or loopback.
+func SameReach(a, b netip.Addr) bool {
+	a, b = a.Unmap(), b.Unmap()
+	return a.Is4() == b.Is4() && reach(a) == reach(b)
+}
+
+// sharedSpace is what carriers and overlay networks number their hosts from (RFC 6598).
+var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
+
 func reach(a netip.Addr) int {
 	switch {
 	case a.IsLoopback():
 		return 3
 	case a.IsLinkLocalUnicast():
 		return 2
-	case a.IsPrivate():
+	case a.IsPrivate(), sharedSpace.Contains(a):
 		return 1
 	}
 	return 0

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"pileus/natprobe/binding"
+	"pileus/rtmfp"
+	"pileus/rtmfp/udp"
+)
+
+// stunResponder answers STUN Binding requests at every socket of the node:
+// behaviour discovery (RFC 5780) at stun.ports, elsewhere the observed address
+// alone. It has no socket, and may be called from any goroutine.
+type stunResponder struct {
+	names   udp.Names
+	servers map[netip.Addr]binding.Server // by own address
+
+	mu      sync.Mutex
+	limiter binding.Limiter
+	stats   stunStats
+}
+
+// stunStats counts Binding requests, by what came of them.
+type stunStats struct{ answered, limited, malformed uint64 }
+
+// newSTUNResponder serves the addresses of s.
+func newSTUNResponder(s *sockets, names udp.Names) *stunResponder {
+	r := &stunResponder{names: names, servers: make(map[netip.Addr]binding.Server)}
+	for _, a := range s.addrs() {
+		server := binding.Server{Addrs: []netip.Addr{r.outside(a)}}
+		if ports := s.portsOf(forSTUN); len(ports) >= 2 && s.hasSTUN(a) {
+			server.Ports = [2]uint16(ports)
+			if other := r.other(s, a); other.IsValid() {
+				server.Addrs = append(server.Addrs, r.outside(other))
+			}
+		}
+		r.servers[a] = server
+	}
+	return r
+}
+
+// hasSTUN reports whether both ports of RFC 5780 are open on a.
+func (s *sockets) hasSTUN(a netip.Addr) bool {
+	ports := s.portsOf(forSTUN)
+	for _, p := range ports[:2] {
+		if s.bound[netip.AddrPortFrom(a, p)] != forSTUN {
+			return false
+		}
+	}
+	return true
+}
+
+// other is the second address of RFC 5780 for clients of a: an alternate, since
+// nobody knows where the machine's further addresses lead; zero if there is none.
+func (r *stunResponder) other(s *sockets, a netip.Addr) netip.Addr {
+	candidates := s.config.Alternate
+	if slices.Contains(candidates, a) {
+		candidates = s.addrs()
+	}
+	for _, b := range candidates {
+		if a != b && udp.SameReach(r.outside(a), r.outside(b)) && s.hasSTUN(b) {
+			return b
+		}
+	}
+	return netip.Addr{}
+}
+
+// outside is the name of an own address, for any port.
+func (r *stunResponder) outside(a netip.Addr) netip.Addr {
+	return r.names.Outside(netip.AddrPortFrom(a, 0)).Addr()
+}
+
+// answer gives the answer to a datagram from from that came to the socket at
+// local: what to send, whereto, and the own address to send it from. ok is false
+// where there is nothing to say.
+func (r *stunResponder) answer(now time.Time, local, from netip.AddrPort, datagram []byte) (a binding.Response, ok bool) {
+	a, ok = r.servers[local.Addr()].Respond(datagram, from, r.names.Outside(local))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case !ok:
+		r.stats.malformed++
+	case !r.limiter.Allow(a.To.Addr(), len(datagram), len(a.Data), now):
+		r.stats.limited++
+		ok = false
+	default:
+		r.stats.answered++
+		a.From = r.names.Bind(a.From)
+	}
+	return a, ok
+}
+
+func (r *stunResponder) counts() stunStats {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.stats
+}
+
+// beside takes STUN out of what arrives for the engine.
+func (r *stunResponder) beside(e *rtmfp.Engine, d rtmfp.Datagram) bool {
+	if !binding.IsMessage(d.Data) {
+		return false
+	}
+	if a, ok := r.answer(e.Now(), d.Local, d.Peer, d.Data); ok {
+		e.Send(rtmfp.Datagram{Local: a.From, Peer: a.To, Data: a.Data})
+	}
+	return true
+}
+
+const (
+	stunBatch    = 16   // datagrams read at a time
+	stunDatagram = 1500 // bytes: requests with the largest PADDING
+)
+
+// stunService drives a responder over the sockets of stun.ports.
+type stunService struct {
+	responder *stunResponder
+	conns     []*udp.Conn
+
+	mu sync.Mutex // of writes: CHANGE-REQUEST is answered from another's socket
+}
+
+// serve answers until ctx ends, or a socket fails.
+func (s *stunService) serve(ctx context.Context) error {
+	failed := make(chan error, len(s.conns))
+	var readers sync.WaitGroup
+	for _, c := range s.conns {
+		readers.Go(func() { failed <- s.read(c) })
+	}
+	var err error
+	select {
+	case err = <-failed:
+	case <-ctx.Done():
+	}
+	for _, c := range s.conns {
+		_ = c.Close()
+	}
+	readers.Wait()
+	return err
+}
+
+func (s *stunService) read(c *udp.Conn) error {
+	batch := make([]udp.Datagram, stunBatch)
+	for i := range batch {
+		batch[i].Data = make([]byte, stunDatagram)
+	}
+	for {
+		n, err := c.ReadBatch(batch)
+		if err != nil {
+			return err
+		}
+		now := time.Now()
+		for _, d := range batch[:n] {
+			if a, ok := s.responder.answer(now, c.LocalAddr(), d.Peer, d.Data); ok {
+				s.send(a)
+			}
+		}
+	}
+}
+
+func (s *stunService) send(a binding.Response) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.conns {
+		if c.LocalAddr() == a.From {
+			_, _ = c.WriteBatch([]udp.Datagram{{Peer: a.To, Data: a.Data}}) // closed: read says so
+			return
+		}
+	}
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/pion/stun/v2"
+
+	"pileus/natprobe/binding"
+)
+
+// asked sends a request to a node, and gives the answer and where it came from.
+func asked(t *testing.T, to string, r binding.Request) (binding.Answer, netip.AddrPort) {
+	t.Helper()
+	c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.WriteToUDPAddrPort(r.Append(nil), netip.MustParseAddrPort(to)); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 1500)
+	n, from, err := c.ReadFromUDPAddrPort(b)
+	if err != nil {
+		t.Fatalf("%s: %v", to, err)
+	}
+	a, err := binding.ParseAnswer(b[:n])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.Code == 0 && a.Seen != c.LocalAddr().(*net.UDPAddr).AddrPort() {
+		t.Errorf("%s saw %v", to, a.Seen)
+	}
+	return a, from
+}
+
+// free finds ports that nobody has on 127.0.0.1, 127.0.0.2.
+func free(t *testing.T, n int) []string {
+	t.Helper()
+	var ports []string
+	for range n {
+		c, err := net.ListenPacket("udp4", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		ports = append(ports, port(c.LocalAddr().String()))
+	}
+	return ports
+}
+
+func TestServeAnswersSTUN(t *testing.T) {
+	p := free(t, 3)
+	file := config(t, "stun: {ports: ["+p[0]+", "+p[1]+"]}\nrelay: {extra: []}\n")
+	n := serving(t, "--config", file, "--listen", "127.0.0.1:0", "--alternate", "127.0.0.2", "--probe-ports", p[2], "--admin", "")
+	main := "127.0.0.1:" + n.find(`listening    127\.0\.0\.1:(\d+)/udp`)
+	for _, at := range []string{main, "127.0.0.1:" + p[2]} {
+		if a, _ := asked(t, at, binding.Request{}); a.Other.IsValid() || a.Code != 0 {
+			t.Errorf("%s: %+v", at, a)
+		}
+		if a, _ := asked(t, at, binding.Request{ChangePort: true}); a.Code != int(stun.CodeUnknownAttribute) {
+			t.Errorf("%s: change of port: %+v", at, a)
+		}
+	}
+	a, _ := asked(t, "127.0.0.1:"+p[0], binding.Request{})
+	if want := "127.0.0.2:" + p[1]; a.Other.String() != want {
+		t.Errorf("other address %v, want %v", a.Other, want)
+	}
+	if _, from := asked(t, "127.0.0.1:"+p[0], binding.Request{ChangeIP: true, ChangePort: true}); from != a.Other {
+		t.Errorf("changed both: from %v", from)
+	}
+	if _, from := asked(t, "127.0.0.2:"+p[1], binding.Request{ChangeIP: true}); from.String() != "127.0.0.1:"+p[1] {
+		t.Errorf("changed IP: from %v", from)
+	}
+}
+
+// With one address there is no other to name, or to answer from.
+func TestServeSTUNWithOneAddress(t *testing.T) {
+	p := free(t, 2)
+	file := config(t, "stun: {ports: ["+p[0]+", "+p[1]+"]}\nrelay: {extra: []}\n")
+	serving(t, "--config", file, "--listen", "127.0.0.1:0", "--probe-ports", "", "--admin", "")
+	if a, _ := asked(t, "127.0.0.1:"+p[0], binding.Request{}); a.Other.IsValid() || a.Code != 0 {
+		t.Errorf("%+v", a)
+	}
+	if a, _ := asked(t, "127.0.0.1:"+p[0], binding.Request{ChangeIP: true}); a.Code != int(stun.CodeUnknownAttribute) {
+		t.Errorf("%+v", a)
+	}
+}
