@@ -9,13 +9,19 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+func recordOf(obs []Observation) Record {
+	return Record{Runs: []Run{{Server: nodeMain, Observations: obs}}}
+}
+
 func TestReport(t *testing.T) {
-	r := NewReport(mapped([]uint16{50000, 50004}, []uint16{50001, 50005}), at(2000), "a remark")
+	rec := recordOf(mapped([]uint16{50000, 50004}, []uint16{50001, 50005}))
+	rec.Runs[0].Notes = []string{"a remark"}
+	r := NewReport(rec, at(2000), nil)
 	var out bytes.Buffer
-	if err := r.WriteText(&out); err != nil {
+	if err := r.WriteText(&out, Style{}); err != nil {
 		t.Fatal(err)
 	}
-	want := `direct: reaches home routers and all easier kinds without a relay (symmetric NAT, ports in sequence)
+	want := `symmetric NAT, a port for each destination, ports that step by +1
   address     192.168.1.2:40000 seen as 198.51.100.1:40000 by 192.0.2.1:1935: a NAT
   mapping     APDM, a public port for each destination (0 of 4 tries show the same address)
   filtering   APDF, packets pass from addresses and ports written to (0 of 14 probes from elsewhere passed)
@@ -36,14 +42,14 @@ func TestVerdicts(t *testing.T) {
 		direct Answer
 		says   string
 	}{
-		"home":      {home(), Yes, "direct: "},
-		"symmetric": {mapped([]uint16{61000, 1234, 30000}, []uint16{9999, 45678, 22222}), No, "relay: "},
-		"no rule":   {mapped([]uint16{61000}, []uint16{9999}), Unknown, "unsure: "},
+		"home":      {home(), Yes, "home router, endpoint-independent mapping, port-restricted"},
+		"symmetric": {mapped([]uint16{61000, 1234, 30000}, []uint16{9999, 45678, 22222}), No, "symmetric NAT, a port for each destination, ports that cannot be predicted"},
+		"no rule":   {mapped([]uint16{61000}, []uint16{9999}), Unknown, "symmetric NAT, a port for each destination, filtering APDF"},
 		"no answer": {[]Observation{asked}, No, "no UDP: 192.0.2.1:1935 did not answer any of 7 requests"},
-		"nothing":   {nil, Unknown, "unsure: "},
-		"one IP":    {mapped([]uint16{40000, 40000}, nil), Unknown, "unsure: "},
+		"nothing":   {nil, Unknown, "nothing is known: "},
+		"one IP":    {mapped([]uint16{40000, 40000}, nil), Unknown, "NAT, mapping EIM or ADM, filtering APDF"},
 	} {
-		r := NewReport(test.obs, at(2000))
+		r := NewReport(recordOf(test.obs), at(2000), nil)
 		if r.Direct != test.direct || !strings.HasPrefix(r.Verdict, test.says) {
 			t.Errorf("%s: %v %q", name, r.Direct, r.Verdict)
 		}

@@ -2,45 +2,44 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"net"
 	"net/netip"
-	"os"
-	"strconv"
-	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"pileus/cmd/natprobe/predict"
 	"pileus/natprobe"
 	"pileus/natprobe/prober"
 )
 
-// defaultPorts are tried in turn where --server names none: RFC 5780's, and a
-// node's main port.
-var defaultPorts = []uint16{3478, 1935}
-
-var jsonFlag = &cli.BoolFlag{Name: "json", Usage: "print the report as JSON; classify reads it again"}
-
 func runCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "run",
-		Usage: "test the NAT in front of this host",
-		Description: `Takes about two seconds. A server with two addresses tells everything; with one
-address the filter, and what other addresses see, stay unknown.
+		Usage: "test the network of this host",
+		Description: `Asks a pileus node, or any server of RFC 8489. One with two addresses (RFC 5780)
+tells everything; with one address the filter, and what other addresses see, stay
+unknown. Several servers are held against each other.
+
+Ctrl-C ends the test and prints what is known by then.
 
 Examples:
 
    natprobe run --server 203.0.113.1
-   natprobe run --server stun.example.org:3478 --json`,
-		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "server", Usage: "ask `HOST[:PORT]`, a pileus node or an RFC 5780 server (ports 3478 and 1935 are tried)"},
-			&cli.BoolFlag{Name: "6", Usage: "ask over IPv6"},
-			jsonFlag,
-		},
+   natprobe run --server stun.example.org:3478 --server stun.example.com --json
+   natprobe run --server 203.0.113.1 --record site.json`,
+		Flags:  append(measureFlags(), outputFlags()...),
 		Action: probe,
+	}
+}
+
+// measureFlags say what to measure and how.
+func measureFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringSliceFlag{Name: "server", EnvVars: []string{"NATPROBE_SERVER"}, Usage: "ask `HOST[:PORT]`, a pileus node or a STUN server (ports 3478 and 1935 are tried); repeatable"},
+		&cli.BoolFlag{Name: "6", Usage: "ask over IPv6"},
+		&cli.StringFlag{Name: "bind", Usage: "use `ADDRESS` or an interface by its name (default: the one that leads to the server)"},
 	}
 }
 
@@ -48,104 +47,84 @@ func probe(c *cli.Context) error {
 	if c.Args().Present() {
 		return usage("run takes no argument, and there is %q; see natprobe run --help", c.Args().First())
 	}
-	if c.String("server") == "" {
-		return usage("--server is missing: natprobe run --server HOST[:PORT]")
-	}
-	servers, err := resolve(c.Context, c.String("server"), c.Bool("6"))
+	r, err := measure(c)
 	if err != nil {
 		return err
 	}
-	var report natprobe.Report
-	for _, server := range servers {
-		report, err = prober.Run(c.Context, prober.Config{Server: server})
-		if !errors.Is(err, prober.ErrNoAnswer) {
-			break
-		}
-	}
-	if err != nil && !errors.Is(err, prober.ErrNoAnswer) {
-		return failed(err)
-	}
-	return show(c, report)
-}
-
-// resolve returns the addresses to ask, one after the other until one answers.
-func resolve(ctx context.Context, server string, v6 bool) ([]netip.AddrPort, error) {
-	host, ports := server, defaultPorts
-	if h, p, err := net.SplitHostPort(server); err == nil {
-		port, err := strconv.ParseUint(p, 10, 16)
-		if err != nil || port == 0 {
-			return nil, usage("--server: %q is no port", p)
-		}
-		host, ports = h, []uint16{uint16(port)}
-	}
-	network := "ip4"
-	if v6 {
-		network = "ip6"
-	}
-	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	if err != nil {
-		addrs, err := net.DefaultResolver.LookupNetIP(ctx, network, host)
-		if err != nil {
-			return nil, failed(fmt.Errorf("%s is not found: %w", host, err))
-		}
-		addr = addrs[0]
-	}
-	servers := make([]netip.AddrPort, 0, len(ports))
-	for _, p := range ports {
-		servers = append(servers, netip.AddrPortFrom(addr.Unmap(), p))
-	}
-	return servers, nil
-}
-
-func show(c *cli.Context, r natprobe.Report) error {
-	write := r.WriteText
-	if c.Bool(jsonFlag.Name) {
-		write = func(w io.Writer) error {
-			enc := json.NewEncoder(w)
-			enc.SetIndent("", "  ")
-			return enc.Encode(r)
-		}
-	}
-	if err := write(c.App.Writer); err != nil {
-		return failed(err)
+	if err := show(c, r); err != nil {
+		return err
 	}
 	return verdictOf(r)
 }
 
-func classifyCommand() *cli.Command {
-	return &cli.Command{
-		Name:      "classify",
-		Usage:     "read a report of run --json, and classify its observations again",
-		ArgsUsage: "FILE",
-		Description: `FILE is a report, or - for standard input.
-
-Example:
-
-   natprobe run --server 203.0.113.1 --json > site.json; natprobe classify site.json`,
-		Flags:  []cli.Flag{jsonFlag},
-		Action: classify,
+// measure does one run, with progress on stderr. What was interrupted is a report
+// too.
+func measure(c *cli.Context) (natprobe.Report, error) {
+	servers, err := resolveAll(c.Context, c.StringSlice("server"), c.Bool("6"))
+	if err != nil {
+		return natprobe.Report{}, err
 	}
+	m := measurement{c: c, servers: servers, record: natprobe.Record{Host: thisHost()}}
+	if bind := c.String("bind"); bind != "" {
+		if m.bind, err = boundTo(bind, m.record.Host, servers[0].addrs[0].Addr().Is4()); err != nil {
+			return natprobe.Report{}, err
+		}
+	}
+	m.progress = startProgress(c.App.ErrWriter)
+	err = m.run(c.Context)
+	m.progress.stop()
+	if err != nil {
+		return natprobe.Report{}, err
+	}
+	return natprobe.NewReport(m.record, time.Now(), predict.Reach), nil
 }
 
-// maxReport is far more than a report is long, in bytes.
-const maxReport = 16 << 20
+// measurement is a run in the making.
+type measurement struct {
+	c        *cli.Context
+	servers  []server
+	bind     netip.Addr
+	progress *progress
+	record   natprobe.Record
+}
 
-func classify(c *cli.Context) error {
-	if c.Args().Len() != 1 {
-		return usage("classify takes one file; see natprobe classify --help")
-	}
-	in := io.Reader(os.Stdin)
-	if name := c.Args().First(); name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
+func (m *measurement) run(ctx context.Context) error {
+	for i, s := range m.servers {
+		var run natprobe.Run
+		var err error
+		for _, addr := range s.addrs {
+			run, err = prober.Ask(ctx, m.config(ctx, addr, i))
+			if !errors.Is(err, prober.ErrNoAnswer) {
+				break
+			}
+		}
+		m.record.Runs = append(m.record.Runs, run)
+		if ctx.Err() != nil {
+			break // what is known by then is a report
+		}
+		if err != nil && !errors.Is(err, prober.ErrNoAnswer) {
 			return failed(err)
 		}
-		defer f.Close()
-		in = f
 	}
-	var r natprobe.Report
-	if err := json.NewDecoder(io.LimitReader(in, maxReport)).Decode(&r); err != nil {
-		return failed(fmt.Errorf("%s is no report of natprobe: %w", c.Args().First(), err))
+	return nil
+}
+
+func (m *measurement) config(ctx context.Context, addr netip.AddrPort, index int) prober.Config {
+	config := prober.Config{Server: addr, Phase: m.progress.set, Trace: m.trace}
+	if m.bind.IsValid() {
+		config.ListenAt = listenOn(ctx, m.bind)
+		config.Listen = func() (net.PacketConn, error) { return config.ListenAt(0) }
 	}
-	return show(c, natprobe.NewReport(r.Observations, r.End(), r.Notes...))
+	for i, other := range m.servers {
+		if i != index {
+			config.Further = append(config.Further, other.addrs[0])
+		}
+	}
+	return config
+}
+
+func (m *measurement) trace(e natprobe.Event) {
+	if len(m.record.Trace) < natprobe.MaxEvents {
+		m.record.Trace = append(m.record.Trace, e)
+	}
 }

@@ -76,7 +76,7 @@ func TestRunAgainstARealServer(t *testing.T) {
 	}
 	server := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), serve(t)).String()
 	code, out, errs := call(t, "run", "--server", server)
-	if code != exitDirect || !strings.HasPrefix(out, "direct: ") || !strings.Contains(out, "EIF") || errs != "" {
+	if code != exitDirect || !strings.HasPrefix(out, "public host, no filter: direct to 10 of 11 kinds of peers; relay needed for hosts whose UDP is blocked\n") || !strings.Contains(out, "EIF") {
 		t.Errorf("exit %d: %s%s", code, out, errs)
 	}
 	code, out, errs = call(t, "run", "--json", "--server", server)
@@ -125,11 +125,11 @@ func TestClassify(t *testing.T) {
 		code int
 		text string
 	}{
-		{obs, exitRelay, "relay: "},
-		{obs[:1], exitUnsure, "unsure: "},
-		{nil, exitUnsure, "unsure: "},
+		{obs, exitRelay, "symmetric NAT, "},
+		{obs[:1], exitUnsure, "a host, mapping unknown, filtering unknown: "},
+		{nil, exitUnsure, "nothing is known: "},
 	} {
-		b, err := json.Marshal(natprobe.Report{Observations: test.obs})
+		b, err := json.Marshal(natprobe.Report{Schema: natprobe.Schema, Record: natprobe.Record{Runs: []natprobe.Run{{Observations: test.obs}}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -151,7 +151,7 @@ func TestCommandLine(t *testing.T) {
 	}{
 		{nil, exitUsage, "natprobe"},
 		{[]string{"help"}, 0, ""},
-		{[]string{"run"}, exitUsage, "--server is missing"},
+		{[]string{"run"}, exitUnsure, "pileus serve"},
 		{[]string{"run", "--server", "x:0"}, exitUsage, `"0" is no port`},
 		{[]string{"run", "--server", "127.0.0.1", "more"}, exitUsage, `"more"`},
 		{[]string{"run", "--sever", "x"}, exitUsage, "no flag --sever"},

@@ -25,9 +25,12 @@ type Verdict struct {
 // Direct says whether an initiator of class a and a target of class b meet
 // without a relay, when the node does all it can. To relay for a blocked target
 // takes a second address of the node.
-func Direct(a, b natprobe.Class) Verdict {
-	behaviorA, behaviorB := Typical(a), Typical(b)
-	m := meetings(kindsOf(&behaviorA), kindsOf(&behaviorB))
+func Direct(a, b natprobe.Class) Verdict { return Between(Typical(a), Typical(b)) }
+
+// Between is Direct for behaviours: what is not known of them makes it unsure only
+// where it matters.
+func Between(initiator, target natprobe.Behavior) Verdict {
+	m := meetings(kindsOf(&initiator), kindsOf(&target))
 	return Verdict{m.path(), m.why()}
 }
 

@@ -5,6 +5,7 @@ package binding
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 
@@ -119,3 +120,24 @@ func addrPort(ip net.IP, port int) netip.AddrPort {
 
 // TransactionOf returns the transaction of b, a STUN message.
 func TransactionOf(b []byte) Transaction { return Transaction(b[8:headerLen]) }
+
+// Describe says in a few words what a STUN message is, for people.
+func Describe(b []byte) string {
+	var m stun.Message
+	if !IsMessage(b) || stun.Decode(b, &m) != nil {
+		return "not STUN"
+	}
+	if m.Type == stun.BindingRequest {
+		return "Binding request"
+	}
+	a, err := ParseAnswer(b)
+	switch {
+	case err != nil:
+		return "STUN " + m.Type.String()
+	case a.Code != 0:
+		return fmt.Sprintf("Binding error %d", a.Code)
+	case a.Other.IsValid():
+		return fmt.Sprintf("Binding success: seen as %v; other address %v", a.Seen, a.Other)
+	}
+	return fmt.Sprintf("Binding success: seen as %v", a.Seen)
+}

@@ -21,6 +21,17 @@ type Config struct {
 	// Listen opens a socket on a port of its own choice, on a concrete address.
 	// Nil is the address from which this host reaches Server.
 	Listen func() (net.PacketConn, error)
+	// ListenAt opens one on a given port. Nil: contiguity is not tested.
+	ListenAt func(port uint16) (net.PacketConn, error)
+
+	// Further are other servers. They are asked from the same socket, so that two
+	// servers with one address each tell the mapping as one with two does.
+	Further []netip.AddrPort
+
+	// Phase, if not nil, is told what is being tested; Trace is told each packet.
+	// Both are called on one goroutine.
+	Phase func(string)
+	Trace func(natprobe.Event)
 }
 
 // Timing of one test: about three seconds where nothing is lost.
@@ -30,7 +41,8 @@ const (
 	grace    = 500 * time.Millisecond // for an answer to the last try
 
 	sideTries = 3 // of questions that may have no answer
-	sockets   = 5 // to see a rule in the ports of new ones
+	sockets   = 8 // to see a rule in the ports of new ones
+	further   = 4 // other servers asked
 )
 
 // sidePorts are those at which a node, or other servers, may answer besides.
@@ -39,27 +51,51 @@ var sidePorts = []uint16{3479, 1935, 1938, 1939, 1940, 1941, 1942, 1943}
 // ErrNoAnswer: the server answered nothing; the report has the attempt.
 var ErrNoAnswer = errors.New("the server did not answer")
 
-// Run tests, and reports what it found. With ErrNoAnswer or another error the
-// report has what was seen until then.
+// Run asks one server, and reports what it found. With ErrNoAnswer or another
+// error the report has what was seen until then.
 func Run(ctx context.Context, c Config) (natprobe.Report, error) {
+	run, err := Ask(ctx, c)
+	return natprobe.NewReport(natprobe.Record{Runs: []natprobe.Run{run}}, time.Now(), nil), err
+}
+
+// Ask is Run without a conclusion.
+func Ask(ctx context.Context, c Config) (natprobe.Run, error) {
 	if c.Listen == nil {
-		local, err := route(ctx, c.Server)
-		if err != nil {
-			return natprobe.Report{}, err
-		}
-		c.Listen = func() (net.PacketConn, error) {
-			var lc net.ListenConfig
-			return lc.ListenPacket(ctx, "udp", netip.AddrPortFrom(local, 0).String())
+		if err := c.listen(ctx); err != nil {
+			return natprobe.Run{Server: c.Server}, err
 		}
 	}
 	r := &runner{config: c, inbox: make(chan packet, 64)}
 	defer r.close()
 	err := r.run(ctx)
-	return natprobe.NewReport(r.record, time.Now(), r.notes...), err
+	return natprobe.Run{
+		Server: c.Server, Observations: r.record, Notes: r.notes, Interrupted: ctx.Err() != nil,
+	}, err
 }
 
-// route returns the address from which this host reaches server. Nothing is sent.
-func route(ctx context.Context, server netip.AddrPort) (netip.Addr, error) {
+// listen sets where sockets are opened: the address from which this host reaches
+// the server.
+func (c *Config) listen(ctx context.Context) error {
+	local, err := Route(ctx, c.Server)
+	if err != nil {
+		return err
+	}
+	c.ListenAt = func(port uint16) (net.PacketConn, error) {
+		var lc net.ListenConfig
+		return lc.ListenPacket(ctx, "udp", netip.AddrPortFrom(local, port).String())
+	}
+	c.Listen = func() (net.PacketConn, error) { return c.ListenAt(0) }
+	return nil
+}
+
+func (r *runner) phase(text string) {
+	if r.config.Phase != nil {
+		r.config.Phase(text)
+	}
+}
+
+// Route returns the address from which this host reaches server. Nothing is sent.
+func Route(ctx context.Context, server netip.AddrPort) (netip.Addr, error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "udp", server.String())
 	if err != nil {
@@ -75,6 +111,7 @@ func (r *runner) run(ctx context.Context) error {
 	if err := r.openBoth(); err != nil {
 		return err
 	}
+	r.phase("whether the server answers")
 	opening, err := r.controlMapping(ctx)
 	if err != nil {
 		return err
@@ -83,13 +120,16 @@ func (r *runner) run(ctx context.Context) error {
 		return ErrNoAnswer
 	}
 	r.note(natprobe.KindReported, r.main.local)
-	r.seen, r.other = opening.answer.Seen, opening.answer.Other
+	r.seen, r.other = opening.answer.Seen, r.usable(opening.answer.Other)
+	r.phase("filtering and hairpin")
 	if err := r.filterAndHairpin(ctx); err != nil {
 		return err
 	}
+	r.phase("mapping")
 	if err := r.mappings(ctx); err != nil {
 		return err
 	}
+	r.phase("ports of new sockets")
 	if err := r.newSockets(ctx); err != nil {
 		return err
 	}
@@ -141,8 +181,6 @@ func (r *runner) filterAndHairpin(ctx context.Context) error {
 	}
 	if r.other.IsValid() {
 		asks = append(asks, r.filters()...)
-	} else {
-		r.notes = append(r.notes, "the server names no second address: filtering takes one")
 	}
 	if err := r.round(ctx, asks...); err != nil {
 		return err
@@ -156,6 +194,27 @@ func (r *runner) filterAndHairpin(ctx context.Context) error {
 	}
 	_, err = r.controlFilter(ctx)
 	return err
+}
+
+// usable returns the second address that the server names, if it is one; else it
+// notes what cannot be known without.
+func (r *runner) usable(other netip.AddrPort) netip.AddrPort {
+	server := r.config.Server
+	why := ""
+	switch {
+	case !other.IsValid():
+		why = "the server names no second address"
+	case other.Addr() == server.Addr():
+		why = "the server names its own address as its second one"
+	case other.Port() == server.Port():
+		why = fmt.Sprintf("the server's second address, %v, has no other port", other)
+	case other.Addr().IsPrivate() && !server.Addr().IsPrivate(), other.Addr().IsUnspecified():
+		why = fmt.Sprintf("the server calls itself %v, where nobody reaches it: it is configured wrongly", other)
+	default:
+		return other
+	}
+	r.notes = append(r.notes, why+": who is let in, and what other addresses see, takes one")
+	return netip.AddrPort{}
 }
 
 // filters asks for answers from addresses that the socket has not sent to.
@@ -173,19 +232,32 @@ func (r *runner) filters() []*ask {
 // answer too.
 func (r *runner) mappings(ctx context.Context) error {
 	server := r.config.Server
+	others := r.furtherServers()
 	if r.other.IsValid() {
-		return r.mapping(ctx, natprobe.MinTries,
+		return r.mapping(ctx, natprobe.MinTries, append([]netip.AddrPort{
 			netip.AddrPortFrom(server.Addr(), r.other.Port()),
 			netip.AddrPortFrom(r.other.Addr(), server.Port()),
-			r.other)
+			r.other,
+		}, others...)...)
 	}
-	var side []netip.AddrPort
+	side := others
 	for _, port := range sidePorts {
 		if node := netip.AddrPortFrom(server.Addr(), port); node != server {
 			side = append(side, node)
 		}
 	}
 	return r.mapping(ctx, sideTries, side...)
+}
+
+// furtherServers are those of the first one's family, and not that one.
+func (r *runner) furtherServers() []netip.AddrPort {
+	var others []netip.AddrPort
+	for _, o := range r.config.Further {
+		if o.Addr() != r.config.Server.Addr() && o.Addr().Is4() == r.config.Server.Addr().Is4() && len(others) < further {
+			others = append(others, o)
+		}
+	}
+	return others
 }
 
 func (r *runner) mapping(ctx context.Context, tries int, nodes ...netip.AddrPort) error {
@@ -204,7 +276,7 @@ func (r *runner) mapping(ctx context.Context, tries int, nodes ...netip.AddrPort
 func (r *runner) newSockets(ctx context.Context) error {
 	asks := make([]*ask, 0, sockets)
 	for i := range sockets {
-		s, err := r.open()
+		s, err := r.openBeside(asks)
 		if err != nil {
 			return err
 		}
@@ -216,6 +288,19 @@ func (r *runner) newSockets(ctx context.Context) error {
 	err := r.round(ctx, asks...)
 	r.keep(asks...)
 	return err
+}
+
+// openBeside opens a socket; every second one on the port after the last one's, if
+// that is free.
+func (r *runner) openBeside(before []*ask) (*socket, error) {
+	if n := len(before); n%2 == 1 && r.config.ListenAt != nil {
+		if port := before[n-1].Local.Port(); port < 0xffff {
+			if conn, err := r.config.ListenAt(port + 1); err == nil {
+				return r.use(conn), nil
+			}
+		}
+	}
+	return r.open()
 }
 
 func transaction() (t binding.Transaction) {

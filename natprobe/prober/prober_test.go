@@ -242,8 +242,8 @@ func TestOneServerAddress(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r.Behavior.Mapping != want || r.Behavior.Filtering != natprobe.FilteringUnknown || r.Class != natprobe.ClassUnknown || len(r.Notes) == 0 {
-			t.Errorf("%s: %+v", name, r)
+		if r.Behavior.Mapping != want || r.Behavior.Filtering != natprobe.FilteringUnknown || r.Class != natprobe.ClassUnknown || len(r.Runs[0].Notes) == 0 {
+			t.Errorf("%s: %s, %+v %q", name, r.Verdict, r.Behavior, r.Runs[0].Notes)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package prober
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/netip"
 	"sync"
@@ -59,13 +60,18 @@ func (r *runner) open() (*socket, error) {
 	if err != nil {
 		return nil, err
 	}
+	return r.use(conn), nil
+}
+
+// use reads a socket until the end of the run.
+func (r *runner) use(conn net.PacketConn) *socket {
 	if r.done == nil {
 		r.done = make(chan struct{})
 	}
 	s := &socket{conn: conn, local: addrPort(conn.LocalAddr())}
 	r.sockets = append(r.sockets, s)
 	r.readers.Go(func() { r.read(s) })
-	return s, nil
+	return s
 }
 
 func (r *runner) read(s *socket) {
@@ -159,7 +165,7 @@ func (r *runner) send(asks []*ask) (next time.Time) {
 	now := time.Now()
 	for _, a := range asks {
 		if !a.finished && !a.due.After(now) {
-			a.send(now)
+			r.sendOne(a, now)
 		}
 		if !a.finished && (next.IsZero() || a.due.Before(next)) {
 			next = a.due
@@ -168,7 +174,7 @@ func (r *runner) send(asks []*ask) (next time.Time) {
 	return next
 }
 
-func (a *ask) send(now time.Time) {
+func (r *runner) sendOne(a *ask, now time.Time) {
 	if a.Tries == a.limit {
 		a.finished = true
 		return
@@ -183,13 +189,41 @@ func (a *ask) send(now time.Time) {
 		a.due = now.Add(grace)
 	}
 	// A failure to send counts like a loss: the next try may do better.
-	_, _ = a.on.conn.WriteTo(a.request.Append(nil), net.UDPAddrFromAddrPort(a.to))
+	data := a.request.Append(nil)
+	_, _ = a.on.conn.WriteTo(data, net.UDPAddrFromAddrPort(a.to))
+	r.trace(natprobe.Event{At: now, Local: a.on.local, Peer: a.to, Sent: true, Bytes: len(data), Text: a.purpose()})
+}
+
+func (r *runner) trace(e natprobe.Event) {
+	if r.config.Trace != nil {
+		r.config.Trace(e)
+	}
+}
+
+// purpose says in words what a try is for.
+func (a *ask) purpose() string {
+	text := map[natprobe.Kind]string{
+		natprobe.KindControlFilter:  "Binding: is the server there?",
+		natprobe.KindControlMapping: "Binding: where am I seen?",
+		natprobe.KindMapping:        "Binding: where does this address see me?",
+		natprobe.KindSocket:         "Binding: where is a new socket seen?",
+		natprobe.KindHairpin:        "Binding to the other socket's public address: does it come back?",
+		natprobe.KindFilter:         "Binding, CHANGE-REQUEST port: answer from " + a.Node.String(),
+	}[a.Kind]
+	if a.request.ChangeIP {
+		text = "Binding, CHANGE-REQUEST address and port: answer from " + a.Node.String()
+	}
+	if a.Tries > 1 {
+		text += fmt.Sprintf(" (try %d)", a.Tries)
+	}
+	return text
 }
 
 func (r *runner) receive(asks []*ask, p packet) {
 	if !binding.IsMessage(p.data) {
 		return
 	}
+	r.trace(natprobe.Event{At: p.at, Local: p.on.local, Peer: p.from, Bytes: len(p.data), Text: binding.Describe(p.data)})
 	for _, a := range asks {
 		switch {
 		case a.finished || a.Tries == 0 || binding.TransactionOf(p.data) != a.request.Transaction:

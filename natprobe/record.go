@@ -1,0 +1,77 @@
+package natprobe
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Schema is the version of a report's JSON, described by report.schema.json. A
+// change that could break a reader of it takes another number.
+const Schema = "natprobe-report/1"
+
+// Record is everything that was measured, without a conclusion. NewReport makes
+// the same report of it again.
+type Record struct {
+	Host  Host     `json:"host,omitzero"`
+	Runs  []Run    `json:"runs"` // one a server
+	Trace []Event  `json:"trace,omitempty"`
+	Notes []string `json:"notes,omitempty"` // what could not be tested, and why
+}
+
+// Run is what one server was asked.
+type Run struct {
+	Server       netip.AddrPort `json:"server,omitzero"`
+	Observations []Observation  `json:"observations"`
+	Notes        []string       `json:"notes,omitempty"`
+	Interrupted  bool           `json:"interrupted,omitempty"`
+}
+
+// Host is the interfaces of this host that could have been used.
+type Host struct {
+	Interfaces []Interface `json:"interfaces,omitempty"`
+}
+
+// Interface is one that is up, other than loopback.
+type Interface struct {
+	Name   string         `json:"name"`
+	MTU    int            `json:"mtu"`              // bytes of an IP packet
+	Tunnel bool           `json:"tunnel,omitempty"` // a VPN, by its kind or name
+	Addrs  []netip.Prefix `json:"addrs,omitempty"`
+}
+
+// Event is one packet of a run as this host saw it, for people to follow.
+type Event struct {
+	At    time.Time      `json:"at"`
+	Local netip.AddrPort `json:"local,omitzero"`
+	Peer  netip.AddrPort `json:"peer,omitzero"`
+	Sent  bool           `json:"sent,omitempty"` // else received
+	Bytes int            `json:"bytes"`          // of UDP payload
+	Text  string         `json:"text"`           // what it asks, or says
+}
+
+// MaxEvents bounds a trace: more than the longest run has, and 1 MB of JSON.
+const MaxEvents = 8192
+
+// Began returns when the first try was sent; zero for a record of nothing.
+func (r *Record) Began() (began time.Time) {
+	for _, run := range r.Runs {
+		for _, o := range run.Observations {
+			if began.IsZero() || o.began().Before(began) {
+				began = o.began()
+			}
+		}
+	}
+	return began
+}
+
+// End returns when the last observation was made: the time to classify at.
+func (r *Record) End() (end time.Time) {
+	for _, run := range r.Runs {
+		for _, o := range run.Observations {
+			if o.At.After(end) {
+				end = o.At
+			}
+		}
+	}
+	return end
+}

@@ -1,0 +1,177 @@
+package natprobe
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Style is how text looks.
+type Style struct {
+	Color bool // ANSI escapes, for terminals
+}
+
+const (
+	ansiReset  = "\x1b[0m"
+	ansiBold   = "\x1b[1m"
+	ansiDim    = "\x1b[2m"
+	ansiGreen  = "\x1b[32m"
+	ansiYellow = "\x1b[33m"
+	ansiRed    = "\x1b[31m"
+)
+
+// WriteText writes the report for people: the verdict on the first line, and
+// below it what it rests on.
+func (r Report) WriteText(w io.Writer, style Style) error {
+	t := table{Style: style}
+	t.verdict(r.Verdict, r.Direct)
+	if r.Seen.IsValid() {
+		own := "this host"
+		if r.Local.IsValid() {
+			own = r.Local.String() + r.on()
+		}
+		t.line("address", "%s seen as %v by %v%s", own, r.Seen, r.Server, translation(r.Behavior))
+		r.Behavior.describe(t.line)
+		r.Ports.describe(t.line)
+	}
+	for _, d := range r.Disagreements {
+		t.line("disagreed", "%s: %s", d.Question, strings.Join(d.Answers, ", "))
+	}
+	if r.Advice != "" {
+		t.line("advice", "%s", r.Advice)
+	}
+	for _, n := range r.notes() {
+		t.line("note", "%s", n)
+	}
+	_, err := io.WriteString(w, t.out.String())
+	return err
+}
+
+// notes are those of the record and of its runs, each once.
+func (r Report) notes() []string {
+	var all []string
+	known := make(map[string]bool)
+	add := func(n string) {
+		if !known[n] {
+			known[n] = true
+			all = append(all, n)
+		}
+	}
+	for _, run := range r.Runs {
+		for _, n := range run.Notes {
+			if len(r.Runs) > 1 {
+				n = fmt.Sprintf("%v: %s", run.Server, n)
+			}
+			add(n)
+		}
+		if run.Interrupted {
+			add("interrupted: this is what was known by then")
+		}
+	}
+	for _, n := range r.Notes {
+		add(n)
+	}
+	return all
+}
+
+// on names the interface that packets leave by.
+func (r Report) on() string {
+	for _, i := range r.Host.Interfaces {
+		for _, p := range i.Addrs {
+			if p.Addr() != r.Local.Addr() {
+				continue
+			}
+			if i.Tunnel {
+				return " (" + i.Name + ", a tunnel)"
+			}
+			return " (" + i.Name + ")"
+		}
+	}
+	return ""
+}
+
+type table struct {
+	Style
+	out strings.Builder
+}
+
+func (t *table) verdict(v string, direct Answer) {
+	color := map[Answer]string{Yes: ansiGreen, No: ansiRed, Unknown: ansiYellow}[direct]
+	fmt.Fprintln(&t.out, t.in(ansiBold+color, v))
+}
+
+func (t *table) in(escape, text string) string {
+	if !t.Color {
+		return text
+	}
+	return escape + text + ansiReset
+}
+
+func (t *table) line(name, format string, args ...any) {
+	fmt.Fprintf(&t.out, "  %s %s\n", t.in(ansiDim, fmt.Sprintf("%-11s", name)), fmt.Sprintf(format, args...))
+}
+
+func translation(b Behavior) string {
+	switch b.Public.Answer {
+	case Yes:
+		return ": no NAT"
+	case No:
+		return ": a NAT"
+	default:
+		return ""
+	}
+}
+
+var (
+	mappingMeaning = map[Mapping]string{
+		EIM: "one public port for all destinations", ADM: "a public port for each address",
+		APDM: "a public port for each destination", MappingNotEIM: "a public port for each destination or address",
+		MappingNotAPDM: "one public port for all ports of one address; about others one server address tells nothing",
+	}
+	filteringMeaning = map[Filtering]string{
+		EIF: "anybody's packets pass", ADF: "packets pass from addresses written to",
+		APDF: "packets pass from addresses and ports written to", FilteringNotEIF: "strangers' packets do not pass",
+		FilteringNotAPDF: "packets pass from other ports of an address written to",
+	}
+)
+
+func (b Behavior) describe(line func(name, format string, args ...any)) {
+	meaning := func(s string) string {
+		if s == "" {
+			return ""
+		}
+		return ", " + s
+	}
+	line("mapping", "%v%s (%d of %d tries show the same address)", b.Mapping, meaning(mappingMeaning[b.Mapping]), b.MappingBy.Hits, b.MappingBy.Tries)
+	line("filtering", "%v%s (%d of %d probes from elsewhere passed)", b.Filtering, meaning(filteringMeaning[b.Filtering]), b.FilteringBy.Hits, b.FilteringBy.Tries)
+	switch b.Allocation {
+	case Stepping:
+		line("ports", "stepping by %+d, others in between take up to %d (%d mappings)", b.Step, b.Jitter, b.AllocationBy.Tries)
+	case Ranged:
+		line("ports", "ranged, %d to %d (%d mappings)", b.Range[0], b.Range[1], b.AllocationBy.Tries)
+	default:
+		line("ports", "%v (%d of %d mappings)", b.Allocation, b.AllocationBy.Hits, b.AllocationBy.Tries)
+	}
+	line("hairpin", "%v (%d of %d)", b.Hairpin.Answer, b.Hairpin.Hits, b.Hairpin.Tries)
+	if b.Pooling.Answer == Yes {
+		line("addresses", "several: %d of %d mappings on another public address", b.Pooling.Hits, b.Pooling.Tries)
+	}
+	if b.AnswersIntroductions.Answer == No {
+		line("peers", "answers no introduction (0 of %d)", b.AnswersIntroductions.Tries)
+	}
+	if b.BlockedRoutes.Answer == Yes {
+		line("routes", "blocked but towards %v", b.Reachable)
+	}
+}
+
+func (p *Ports) describe(line func(name, format string, args ...any)) {
+	if p == nil {
+		return
+	}
+	line("parity", "%v (%d of %d); contiguous: %v (%d of %d)", p.Parity.Answer, p.Parity.Hits, p.Parity.Tries,
+		p.Contiguous.Answer, p.Contiguous.Hits, p.Contiguous.Tries)
+	if p.Birthday != nil {
+		line("guessing", "%d to %d, likely %d to %d: %.1f bits; of %d open ports one is hit by %d, %d, %d random probes (50, 98, 99.9 %%)",
+			p.Seen[0], p.Seen[1], p.Likely[0], p.Likely[1], p.Entropy, BirthdayPorts, p.Birthday[0], p.Birthday[1], p.Birthday[2])
+	}
+}
