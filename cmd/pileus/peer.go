@@ -7,14 +7,12 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
-	"strings"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
 
 	"pileus/cmd/pileus/peer"
 	"pileus/configs"
-	"pileus/rtmfp/flash"
 )
 
 func peerCommand() *cli.Command {
@@ -30,23 +28,29 @@ from when the first peer plays it. --play writes FLV to the standard output: the
 publisher's tags, in the same order, byte for byte. What is said to people goes
 to the standard error; with --json the standard output has an event a line.
 
+With --name others find this peer by a name as well as by its ID, for as long as
+it stays. --play NAME/STREAM waits until somebody of that name is there. Only
+pileus nodes know names.
+
 Exit codes: 0 what was asked for happened, 1 refused or not found or ended too
 early, 2 no answer from the server.` + examples(
 			"peer --server rtmfp://127.0.0.1/                          # only be there",
-			"peer --server rtmfp://127.0.0.1/ --publish cam --pattern",
+			"peer --server rtmfp://127.0.0.1/ --publish cam --pattern --name alice",
+			"peer --server rtmfp://127.0.0.1/ --play alice/cam > cam.flv",
 			"peer --server rtmfp://127.0.0.1/ --play PEERID/cam | ffplay -",
 			"peer --server rtmfp://127.0.0.1/ --publish film < film.flv",
 			"peer --server rtmfp://127.0.0.1/ --send 'hello'           # to who plays PEERID/text",
 		),
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "server", Usage: "connect to `URI`, rtmfp://host[:port]/app (port 1935 unless given)"},
+			&cli.StringFlag{Name: "name", Usage: "be known to others as `NAME` while connected"},
 			&cli.StringFlag{Name: "publish", Usage: "offer a stream `NAME` to peers: FLV from standard input, unless one of the next three is given"},
 			&cli.StringFlag{Name: "input", Usage: "publish FLV from `FILE`"},
 			&cli.BoolFlag{Name: "pattern", Usage: "publish a test pattern, without end"},
 			&cli.StringSliceFlag{Name: "send", Usage: "publish `TEXT` as a message to the first that plays, then end; repeatable (stream name \"text\" unless --publish)"},
 			&cli.DurationFlag{Name: "lifetime", Usage: "give up sound and pictures that could not be sent within `TIME` (default: deliver all)"},
-			&cli.StringSliceFlag{Name: "accept", Usage: "let `WHO` play: all, ask, none, or a peer ID; repeatable (default: all)"},
-			&cli.StringFlag{Name: "play", Usage: "play `PEERID/NAME` to standard output, as FLV"},
+			&cli.StringSliceFlag{Name: "accept", Usage: "let `WHO` play: all, ask, none, a peer ID, or the name of a peer; repeatable (default: all)"},
+			&cli.StringFlag{Name: "play", Usage: "play the stream of a peer, `PEER/STREAM`, to standard output, as FLV; PEER is an ID, or a name that is waited for"},
 			&cli.StringFlag{Name: "output", Usage: "write what is played to `FILE` instead"},
 			&cli.DurationFlag{Name: "duration", Usage: "end `TIME` after connecting (default: stay)"},
 			&cli.DurationFlag{Name: "timeout", Usage: "wait `TIME` for the server, and for the peer, to answer", Value: peer.DefaultTimeout},
@@ -98,15 +102,17 @@ func peerConfig(c *cli.Context) (peer.Config, error) {
 		return peer.Config{}, usage(format+"; see %s peer --help", append(args, program())...)
 	}
 	cfg := peer.Config{
-		Server: c.String("server"), Publish: c.String("publish"),
+		Server: c.String("server"), Name: c.String("name"), Publish: c.String("publish"),
 		Texts: c.StringSlice("send"), Pattern: c.Bool("pattern"), Lifetime: c.Duration("lifetime"),
 		Retry: c.Duration("retry"), Timeout: c.Duration("timeout"), Duration: c.Duration("duration"),
 	}
 	if cfg.Server == "" {
 		return wrong("--server is missing, such as --server rtmfp://127.0.0.1/")
 	}
-	if c.IsSet("publish") && cfg.Publish == "" {
-		return wrong("--publish needs a name")
+	for _, f := range []string{"name", "publish"} {
+		if c.IsSet(f) && c.String(f) == "" {
+			return wrong("--%s needs a name", f)
+		}
 	}
 	if cfg.Publish == "" && len(cfg.Texts) > 0 {
 		cfg.Publish = "text"
@@ -129,17 +135,13 @@ func peerConfig(c *cli.Context) (peer.Config, error) {
 		return wrong("--accept: %w", err)
 	}
 	if s := c.String("play"); c.IsSet("play") {
-		id, name, ok := strings.Cut(s, "/")
-		if !ok || name == "" {
-			return wrong("--play: %q is not PEERID/NAME", s)
-		}
-		peerID, err := flash.ParsePeerID(id)
+		stream, err := peer.ParseStream(s)
 		if err != nil {
-			return wrong("--play: %q is no peer ID: that is 64 hexadecimal digits", id)
+			return wrong("--play: %w", err)
 		}
-		cfg.Play = &peer.Stream{Peer: peerID, Name: name}
+		cfg.Play = &stream
 	} else if c.IsSet("output") {
-		return wrong("--output is about a stream to play: it needs --play PEERID/NAME")
+		return wrong("--output is about a stream to play: it needs --play PEER/STREAM")
 	}
 	if s := c.String("max-message"); s != "" {
 		var size configs.Size

@@ -8,6 +8,7 @@ import (
 
 	"pileus/rtmfp"
 	"pileus/rtmfp/amf"
+	"pileus/rtmfp/flash"
 	"pileus/rtmfp/netconn"
 )
 
@@ -77,6 +78,13 @@ func (c *client) Connected(info amf.Object) {
 	if d := r.cfg.Duration; d > 0 {
 		r.engine.After(d, func() { r.interrupt(spell(d) + " are over") })
 	}
+	if r.cfg.Name != "" {
+		r.register(r.cfg.Name)
+	}
+	r.holders = make(map[string]flash.PeerID)
+	for _, name := range r.cfg.Accept.names {
+		r.expect(name)
+	}
 	if r.cfg.Publish != "" {
 		r.publish()
 	}
@@ -94,8 +102,15 @@ func (c *client) Status(info amf.Object) {
 		"code", clean(code), "description", clean(description))
 }
 
-// Command knows none.
-func (c *client) Command(netconn.Command) bool { return false }
+// Command knows the event of a name that is watched.
+func (c *client) Command(cmd netconn.Command) bool {
+	if cmd.Name != "onPresence" {
+		return false
+	}
+	info, _ := cmd.Args.Object(0)
+	(*runner)(c).heard(info)
+	return true
+}
 
 func (c *client) OnPeerConnect(p *netconn.Peer) bool {
 	r := (*runner)(c)

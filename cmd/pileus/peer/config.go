@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"pileus/rtmfp/flash"
@@ -20,6 +21,7 @@ import (
 // Config says what a run is to do. Only Server is required.
 type Config struct {
 	Server string // rtmfp://host[:port]/app
+	Name   string // for others to find this peer by; "" for none
 
 	// Publish is the name of the stream to offer; "" for none. Texts go to the
 	// first peer that plays it, then what Input, FLV, or Pattern brings.
@@ -61,10 +63,48 @@ const (
 // message, with room for what goes around it.
 const MaxText = 64<<10 - 64
 
-// Stream is where to find a stream.
+// Stream is where to find a stream: at the peer of that ID, or at whoever the
+// server knows by the name Holder.
 type Stream struct {
-	Peer flash.PeerID
-	Name string
+	Peer   flash.PeerID
+	Holder string // "" if the ID is known
+	Name   string
+}
+
+// ParseStream reads a value of --play: PEERID/STREAM or NAME/STREAM. A name may
+// contain slashes, and a stream of a peer ID too.
+func ParseStream(s string) (Stream, error) {
+	cut := strings.LastIndexByte(s, '/')
+	if id, name, ok := strings.Cut(s, "/"); ok {
+		if _, err := flash.ParsePeerID(id); err == nil && name != "" {
+			cut = len(id)
+		}
+	}
+	if cut < 0 || cut+1 == len(s) {
+		return Stream{}, fmt.Errorf("%q is neither PEERID/STREAM nor NAME/STREAM", s)
+	}
+	who, err := parseWho(s[:cut])
+	who.Name = s[cut+1:]
+	return who, err
+}
+
+// whole is who, with the whole ID.
+func (s *Stream) whole() string {
+	if s.Holder != "" {
+		return fmt.Sprintf("peer %q, whose ID is %v,", s.Holder, s.Peer)
+	}
+	return "peer " + s.Peer.String()
+}
+
+// who is what the publisher is called.
+func (s *Stream) who() string {
+	switch {
+	case s.Holder == "":
+		return "peer " + short(s.Peer)
+	case s.Peer == flash.PeerID{}:
+		return fmt.Sprintf("peer %q", s.Holder)
+	}
+	return fmt.Sprintf("peer %q (%s)", s.Holder, short(s.Peer))
 }
 
 // Validate reports what contradicts itself.

@@ -73,15 +73,40 @@ func TestAccess(t *testing.T) {
 		{[]string{listed.String()}, yes, no},
 		{[]string{"ask", strings.ToUpper(listed.String())}, yes, ask},
 		{[]string{listed.String(), "ask"}, yes, ask},
+		{[]string{"alice"}, no, no}, // but for who has the name
+		{[]string{"ask", "alice"}, ask, ask},
 	} {
 		a, err := ParseAccess(test.values)
 		if err != nil || a.judge(listed) != test.listed || a.judge(other) != test.other {
 			t.Errorf("%q: %v, listed %d, other %d", test.values, err, a.judge(listed), a.judge(other))
 		}
 	}
-	for _, values := range [][]string{{""}, {"some"}, {"all", "ask"}, {"all", listed.String()}, {listed.String(), "none"}, {listed.String()[1:]}} {
+	for _, values := range [][]string{{""}, {"all", "alice"}, {"all", "ask"}, {"all", listed.String()}, {listed.String(), "none"}, {listed.String()[1:]}} {
 		if _, err := ParseAccess(values); err == nil {
 			t.Errorf("%q is taken", values)
+		}
+	}
+}
+
+func TestParseStream(t *testing.T) {
+	id := flash.PeerID{0xab}
+	for s, want := range map[string]Stream{
+		id.String() + "/cam":                   {Peer: id, Name: "cam"},
+		strings.ToUpper(id.String()) + "/a/b/": {Peer: id, Name: "a/b/"},
+		"alice/cam":                            {Holder: "alice", Name: "cam"},
+		"room/alice/cam":                       {Holder: "room/alice", Name: "cam"},
+		"abc/cam":                              {Holder: "abc", Name: "cam"},
+		"cam":                                  {},
+		"/cam":                                 {},
+		"alice/":                               {},
+		id.String() + "/":                      {},
+		id.String() + "0/cam":                  {},
+		id.String()[:32] + "/cam":              {},
+		id.String():                            {},
+	} {
+		got, err := ParseStream(s)
+		if (err != nil) != (want == Stream{}) || err == nil && got != want {
+			t.Errorf("%q: %+v %v, want %+v", s, got, err, want)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"pileus/cmd/pileus/flv"
 	"pileus/rtmfp"
 	"pileus/rtmfp/amf"
+	"pileus/rtmfp/flash"
 	"pileus/rtmfp/netconn"
 )
 
@@ -35,7 +36,7 @@ func (p *player) state() *task {
 
 // String names the stream.
 func (p *player) String() string {
-	return fmt.Sprintf("%q of peer %s", p.r.cfg.Play.Name, short(p.r.cfg.Play.Peer))
+	return fmt.Sprintf("%q of %s", p.r.cfg.Play.Name, p.r.cfg.Play.who())
 }
 
 func (r *runner) play() {
@@ -46,6 +47,30 @@ func (r *runner) play() {
 	}
 	p.sink = newSink(output, p)
 	r.player = p
+	if name := r.cfg.Play.Holder; name != "" {
+		r.watch(name, p.found, func() {
+			if p.stream == nil && !p.done {
+				r.report.event("awaiting", fmt.Sprintf("waiting    for %q to come to %s; Ctrl-C ends", name, r.server), "name", name)
+			}
+		})
+		return
+	}
+	p.call()
+}
+
+// found begins to play when the publisher's name is there.
+func (p *player) found(id flash.PeerID) {
+	if p.stream != nil || p.done {
+		return
+	}
+	p.r.cfg.Play.Peer = id
+	p.r.report.event("found", fmt.Sprintf("found      %s", p.r.cfg.Play.who()), "name", p.r.cfg.Play.Holder, "peer_id", id.String())
+	p.call()
+}
+
+// call opens a session to the publisher.
+func (p *player) call() {
+	r := p.r
 	if r.cfg.Play.Peer == r.engine.Identity().PeerID() {
 		p.complete(errors.New("a peer cannot play its own stream"))
 		return
@@ -123,15 +148,15 @@ func (p *player) data(m netconn.Message) {
 // Closed is the end of the stream that the publisher did not announce.
 func (p *player) Closed(err error) {
 	var lost *netconn.ServerLostError
-	peer := "peer " + short(p.r.cfg.Play.Peer)
+	peer := p.r.cfg.Play.who()
 	var status *netconn.StatusError
 	switch {
 	case p.done:
 	case errors.As(err, &lost):
 		p.complete(p.r.lost(lost.Err))
 	case errors.Is(err, rtmfp.ErrNoAnswer):
-		p.complete(fmt.Errorf("no answer from peer %s in %s: it is not connected to %s, or cannot be reached",
-			p.r.cfg.Play.Peer, spell(p.r.cfg.Timeout), p.r.server))
+		p.complete(fmt.Errorf("no answer from %s in %s: it is not connected to %s, or cannot be reached",
+			p.r.cfg.Play.whole(), spell(p.r.cfg.Timeout), p.r.server))
 	case errors.As(err, &status) && status.Code == netconn.StatusPlayNotFound:
 		p.complete(fmt.Errorf("%s has no stream %q", peer, p.r.cfg.Play.Name))
 	case errors.Is(err, netconn.ErrFarClosed) && p.started:

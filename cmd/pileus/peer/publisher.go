@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -58,7 +59,7 @@ func (r *runner) publish() {
 	}
 	name := r.cfg.Publish
 	command := fmt.Sprintf("%s peer --server %s --play %s",
-		r.report.Program, quote(r.cfg.Server), quote(r.engine.Identity().PeerID().String()+"/"+name))
+		r.report.Program, quote(r.cfg.Server), quote(cmp.Or(r.cfg.Name, r.engine.Identity().PeerID().String())+"/"+name))
 	if r.cfg.Input != nil || r.cfg.Pattern {
 		command += " > out.flv"
 	}
@@ -72,7 +73,7 @@ func (r *runner) publish() {
 
 // admits is asked first, asked then.
 func (p *publisher) admits(peer *netconn.Peer) bool {
-	if p.r.cfg.Accept.judge(peer.ID()) != no && !p.done {
+	if p.r.judge(peer.ID()) != no && !p.done {
 		return true
 	}
 	p.refuse(peer)
@@ -80,7 +81,7 @@ func (p *publisher) admits(peer *netconn.Peer) bool {
 }
 
 func (p *publisher) asked(request *netconn.PlayRequest) {
-	if p.r.cfg.Accept.judge(request.Peer.ID()) == ask {
+	if p.r.judge(request.Peer.ID()) == ask {
 		p.questions.ask(request)
 		return
 	}

@@ -34,6 +34,8 @@ type runner struct {
 	publisher *publisher   // nil: nothing to publish
 	player    *player      // nil: nothing to play
 	meter     meter
+	watches   map[string][]watch      // by name
+	holders   map[string]flash.PeerID // of the names that may play
 
 	ending  bool
 	outcome error
