@@ -43,6 +43,7 @@ func New(cfg Config, ended func(Ended)) *Controller {
 		tenants:  make(directory[string]),
 		peers:    make(directory[peerKey]),
 		prefixes: make(map[netip.Prefix][numKinds]int),
+		step:     1, // in which no meter, being new, was given a bound
 	}
 }
 

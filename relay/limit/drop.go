@@ -31,14 +31,14 @@ type Counts struct {
 }
 
 // EachDrop calls f for every reason with its count.
-func (c *Counts) EachDrop(f func(reason string, n uint64)) {
+func (c Counts) EachDrop(f func(reason string, n uint64)) {
 	for r, n := range c.Drops {
 		f(DropReason(r).String(), n)
 	}
 }
 
 // Dropped sums the drops.
-func (c *Counts) Dropped() (n uint64) {
+func (c Counts) Dropped() (n uint64) {
 	for _, d := range c.Drops {
 		n += d
 	}
