@@ -84,8 +84,25 @@ type Limits struct {
 	Tenant BitRate `yaml:"tenant"` // per tenant and direction
 	Node   BitRate `yaml:"node"`   // whole node, per direction
 
+	Splices     RelayQuota `yaml:"splices"`
+	Allocations RelayQuota `yaml:"allocations"` // of TURN
+	BytesPerDay DayQuota   `yaml:"bytes_per_day"`
+
 	HandshakesPerPrefix  Rate `yaml:"handshakes_per_prefix"` // sessions opened, per /24 or /56
 	PendingIntroductions int  `yaml:"pending_introductions"` // per initiator
+}
+
+// RelayQuota bounds how many relayed pairs may be open at once. 0: no bound.
+type RelayQuota struct {
+	Peer   int `yaml:"peer"`
+	Prefix int `yaml:"prefix"` // per /24 or /56
+	Total  int `yaml:"total"`
+}
+
+// DayQuota bounds what may be relayed in a UTC day. 0: no bound.
+type DayQuota struct {
+	Peer   Size `yaml:"peer"` // sent and received
+	Tenant Size `yaml:"tenant"`
 }
 
 // Presence is the directory of names. NameArg is which optional argument of
@@ -135,7 +152,11 @@ func Default() *Config {
 			Users:   map[string]string{},
 			Secrets: []string{},
 		},
-		Limits:  Limits{HandshakesPerPrefix: 20, PendingIntroductions: 32},
+		Limits: Limits{
+			Splices:             RelayQuota{Peer: 64, Prefix: 512},
+			Allocations:         RelayQuota{Prefix: 512},
+			HandshakesPerPrefix: 20, PendingIntroductions: 32,
+		},
 		Tenants: Section{},
 		Hooks:   Section{},
 		Cores:   Section{},

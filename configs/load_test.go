@@ -72,7 +72,7 @@ probe: {ports: 1950, rate: 100/s}
 relay: {ports: 30000-30009, extra: [80, 443], idle: 90s, max_lifetime: 2h, allow_private: true}
 stun: {ports: []}
 turn: {listen: ["192.0.2.1:3478"], tls: {listen: [], cert: c.pem, key: k.pem}, ports: 50000-50010, users: {ann: "1234"}, secrets: [s]}
-limits: {splice: 2mbit, peer: 500kbit, tenant: 1gbit, node: 64bit, handshakes_per_prefix: 5/s, pending_introductions: 4}
+limits: {splice: 2mbit, peer: 500kbit, tenant: 1gbit, node: 64bit, splices: {peer: 3, prefix: 5, total: 7}, allocations: {peer: 4, prefix: 6, total: 8}, bytes_per_day: {peer: 1GiB, tenant: 2GB}, handshakes_per_prefix: 5/s, pending_introductions: 4}
 tenants: {KEY: {anything: [1, two]}}
 presence: {name_arg: 1}
 introduce:
@@ -113,6 +113,7 @@ log: {level: debug, format: json, addresses: prefix}
 		},
 		Limits: Limits{
 			Splice: 2e6, Peer: 500e3, Tenant: 1e9, Node: 64,
+			Splices: RelayQuota{3, 5, 7}, Allocations: RelayQuota{4, 6, 8}, BytesPerDay: DayQuota{1 << 30, 2e9},
 			HandshakesPerPrefix: 5, PendingIntroductions: 4,
 		},
 		Tenants:   Section{"KEY": map[string]any{"anything": []any{uint64(1), "two"}}},
@@ -165,7 +166,7 @@ func TestMistakesNameTheirLine(t *testing.T) {
 		{"hmac: requir", `x.yaml:1: hmac: "requir" is not one of offer, require; did you mean require?`},
 		{"hmac: on", `is not one of offer, require`},
 		{"\n\nmax_message: 65536", `x.yaml:3: max_message: "65536" is not a size such as 64KiB: the unit is missing`},
-		{"max_message: 64Kb", `"Kb" is not one of its units GiB, MiB, KiB, MB, kB, B`},
+		{"max_message: 64Kb", `"Kb" is not one of its units TiB, GiB, MiB, KiB, TB, GB, MB, kB, B`},
 		{"max_message: 99999999999GiB", "too large"},
 		{"max_message: -1KiB", "is not a size"},
 		{"relay: {idle: 60}", `x.yaml:1: relay.idle: "60" is not a duration such as 60s, 250ms or 2h: the unit is missing`},

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Size is a number of bytes, written with a unit: 800B, 64KiB, 2MiB, 1GiB, or
-// 64kB and 2MB for powers of ten.
+// Size is a number of bytes, written with a unit: 800B, 64KiB, 2MiB, 1GiB, 1TiB, or
+// 64kB, 2MB, 5GB and 1TB for powers of ten.
 type Size int64
 
 // BitRate is in bits per second: 800bit, 500kbit, 2mbit, 1gbit (powers of
@@ -28,7 +28,7 @@ type unit struct {
 // The largest unit that divides a value is the one it is printed with, so each
 // list goes from large to small.
 var (
-	sizeUnits = []unit{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"MB", 1e6}, {"kB", 1e3}, {"B", 1}}
+	sizeUnits = []unit{{"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}, {"B", 1}}
 	bitUnits  = []unit{{"gbit", 1e9}, {"mbit", 1e6}, {"kbit", 1e3}, {"bit", 1}}
 	rateUnits = []unit{{"/s", 1}}
 )

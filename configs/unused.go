@@ -12,6 +12,7 @@ var notYet = []string{
 	"relay.ports", "relay.idle", "relay.max_lifetime", "relay.allow_private",
 	"turn",
 	"limits.splice", "limits.peer", "limits.tenant", "limits.node",
+	"limits.splices", "limits.allocations", "limits.bytes_per_day",
 	"tenants",
 	"hooks",
 	"cores",

@@ -57,6 +57,11 @@ func (v *validator) basics() {
 	v.check(c.Relay.Idle >= minRelayIdle, "relay.idle", "%v is shorter than %v: peers are silent for longer", c.Relay.Idle, minRelayIdle)
 	v.check(c.Limits.HandshakesPerPrefix > 0, "limits.handshakes_per_prefix", "must be above 0: nobody could connect")
 	v.check(c.Limits.PendingIntroductions > 0, "limits.pending_introductions", "must be above 0: nobody could be introduced")
+	for key, q := range map[string]RelayQuota{"limits.splices": c.Limits.Splices, "limits.allocations": c.Limits.Allocations} {
+		v.check(q.Peer >= 0, key+".peer", "%d is below 0, which is no quota", q.Peer)
+		v.check(q.Prefix >= 0, key+".prefix", "%d is below 0, which is no quota", q.Prefix)
+		v.check(q.Total >= 0, key+".total", "%d is below 0, which is no quota", q.Total)
+	}
 	v.check(c.Presence.NameArg >= 0 && c.Presence.NameArg <= maxNameArg,
 		"presence.name_arg", "%d is not between 0 (off) and %d", c.Presence.NameArg, maxNameArg)
 	v.check((c.TURN.TLS.Cert == "") == (c.TURN.TLS.Key == ""), "turn.tls", "cert and key go together: one of them is empty")
