@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 
 	"pileus/rtmfp/netconn"
 )
@@ -41,10 +42,7 @@ func (c *client) enter(r netconn.Request) {
 		"peer", c.peer.ID().String(), "address", s.Addr(), "app", clip(r.App), "flash_version", clip(r.FlashVersion))
 	n.nameFromConnect(c.peer, r)
 	n.emit(Event{Kind: PeerConnected, At: s.Engine().Now(), Peer: c.peer.Info(), Connect: &r})
-	// Flash sends keepalives only if told to.
-	if err := c.conn.SetKeepalive(n.cfg.ServerKeepalive, n.cfg.PeerKeepalive); err != nil {
-		n.cfg.Log.Debug("set keepalive", "peer", c.peer.ID().String(), "error", err)
-	}
+	n.keepAlive(c.peer)
 }
 
 // SetPeerInfo replaces the addresses the peer says it has.
@@ -54,6 +52,9 @@ func (c *client) SetPeerInfo(addrs []netip.AddrPort) {
 	}
 	c.node.stats.SetPeerInfo++
 	c.peer.reported = append([]netip.AddrPort(nil), addrs[:min(len(addrs), maxReported)]...)
+	if !slices.Contains(c.peer.reported, c.peer.proven) {
+		c.peer.proven = netip.AddrPort{}
+	}
 	c.node.log.event(c.conn.Session().Engine().Now(), eventSetPeerInfo,
 		"peer", c.peer.ID().String(), "addresses", len(addrs))
 	c.node.probe(c.peer)
@@ -62,7 +63,7 @@ func (c *client) SetPeerInfo(addrs []netip.AddrPort) {
 // Moved has the new address probed; introductions read it from the session.
 func (c *client) Moved() {
 	if c.peer != nil {
-		c.peer.behavior = nil
+		c.peer.behavior, c.peer.proven = nil, netip.AddrPort{}
 		c.node.probe(c.peer)
 	}
 }

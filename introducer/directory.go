@@ -13,19 +13,22 @@ import (
 
 // Peer is a client that is connected and has proven its key.
 type Peer struct {
-	session  *rtmfp.Session
-	app      string
-	tenant   string           // introductions and presence do not cross it
-	reported []netip.AddrPort // as setPeerInfo gave them, at most maxReported
-	since    time.Time
-	pending  []pending // introductions asked for lately
-	rate     udp.Bucket
-	calls    udp.Bucket
-	conn     *netconn.Conn
-	probing  *probing           // under way
-	behavior *natprobe.Behavior // once classified
-	latest   netip.AddrPort     // the newest mapping seen
-	reply    int                // which probe socket was named last for a fresh mapping
+	session    *rtmfp.Session
+	app        string
+	tenant     string           // introductions and presence do not cross it
+	reported   []netip.AddrPort // as setPeerInfo gave them, at most maxReported
+	since      time.Time
+	pending    []pending // introductions asked for lately
+	rate       udp.Bucket
+	calls      udp.Bucket
+	conn       *netconn.Conn
+	probing    *probing           // under way
+	behavior   *natprobe.Behavior // once classified
+	latest     netip.AddrPort     // the newest mapping seen
+	proven     netip.AddrPort     // a reported address of another family than the session's, that answered
+	relayed    bool               // a relay carries what it sends
+	keepalives keepalives         // as it was told last
+	reply      int                // which probe socket was named last for a fresh mapping
 
 	names     []string // it is known by
 	watches   []string // names it wants to hear of

@@ -97,6 +97,7 @@ func (in *introduction) decide() {
 func (n *Node) side(p, other *Peer, at netip.AddrPort) strategy.Side {
 	s := strategy.Side{
 		Observed: n.outside(p.Addr(), at),
+		Proven:   p.proven,
 		Latest:   p.latest,
 		At:       n.cfg.Names.Outside(p.session.Local()),
 		RTT:      p.session.RTT(),

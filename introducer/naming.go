@@ -15,7 +15,7 @@ const maxNamed = 4
 //
 //   - private or unique-local: when both peers share a public address, or report
 //     the same /24 or /64;
-//   - global: when its IP is the observed one's;
+//   - global: when its IP is the observed one's, or it answered there;
 //   - loopback: when both peers are observed on it.
 func named(target, asker *Peer) []wire.Address {
 	observed := target.Addr()
@@ -24,7 +24,7 @@ func named(target, asker *Peer) []wire.Address {
 		if len(list) > maxNamed {
 			break
 		}
-		if a == observed || !nameable(a.Addr(), target, asker) {
+		if a == observed || a != target.proven && !nameable(a.Addr(), target, asker) {
 			continue
 		}
 		list = append(list, wire.Address{AddrPort: a, Origin: wire.OriginReported})

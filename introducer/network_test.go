@@ -23,7 +23,8 @@ type network struct {
 	engines map[netip.AddrPort]*rtmfp.Engine
 	order   []netip.AddrPort
 	watch   func(from, to netip.AddrPort, data []byte)
-	chains  map[netip.Addr][]*lab.NAT // of an inside address, its own side first
+	chains  map[netip.Addr][]*lab.NAT         // of an inside address, its own side first
+	second  map[netip.AddrPort]netip.AddrPort // of hosts with both families
 	lose    func() bool
 	flight  []inFlight // with delay only, in order of arrival
 	delay   time.Duration
@@ -73,6 +74,8 @@ func (n *network) run() {
 				src := from
 				if d.Local.IsValid() {
 					src = d.Local
+				} else if d.Peer.Addr().Is4() != from.Addr().Is4() {
+					src = n.second[from]
 				}
 				n.carry(src, d.Peer, d.Data)
 			}

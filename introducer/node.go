@@ -34,8 +34,10 @@ type Config struct {
 	// ProbeRate is how many probes the node sends a second; zero is 2000.
 	ProbeRate int
 	// ServerKeepalive and PeerKeepalive are the silences after which clients
-	// are told to ping the node and each other; zero is 15 s and 10 s.
+	// are told to ping the node and each other, until it is known what fits their
+	// NATs, or always if FixedKeepalive; zero is 15 s and 10 s.
 	ServerKeepalive, PeerKeepalive time.Duration
+	FixedKeepalive                 bool
 	// Names are the outside names of this machine's addresses: a peer that runs
 	// here is named to others by them.
 	Names udp.Names

@@ -20,15 +20,16 @@ const (
 // clients that speak no STUN. No session is opened and the client does not
 // notice.
 type probing struct {
-	node    *Node
-	peer    *Peer
-	planner *natprobe.Planner
-	epd     []byte
-	tags    map[int][]byte // by the planner's packet ID
-	timer   *rtmfp.Timer
-	waiting bool // in the node's line
-	main    netip.AddrPort
-	newest  int // ID of the probe that made the newest mapping seen
+	node      *Node
+	peer      *Peer
+	planner   *natprobe.Planner
+	epd       []byte
+	tags      map[int][]byte // by the planner's packet ID
+	timer     *rtmfp.Timer
+	waiting   bool // in the node's line
+	main      netip.AddrPort
+	challenge []byte // the tag of IHellos to an address that shall be proven
+	newest    int    // ID of the probe that made the newest mapping seen
 }
 
 // probe starts a round, in place of the one under way.
@@ -55,6 +56,7 @@ func (r *probing) begin(e *rtmfp.Engine) {
 	r.planner = natprobe.NewPlanner(natprobe.PlannerConfig{
 		Main:     r.main,
 		Observed: p.Addr(),
+		Family:   n.familyFor(p),
 		Probes:   n.vantage(p.session.Local(), n.cfg.Probes),
 		Routes:   n.vantage(p.session.Local(), n.cfg.Routes),
 		RTT:      p.session.RTT(),
@@ -74,6 +76,7 @@ func (p *Peer) stopProbing() {
 	for _, tag := range r.tags {
 		p.session.Engine().Forget(tag)
 	}
+	p.session.Engine().Forget(r.challenge)
 }
 
 // step sends what is due. The node's rate delays packets and never skips one: a
@@ -112,7 +115,11 @@ func (r *probing) send(e *rtmfp.Engine, q natprobe.Packet) {
 		tag = make([]byte, 16)
 		_, _ = rand.Read(tag) // never fails
 		id := q.ID
-		err := e.Await(tag, func(_, from netip.AddrPort) {
+		err := e.Await(tag, func(local, from netip.AddrPort) {
+			if q.Node.Addr().Is4() != r.main.Addr().Is4() {
+				r.prove(id, local, from)
+				return
+			}
 			r.planner.Answered(id, from, e.Now())
 			// Later probes have higher IDs, and those that name another address
 			// than the main one make a new mapping.
@@ -157,6 +164,7 @@ func (r *probing) finish(e *rtmfp.Engine) {
 	record := append(r.context(now), obs...)
 	b := natprobe.Classify(record, now)
 	p.behavior = &b
+	n.keepAlive(p)
 	n.stats.Classified++
 	n.log.event(now, eventClassified,
 		"peer", p.ID().String(), "address", p.Addr(), "class", b.Class().String(), "mapping", b.Mapping.String(),

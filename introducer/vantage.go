@@ -20,7 +20,8 @@ func (n *Node) vantage(local netip.AddrPort, list []netip.AddrPort) []netip.Addr
 		if a.Addr() != own && !anywhere && !slices.Contains(n.cfg.Alternates, a.Addr()) {
 			continue
 		}
-		if outside := n.cfg.Names.Outside(a); udp.SameReach(outside.Addr(), at) {
+		outside := n.cfg.Names.Outside(a)
+		if outside.Addr().Is4() == at.Is4() && udp.SameReach(outside.Addr(), at) {
 			picked = append(picked, outside)
 		}
 	}

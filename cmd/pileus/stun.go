@@ -62,7 +62,7 @@ func (r *stunResponder) other(s *sockets, a netip.Addr) netip.Addr {
 		candidates = s.addrs()
 	}
 	for _, b := range candidates {
-		if a != b && udp.SameReach(r.outside(a), r.outside(b)) && s.hasSTUN(b) {
+		if a != b && a.Is4() == b.Is4() && udp.SameReach(r.outside(a), r.outside(b)) && s.hasSTUN(b) {
 			return b
 		}
 	}

@@ -262,7 +262,9 @@ func TestReceiver(t *testing.T) {
 
 func TestValidate(t *testing.T) {
 	for _, bad := range []Config{
-		{}, {URL: "core.example", Secret: secret}, {URL: "ftp://core.example/", Secret: secret},
+		{},
+		{URL: "core.example", Secret: secret},
+		{URL: "ftp://core.example/", Secret: secret},
 		{URL: "http://core.example/", Secret: []byte("short")},
 		{URL: "http://user:pass@core.example/", Secret: secret},
 		{URL: "http://core.example/?token=x", Secret: secret},

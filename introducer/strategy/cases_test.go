@@ -474,10 +474,10 @@ func TestKeepalive(t *testing.T) {
 		{"N1", keepaliveNode, keepaliveNAT},
 		{"N2", keepaliveNode, keepaliveNAT},
 		{"N4", keepaliveNode, keepaliveNAT},
-		{"N5", keepaliveNode, keepaliveRelayed},
+		{"N5", keepaliveNode, KeepaliveRelayed},
 		{"N6", keepaliveNode, keepaliveNAT},
-		{"N7", keepaliveNode, keepaliveRelayed},
-		{"N11", keepaliveNode, keepaliveRelayed},
+		{"N7", keepaliveNode, KeepaliveRelayed},
+		{"N11", keepaliveNode, KeepaliveRelayed},
 		{"unknown", keepaliveNode, keepaliveNAT},
 		{"silent", keepaliveNode, keepaliveNAT},
 	} {

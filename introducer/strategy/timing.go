@@ -6,12 +6,14 @@ import (
 	"pileus/natprobe"
 )
 
-// Clients take no period below 5 s.
+// KeepaliveRelayed is after which silence a peer that is relayed sends something.
+// Clients take no shorter period.
+const KeepaliveRelayed = 5 * time.Second
+
 const (
-	keepaliveRelayed = 5 * time.Second
-	keepaliveNAT     = 10 * time.Second
-	keepaliveNode    = 15 * time.Second
-	keepalivePublic  = 30 * time.Second
+	keepaliveNAT    = 10 * time.Second
+	keepaliveNode   = 15 * time.Second
+	keepalivePublic = 30 * time.Second
 )
 
 // Keepalive is after which silence a client of behaviour b sends something, to the
@@ -30,7 +32,7 @@ func Keepalive(b natprobe.Behavior) (node, peer time.Duration) {
 	case nothingToKeep:
 		return keepalivePublic, keepalivePublic
 	case likelyRelayed:
-		return keepaliveNode, keepaliveRelayed
+		return keepaliveNode, KeepaliveRelayed
 	}
 	return keepaliveNode, keepaliveNAT
 }

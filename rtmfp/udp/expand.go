@@ -86,12 +86,9 @@ func usable(local []netip.Addr, wildcard netip.Addr) []netip.Addr {
 	return slices.Compact(picked)
 }
 
-// SameReach reports whether whoever reaches one of two addresses may reach the other by the same way:
-// both of one family, and both public, private, link-local or loopback.
-func SameReach(a, b netip.Addr) bool {
-	a, b = a.Unmap(), b.Unmap()
-	return a.Is4() == b.Is4() && reach(a) == reach(b)
-}
+// SameReach reports whether two addresses, of any family, are both public, private, link-local or
+// loopback: whoever reaches one may reach the other.
+func SameReach(a, b netip.Addr) bool { return reach(a.Unmap()) == reach(b.Unmap()) }
 
 // sharedSpace is what carriers and overlay networks number their hosts from (RFC 6598).
 var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
