@@ -1,0 +1,270 @@
+package splice
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"pileus/relay/guard"
+	"pileus/relay/limit"
+	"pileus/rtmfp/flash"
+	"pileus/rtmfp/udp"
+)
+
+// BookConfig says what a Book has to give. It is not changed after NewBook.
+type BookConfig struct {
+	// Range are the bound addresses of the relay ports, Shared those of the engine's
+	// sockets at which restricted peers can be relayed. Sockets are numbered in this
+	// order, from 0.
+	Range, Shared []netip.AddrPort
+	Guard         *guard.Guard
+	Limits        *limit.Controller
+}
+
+// Book is the relay's control plane. Use it from one goroutine at a time.
+type Book struct {
+	cfg     BookConfig
+	pools   []*pool
+	shared  map[netip.AddrPort]*port
+	pairs   map[pairKey]*pair
+	live    map[uint64]*contract
+	lastID  uint64
+	refused [NumRefusals]uint64
+}
+
+// A pair is remembered as long as one of its uses is.
+type pair struct {
+	book *Book
+	key  pairKey
+	uses []*use
+	live []*contract
+}
+
+func (p *pair) forget(u *use) {
+	p.uses = slices.DeleteFunc(p.uses, func(have *use) bool { return have == u })
+	if len(p.uses) == 0 && len(p.live) == 0 {
+		delete(p.book.pairs, p.key)
+	}
+}
+
+// A contract is a splice, as the Book knows it.
+type contract struct {
+	id, seq uint64
+	pair    *pair
+	uses    [2]*use // by side
+}
+
+// NewBook makes a Book.
+func NewBook(c BookConfig) *Book {
+	b := &Book{
+		cfg: c, shared: make(map[netip.AddrPort]*port),
+		pairs: make(map[pairKey]*pair), live: make(map[uint64]*contract),
+	}
+	for i, a := range c.Range {
+		p := b.pool(a.Addr())
+		if p == nil {
+			p = new(pool)
+			b.pools = append(b.pools, p)
+		}
+		port := &port{socket: i, addr: a}
+		p.ports = append(p.ports, port)
+		port.idle = p.idle.PushBack(port)
+	}
+	for i, a := range c.Shared {
+		b.shared[a] = &port{socket: len(c.Range) + i, addr: a, engine: true, held: make(map[netip.AddrPort]*use)}
+	}
+	return b
+}
+
+func (b *Book) pool(a netip.Addr) *pool {
+	for _, p := range b.pools {
+		if p.ports[0].addr.Addr() == a {
+			return p
+		}
+	}
+	return nil
+}
+
+// Open answers a request: what to tell the peers, and the table. Asked again with
+// the same tag or another, the same pair is given the same addresses.
+func (b *Book) Open(now time.Time, r Request) (Order, Grant, error) {
+	o, g, err := b.open(now, &r)
+	if err != nil {
+		b.refused[refusalOf(err)]++
+	}
+	return o, g, err
+}
+
+func (b *Book) open(now time.Time, r *Request) (Order, Grant, error) {
+	key, from := r.key()
+	if len(r.Tag) == 0 || len(r.Tag) > maxTag || key.peers[0] == key.peers[1] {
+		return Order{}, Grant{}, ErrRequest
+	}
+	sides := [2]*Party{&r.Initiator, &r.Target}
+	if from == 1 {
+		sides = [2]*Party{&r.Target, &r.Initiator}
+	}
+	for _, p := range sides {
+		if v := b.cfg.Guard.Check(p.Addr); v != guard.Allowed {
+			return Order{}, Grant{}, &AddressError{v}
+		}
+	}
+	pr := b.pairs[key]
+	if pr == nil {
+		pr = &pair{book: b, key: key}
+	}
+	o := r.order(from, sides)
+	c := pr.standing(sides, from)
+	if c == nil {
+		var err error
+		if c, err = b.begin(now, pr, sides, from, &o); err != nil {
+			return Order{}, Grant{}, err
+		}
+	}
+	c.seq++
+	o.ID, o.Seq = c.id, c.seq
+	for i, u := range c.uses {
+		o.Sockets[i] = u.port.socket
+	}
+	// It asked at the very port where it will be relayed, so its IHello is here.
+	if at := c.uses[from].port; at.engine && at.addr == r.Initiator.Local {
+		o.Source = r.Initiator.Addr
+	}
+	return o, Grant{ID: c.id, Initiator: c.uses[from].port.addr, Target: c.uses[1-from].port.addr}, nil
+}
+
+// standing is the pair's live splice that suits a request.
+func (p *pair) standing(sides [2]*Party, from int) *contract {
+	for _, c := range p.live {
+		if c.uses[0].suits(sides[0], from == 0) && c.uses[1].suits(sides[1], from == 1) {
+			return c
+		}
+	}
+	return nil
+}
+
+// suits reports whether the party can be relayed where u is.
+func (u *use) suits(p *Party, initiator bool) bool {
+	if len(p.At) == 0 {
+		return !u.port.engine && u.port.addr.Addr().Is4() == p.Addr.Addr().Is4()
+	}
+	return slices.Contains(p.At, u.port.addr) && (initiator || u.port.addr != p.Local)
+}
+
+// begin reserves two ports.
+func (b *Book) begin(now time.Time, pr *pair, sides [2]*Party, from int, o *Order) (*contract, error) {
+	var ports [2]*port
+	for i, p := range sides {
+		var err error
+		if ports[i], err = b.port(now, pr, i, p, i == from, ports[0]); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	if o.Limits, err = b.cfg.Limits.Open(now, limit.Splice, o.Parties[0], o.Parties[1]); err != nil {
+		return nil, err
+	}
+	b.lastID++
+	c := &contract{id: b.lastID, pair: pr}
+	for i, p := range ports {
+		c.uses[i] = p.take(now, pr, i, sides[i].Addr)
+		if p.idle != nil {
+			b.pool(p.addr.Addr()).idle.Remove(p.idle)
+			p.idle = nil
+		}
+	}
+	pr.live = append(pr.live, c)
+	b.pairs[pr.key], b.live[c.id] = pr, c
+	return c, nil
+}
+
+// port finds a port for one side, another than the other side's.
+func (b *Book) port(now time.Time, pr *pair, side int, p *Party, initiator bool, other *port) (*port, error) {
+	if len(p.At) > 0 {
+		for _, a := range p.At {
+			at := b.shared[a]
+			if at == nil || at == other || !initiator && a == p.Local || a.Addr().Is4() != p.Addr.Addr().Is4() {
+				continue
+			}
+			at.forget(now)
+			if len(at.held) < maxRestricted && at.free(now, pr, p.Addr, !initiator) {
+				return at, nil
+			}
+		}
+		return nil, ErrRestricted
+	}
+	err := ErrFamily
+	pools := b.pools
+	if own := b.pool(p.Local.Addr()); own != nil { // what it reaches for sure
+		pools = []*pool{own}
+	}
+	for _, pool := range pools {
+		if pool.ports[0].addr.Addr().Is4() != p.Addr.Addr().Is4() {
+			continue
+		}
+		if at := pool.pick(now, pr, side, p.Addr, other); at != nil {
+			return at, nil
+		}
+		err = ErrPorts
+	}
+	return nil, err
+}
+
+// Ended takes back what a splice had.
+func (b *Book) Ended(now time.Time, e *Ended) {
+	c := b.live[e.ID]
+	if c == nil || c.seq != e.Seq {
+		return // it has been ordered again meanwhile
+	}
+	delete(b.live, c.id)
+	c.pair.live = slices.DeleteFunc(c.pair.live, func(have *contract) bool { return have == c })
+	for _, u := range c.uses {
+		u.live--
+		u.last = now
+		if p := u.port; !p.engine && p.idle == nil && !slices.ContainsFunc(p.uses, func(u *use) bool { return u.live > 0 }) {
+			p.idle = b.pool(p.addr.Addr()).idle.PushBack(p)
+		}
+	}
+}
+
+// BookStats counts what a Book gave.
+type BookStats struct {
+	Ports, InUse, Shared int // of the range; Shared by several pairs
+	Refused              [NumRefusals]uint64
+}
+
+// Stats counts.
+func (b *Book) Stats(now time.Time) BookStats {
+	s := BookStats{Ports: len(b.cfg.Range), Refused: b.refused}
+	for _, pool := range b.pools {
+		s.InUse += len(pool.ports) - pool.idle.Len()
+		for _, p := range pool.ports {
+			n := 0
+			for _, u := range p.uses {
+				if u.resting(now) {
+					n++
+				}
+			}
+			if n > 1 {
+				s.Shared++
+			}
+		}
+	}
+	return s
+}
+
+// order is the part of an Order that a request decides.
+func (r *Request) order(from int, sides [2]*Party) Order {
+	o := Order{
+		From: from, Tag: slices.Clone(r.Tag), EPD: slices.Clone(r.EPD), Hold: r.Hold, Rebind: r.Rebind,
+	}
+	for i, p := range sides {
+		o.Peers[i] = p.Peer
+		o.Addrs[i] = p.Addr
+		o.Parties[i] = limit.Party{Tenant: p.Tenant, Prefix: udp.Prefix(p.Addr.Addr())}
+		if p.Peer != (flash.PeerID{}) {
+			o.Parties[i].Peer = p.Peer.String()
+		}
+	}
+	return o
+}

@@ -1,0 +1,180 @@
+package splice
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"pileus/rtmfp/udp"
+	"pileus/rtmfp/wire"
+)
+
+// A call is one introduction on its way to becoming a session: one IHello with its
+// tag, and what follows. Where its two ends are is the splice's only when its
+// IIKeying has come.
+type call struct {
+	splice  *splice
+	from    int // the side that calls
+	tag     string
+	source  [2]netip.AddrPort // by side, as the call's own packets showed
+	expires time.Time
+	held    time.Time // until when the first RHello is kept back
+	hold    time.Duration
+
+	redirected bool // the target wants the IHello
+	hello      kept
+	rhello     kept
+	iikeying   kept
+	rikeying   kept
+	cookies    []string // the RHello's, and those it was changed for
+	initiator  wire.SessionID
+	responder  wire.SessionID
+	keyed      bool // the IIKeying came
+	answered   bool // the RIKeying came
+}
+
+// kept is a startup packet that is repeated until it has its answer.
+type kept struct {
+	data  []byte
+	tos   uint8
+	first time.Time // when it was sent
+	sent  int
+}
+
+func keep(d udp.Datagram) kept { return kept{data: slices.Clone(d.Data), tos: d.TOS & ecnMask} }
+
+// due is when it is sent again; zero: never.
+func (k *kept) due() time.Time {
+	if k.sent == 0 || k.sent > len(repeatAfter) {
+		return time.Time{}
+	}
+	return k.first.Add(repeatAfter[k.sent-1])
+}
+
+// callKey finds a call by what a startup packet shows at a socket. A source is no
+// part of it: it is what has to be learned.
+type callKey struct {
+	socket int
+	kind   callKeyKind
+	value  string
+}
+
+type callKeyKind uint8
+
+const (
+	byTag callKeyKind = iota
+	byCookie
+)
+
+// call adds a call to a splice. One with the same tag goes on as it is.
+func (t *Table) call(now time.Time, s *splice, o *Order) {
+	for _, c := range s.calls {
+		if c.tag == string(o.Tag) {
+			return
+		}
+	}
+	c := &call{splice: s, from: o.From, tag: string(o.Tag), hold: o.Hold, expires: now.Add(unboundFor)}
+	if len(s.calls) == maxCalls {
+		t.cancel(s.calls[0])
+	}
+	s.calls = append(s.calls, c)
+	for _, d := range s.sides {
+		// Another's tag, at a socket of the engine, stays the other's.
+		if key := (callKey{d.socket, byTag, c.tag}); t.calls[key] == nil {
+			t.calls[key] = c
+		}
+	}
+	if o.Source.IsValid() {
+		c.source[c.from] = o.Source
+		b := t.sealer.Begin(nil)
+		b = wire.Header{Mode: wire.ModeStartup}.Append(b)
+		b = wire.IHello{EPD: o.EPD, Tag: o.Tag}.Append(b)
+		c.hello = kept{data: t.sealer.Finish(b, wire.SessionID{})}
+	}
+}
+
+// forget takes a call out of the index.
+func (t *Table) forget(c *call) {
+	for _, d := range c.splice.sides {
+		key := callKey{d.socket, byTag, c.tag}
+		if t.calls[key] == c {
+			delete(t.calls, key)
+		}
+	}
+	for _, cookie := range c.cookies {
+		key := callKey{c.splice.sides[c.from].socket, byCookie, cookie}
+		if t.calls[key] == c {
+			delete(t.calls, key)
+		}
+	}
+}
+
+// cancel ends a call.
+func (t *Table) cancel(c *call) {
+	t.forget(c)
+	s := c.splice
+	s.calls = slices.DeleteFunc(s.calls, func(have *call) bool { return have == c })
+}
+
+// admit lets the initiator answer with that cookie.
+func (t *Table) admit(c *call, cookie []byte) bool {
+	key := callKey{c.splice.sides[c.from].socket, byCookie, string(cookie)}
+	if t.calls[key] != nil || len(cookie) == 0 || len(cookie) > maxCookie {
+		return false
+	}
+	t.calls[key] = c
+	c.cookies = append(c.cookies, key.value)
+	return true
+}
+
+// waiting is the packet that is being repeated, and to which side; nil: none.
+func (c *call) waiting() (k *kept, side int) {
+	switch {
+	case c.answered:
+		return &c.rikeying, c.from
+	case c.keyed:
+		return &c.iikeying, 1 - c.from
+	case c.rhello.data != nil:
+		return &c.rhello, c.from
+	case c.redirected:
+		return &c.hello, 1 - c.from
+	}
+	return nil, 0
+}
+
+func (c *call) deadline() time.Time {
+	at := c.expires
+	k, to := c.waiting()
+	if k == nil || k.data == nil || !c.source[to].IsValid() {
+		return at
+	}
+	due := k.due()
+	if k.sent == 0 {
+		due = c.held
+	}
+	if !due.IsZero() && due.Before(at) {
+		return due
+	}
+	return at
+}
+
+// advanceCall sends what is due to be sent, if anything is.
+func (t *Table) advanceCall(now time.Time, c *call) {
+	k, to := c.waiting()
+	if k == nil || k.data == nil || !c.source[to].IsValid() {
+		return
+	}
+	if k.sent == 0 {
+		if k == &c.rhello && now.Before(c.held) {
+			return
+		}
+		k.first = now
+	} else if due := k.due(); due.IsZero() || now.Before(due) {
+		return
+	}
+	k.sent++
+	t.stats.Sent++
+	t.out = append(t.out, Output{
+		c.splice.sides[to].socket, udp.Datagram{Peer: c.source[to], TOS: k.tos, Data: k.data},
+	})
+}

@@ -1,0 +1,160 @@
+package splice
+
+import (
+	"container/list"
+	"net/netip"
+	"time"
+)
+
+// A port is one of the relay's sockets, as the Book sees it. Those of the range
+// belong to one side of one pair while there are enough of them. Those of the
+// engine are for peers that reach nothing else: one pair at a time for each such
+// peer.
+type port struct {
+	socket int
+	addr   netip.AddrPort
+	engine bool
+
+	uses []*use                // of the range: at most maxSharers
+	held map[netip.AddrPort]*use // of the engine, by the peer's observed address
+	idle *list.Element         // in its pool's list, while no use is live
+}
+
+// A use is one side of one pair at a port: live while there are splices, then
+// resting, when only the same pair gets it again.
+type use struct {
+	port *port
+	pair *pair
+	side int
+	addr netip.AddrPort // of the peer, as observed when the use began
+	live int            // splices
+	last time.Time      // when it ceased to be live
+}
+
+func (u *use) resting(now time.Time) bool { return u.live > 0 || now.Sub(u.last) < restFor }
+
+// A pool is the range of ports on one address.
+type pool struct {
+	ports []*port
+	idle  list.List // ports without a live use, least recently used first
+}
+
+// pick returns a port for a side of pair at addr, or nil: one of its own, else the
+// least recently used, else one that it can share; but not the other side's.
+func (p *pool) pick(now time.Time, pr *pair, side int, addr netip.AddrPort, other *port) *port {
+	for _, u := range pr.uses {
+		if u.side == side && !u.port.engine && p.has(u.port) && u.port.takes(now, pr, addr) {
+			return u.port
+		}
+	}
+	for e := p.idle.Front(); e != nil; e = e.Next() {
+		if port := e.Value.(*port); port != other {
+			if port.rested(now) {
+				return port
+			}
+			break
+		}
+	}
+	// Scanned only when the range is short.
+	var best *port
+	for _, port := range p.ports {
+		port.forget(now)
+		if port != other && len(port.uses) < maxSharers && port.takes(now, pr, addr) &&
+			(best == nil || len(port.uses) < len(best.uses)) {
+			best = port
+		}
+	}
+	return best
+}
+
+func (p *pool) has(port *port) bool {
+	return len(p.ports) > 0 && p.ports[0].addr.Addr() == port.addr.Addr()
+}
+
+func (p *port) rested(now time.Time) bool {
+	for _, u := range p.uses {
+		if u.resting(now) {
+			return false
+		}
+	}
+	return true
+}
+
+// takes reports whether an endpoint at addr sees no two far ends behind the port
+// if it is given to pr. A client that connected again has a new ID but its old
+// sessions, so endpoints are told apart by address.
+func (p *port) takes(now time.Time, pr *pair, addr netip.AddrPort) bool {
+	for _, u := range p.uses {
+		if u.pair != pr && u.resting(now) && u.addr.Addr() == addr.Addr() {
+			return false
+		}
+	}
+	return true
+}
+
+// free reports whether the engine's port can relay a peer at addr. As target, it
+// must not have had another far end there lately; as initiator, it only must not
+// have one now, for two sessions with equal IDs cannot be told apart.
+func (p *port) free(now time.Time, pr *pair, addr netip.AddrPort, target bool) bool {
+	u := p.held[addr]
+	switch {
+	case u == nil || u.pair == pr:
+		return true
+	case target:
+		return !u.resting(now)
+	}
+	return u.live == 0
+}
+
+// forget drops uses that mean nothing to anybody any more.
+func (p *port) forget(now time.Time) {
+	kept := p.uses[:0]
+	for _, u := range p.uses {
+		if u.resting(now) {
+			kept = append(kept, u)
+		} else {
+			u.pair.forget(u)
+		}
+	}
+	clear(p.uses[len(kept):])
+	p.uses = kept
+	if len(p.held) < maxRestricted {
+		return
+	}
+	for addr, u := range p.held {
+		if !u.resting(now) {
+			u.pair.forget(u)
+			delete(p.held, addr)
+		}
+	}
+}
+
+// take makes a live use of the port.
+func (p *port) take(now time.Time, pr *pair, side int, addr netip.AddrPort) *use {
+	var u *use
+	for _, have := range pr.uses {
+		if have.port == p && have.side == side {
+			u = have
+		}
+	}
+	if u == nil {
+		p.forget(now)
+		u = &use{port: p, pair: pr, side: side}
+		pr.uses = append(pr.uses, u)
+		if !p.engine {
+			p.uses = append(p.uses, u)
+		}
+	}
+	if p.engine {
+		if old := p.held[addr]; old != nil && old != u {
+			old.pair.forget(old)
+		}
+		if p.held[u.addr] == u {
+			delete(p.held, u.addr)
+		}
+		p.held[addr] = u
+	}
+	u.addr = addr
+	u.live++
+	return u
+}
