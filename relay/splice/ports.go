@@ -15,9 +15,9 @@ type port struct {
 	addr   netip.AddrPort
 	engine bool
 
-	uses []*use                // of the range: at most maxSharers
+	uses []*use                  // of the range: at most maxSharers
 	held map[netip.AddrPort]*use // of the engine, by the peer's observed address
-	idle *list.Element         // in its pool's list, while no use is live
+	idle *list.Element           // in its pool's list, while no use is live
 }
 
 // A use is one side of one pair at a port: live while there are splices, then

@@ -64,11 +64,14 @@ func (h timers) due(now time.Time) *splice {
 // schedule sets when s is looked at next. Packets only move that later, so they
 // need not touch it.
 func (t *Table) schedule(s *splice) {
-	due := s.quiet(t.cfg.Idle)
+	var due time.Time
 	earlier := func(at time.Time) {
-		if !at.IsZero() && at.Before(due) {
+		if !at.IsZero() && (due.IsZero() || at.Before(due)) {
 			due = at
 		}
+	}
+	if s.keyed { // else the last call's end is the splice's
+		earlier(s.quiet(t.cfg.Idle))
 	}
 	earlier(s.goneAt)
 	if t.cfg.MaxLifetime > 0 {
