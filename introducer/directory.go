@@ -33,6 +33,9 @@ type Peer struct {
 	names     []string // it is known by
 	watches   []string // names it wants to hear of
 	registers udp.Bucket
+
+	notify bool     // wants to be told of introductions that fail
+	told   []string // the tags of those it was told of, at most maxTold
 }
 
 // maxReported bounds what setPeerInfo may bring; a host with more interfaces

@@ -17,6 +17,9 @@ const (
 	// watchFor is how long an introduction is watched for the initiator's next
 	// question with the same tag, which others repeat after 1 s.
 	watchFor = 2 * time.Second
+	// askedWithin is the longest time between two questions of one initiator,
+	// the last of which others send after 7.5 and 13 s.
+	askedWithin = 6 * time.Second
 )
 
 // An introduction is a plan being carried out.
@@ -28,7 +31,10 @@ type introduction struct {
 	epd, tag      []byte
 
 	plan     strategy.Plan
+	trial    *trial
 	began    time.Time
+	until    time.Time // it is watched
+	asked    int       // again, with the same tag
 	repeats  int
 	next     [2]netip.AddrPort // mappings that fresh FIHellos showed: initiator's, target's
 	fresh    [2][]byte         // the tags of these FIHellos
@@ -49,22 +55,29 @@ func (n *Node) carryOut(e *rtmfp.Engine, asker, target *Peer, h rtmfp.Hello) {
 	key := introKey{h.From, string(h.Tag)}
 	if in := n.running[key]; in != nil && in.target == target {
 		n.stats.AskedAgain++
+		in.asked++
+		in.until = e.Now().Add(askedWithin)
 		in.send()
+		in.complain()
 		return
 	}
 	in := &introduction{
 		node: n, engine: e, asker: asker, target: target, local: h.Local, from: h.From,
 		epd: append([]byte(nil), h.RawEPD...), tag: append([]byte(nil), h.Tag...), began: e.Now(),
 	}
-	if n.pairs.retried(in) {
-		n.stats.Retried++
+	if s := n.pairs.retried(e.Now(), asker, target, h.Tag); s != nil {
+		n.pairs.note(e.Now(), s, strategy.Retried, n.peers)
+		n.settle(e.Now(), s.trial, Retried)
 	}
 	in.decide()
-	n.pairs.began(in)
+	in.trial = n.pairs.began(newTrial(e.Now(), asker, target, h.Tag, in.plan.Strategy))
 	n.stats.Strategies[in.plan.Strategy]++
 	n.logIntroduction(e.Now(), asker, target, h.From, "strategy", in.plan.Strategy.String(), "sure", in.plan.Sure, "why", in.plan.Why)
 	n.emitIntroduced(e.Now(), asker, target, h.From, PlanInfo{in.plan.Strategy, in.plan.Sure, in.plan.Relay.Use, in.plan.Why})
 	if in.plan.Strategy == strategy.Refuse {
+		if asker != nil {
+			asker.failed(target.ID(), string(h.Tag), in.failure())
+		}
 		return
 	}
 	n.stats.Introduced++
@@ -82,7 +95,7 @@ func (in *introduction) decide() {
 	p := strategy.Pair{
 		Initiator: strategy.Side{Observed: n.outside(in.from, in.target.Addr()), Anonymous: true},
 		Target:    n.side(in.target, in.asker, in.from),
-		Failures:  n.pairs.failures(in),
+		Failures:  n.pairs.failures(in.engine.Now(), in.asker, in.target),
 		Node:      strategy.Node{Main: n.cfg.Names.Outside(in.local)},
 	}
 	if in.asker != nil {
@@ -201,8 +214,17 @@ func (in *introduction) wait(key introKey) {
 			in.wait(key)
 			return
 		}
-		in.finish(key)
+		in.end(key)
 	})
+}
+
+// end finishes what was not asked for again meanwhile.
+func (in *introduction) end(key introKey) {
+	if left := in.until.Sub(in.engine.Now()); left > 0 {
+		in.timer = in.engine.After(left, func() { in.end(key) })
+		return
+	}
+	in.finish(key)
 }
 
 func (in *introduction) finish(key introKey) {
@@ -212,4 +234,19 @@ func (in *introduction) finish(key introKey) {
 		in.engine.Forget(tag)
 	}
 	delete(in.node.running, key)
+	in.judge()
+}
+
+// judge says what became of an introduction that nobody has told about.
+func (in *introduction) judge() {
+	outcome := Quiet
+	switch {
+	case in.trial.settled:
+		return
+	case !in.target.session.Open(), in.asker != nil && !in.asker.session.Open():
+		outcome = Abandoned
+	case in.asked > 0:
+		outcome = AskedAgain
+	}
+	in.node.settle(in.engine.Now(), in.trial, outcome)
 }

@@ -75,6 +75,7 @@ func (n *Node) permitted(e *rtmfp.Engine, asker, target *Peer, h rtmfp.Hello) bo
 	if g.held == nil && e.Now().Before(g.until) {
 		if !g.verdict {
 			n.stats.Denied++
+			n.failed(asker, h, failDenied)
 		}
 		return g.verdict
 	}
@@ -97,6 +98,7 @@ func (n *Node) decided(e *rtmfp.Engine, g *gated, v Verdict) {
 	g.held, g.verdict, g.until = nil, v.Allow, e.Now().Add(n.cfg.VerdictLife)
 	if !v.Allow {
 		n.stats.Denied++
+		n.failed(held.asker, held.hello, failDenied)
 		return
 	}
 	// Either may have gone meanwhile.

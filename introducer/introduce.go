@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"pileus/introducer/strategy"
 	"pileus/rtmfp"
 	"pileus/rtmfp/wire"
 )
@@ -23,6 +24,7 @@ func (n *Node) Hello(e *rtmfp.Engine, h rtmfp.Hello) {
 	target := n.peers[h.EPD.Fingerprint]
 	if target == nil || asker != nil && asker.tenant != target.tenant {
 		n.stats.Unknown++
+		n.failed(asker, h, failUnknown)
 		return
 	}
 	if target == asker {
@@ -30,6 +32,7 @@ func (n *Node) Hello(e *rtmfp.Engine, h rtmfp.Hello) {
 	}
 	if !n.allow(e, asker, target, h) {
 		n.stats.Limited++
+		n.failed(asker, h, failLimited)
 		return
 	}
 	if n.permitted(e, asker, target, h) {
@@ -77,6 +80,7 @@ func (n *Node) introduce(e *rtmfp.Engine, asker, target *Peer, h rtmfp.Hello) {
 	reply := wire.Address{AddrPort: n.outside(h.From, target.Addr()), Origin: wire.OriginObserved}
 	target.session.ForwardHello(h.RawEPD, reply, h.Tag)
 	n.stats.Introduced++
+	n.pairs.began(newTrial(e.Now(), asker, target, h.Tag, strategy.Punch))
 	n.logIntroduction(e.Now(), asker, target, h.From)
 	n.emitIntroduced(e.Now(), asker, target, h.From, PlanInfo{Why: "nothing is known of the two: they are told of each other, no more"})
 }

@@ -15,12 +15,13 @@ const (
 	eventSetPeerInfo
 	eventClassified
 	eventIntroduce
+	eventOutcome
 	eventName
 	eventClose
 	numEvents
 )
 
-var eventNames = [numEvents]string{"connect", "set-peer-info", "classified", "introduce", "name", "close"}
+var eventNames = [numEvents]string{"connect", "set-peer-info", "classified", "introduce", "outcome", "name", "close"}
 
 // Events of one kind above this rate are counted instead, so that no crowd fills
 // a disk or makes logging the dearest part of its work.

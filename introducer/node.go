@@ -72,7 +72,6 @@ type Stats struct {
 	Probes        uint64 // packets sent to find out about NATs
 	Classified    uint64 // rounds of them that ended
 	AskedAgain    uint64 // with the same tag, which is answered again
-	Retried       uint64 // with another tag, which means that the last introduction failed
 	Strategies    [strategy.NumStrategies]uint64
 	Denied        uint64 // IHello for a pair that Config.Ask refused
 	Refused       uint64 // connects refused: by Config.Ask, or while draining
@@ -106,6 +105,7 @@ type Node struct {
 	evidence  evidence
 	running   map[introKey]*introduction
 	pairs     pairs
+	outcomes  map[OutcomeKey]uint64
 	gate      gate
 	draining  bool
 	stats     Stats
@@ -138,6 +138,7 @@ func New(c Config) *Node {
 	c.fill()
 	n := &Node{
 		cfg: c, log: eventLog{log: c.Log}, peers: make(directory), tenants: make(map[string]*names), running: make(map[introKey]*introduction),
+		outcomes:  make(map[OutcomeKey]uint64),
 		anonymous: udp.NewLimiter(introductionRate, introductionBurst),
 	}
 	n.server = netconn.NewServer(netconn.ServerConfig{}, n.welcome)

@@ -18,7 +18,8 @@ const (
 type pairKey struct{ initiator, target flash.PeerID }
 
 // pairs remembers what became of introductions. The node never sees what goes
-// between peers: all it can know is that one is asked for again.
+// between peers: all it can know is that one is asked for again, relayed, or
+// reported about.
 type pairs struct {
 	byKey map[pairKey]*pairState
 	order []pairKey // oldest first
@@ -26,44 +27,46 @@ type pairs struct {
 
 type pairState struct {
 	history strategy.History
-	tried   strategy.Strategy
-	tag     string
-	at      time.Time
+	trial   *trial // the latest
 }
 
-func (m *pairs) failures(in *introduction) int {
-	if in.asker == nil {
+// failures is how often in a row the pair failed to meet.
+func (m *pairs) failures(now time.Time, asker, target *Peer) int {
+	if asker == nil {
 		return 0
 	}
-	s := m.byKey[pairKey{in.asker.ID(), in.target.ID()}]
+	s := m.byKey[pairKey{asker.ID(), target.ID()}]
 	if s == nil {
 		return 0
 	}
-	return s.history.Failures(in.engine.Now(), in.asker.Addr(), in.target.Addr())
+	return s.history.Failures(now, asker.Addr(), target.Addr())
 }
 
-// retried notes a failure if in is another try at a pair that was introduced
-// lately, and reports whether it is.
-func (m *pairs) retried(in *introduction) bool {
-	if in.asker == nil {
-		return false
+// retried is the introduction that failed if tag is another try at it: nil if the
+// pair is new, or is known to have met.
+func (m *pairs) retried(now time.Time, asker, target *Peer, tag []byte) *pairState {
+	if asker == nil {
+		return nil
 	}
-	now := in.engine.Now()
-	s := m.byKey[pairKey{in.asker.ID(), in.target.ID()}]
-	if s == nil || s.tag == string(in.tag) || now.Sub(s.at) > retriedWithin {
-		return false
+	s := m.byKey[pairKey{asker.ID(), target.ID()}]
+	if s == nil || s.trial.tag == string(tag) || s.trial.met || now.Sub(s.trial.at) > retriedWithin {
+		return nil
 	}
-	s.history.Note(strategy.Retried, s.tried, now, in.asker.Addr(), in.target.Addr())
-	return true
+	return s
 }
 
-// began remembers what is being tried.
-func (m *pairs) began(in *introduction) {
-	if in.asker == nil {
-		return
+// began remembers what is being tried. Under the tag of the latest it is that
+// again, late.
+func (m *pairs) began(t *trial) *trial {
+	if t.anonymous {
+		return t
 	}
-	key := pairKey{in.asker.ID(), in.target.ID()}
+	key := pairKey{t.initiator, t.target}
 	s := m.byKey[key]
+	if s != nil && s.trial.tag == t.tag {
+		s.trial.strategy = t.strategy
+		return s.trial
+	}
 	if s == nil {
 		if m.byKey == nil {
 			m.byKey = make(map[pairKey]*pairState)
@@ -76,5 +79,24 @@ func (m *pairs) began(in *introduction) {
 		m.byKey[key] = s
 		m.order = append(m.order, key)
 	}
-	s.tried, s.tag, s.at = in.plan.Strategy, string(in.tag), in.engine.Now()
+	s.trial = t
+	return t
+}
+
+// note lets an outcome of the latest introduction count for later plans, if both
+// are here: it holds for their addresses.
+func (m *pairs) note(now time.Time, s *pairState, o strategy.Outcome, peers directory) {
+	initiator, target := peers[s.trial.initiator], peers[s.trial.target]
+	if initiator != nil && target != nil {
+		s.history.Note(o, s.trial.strategy, now, initiator.Addr(), target.Addr())
+	}
+}
+
+// latest is the newer of the introductions of two peers, whoever asked.
+func (m *pairs) latest(a, b flash.PeerID) *pairState {
+	s, other := m.byKey[pairKey{a, b}], m.byKey[pairKey{b, a}]
+	if s == nil || other != nil && other.trial.at.After(s.trial.at) {
+		return other
+	}
+	return s
 }

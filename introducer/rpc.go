@@ -15,6 +15,8 @@ var rpcs = map[string]func(n *Node, p *Peer, args amf.Args) (amf.Value, *callErr
 	"presence.list":       (*Node).rpcList,
 	"presence.watch":      (*Node).rpcWatch,
 	"presence.unwatch":    (*Node).rpcUnwatch,
+	"introduction.report": (*Node).rpcReport,
+	"introduction.notify": (*Node).rpcNotify,
 }
 
 // One session may call so many times a second, and so many at once: a program

@@ -8,6 +8,7 @@ import (
 
 	"pileus/cmd/pileus/admin"
 	"pileus/introducer"
+	"pileus/introducer/strategy"
 	"pileus/rtmfp"
 	"pileus/rtmfp/flow"
 	"pileus/rtmfp/netconn"
@@ -44,6 +45,8 @@ var (
 	metricPeerInfo    = admin.Counter("pileus_set_peer_info_total", "Lists of addresses that peers reported about themselves.")
 	metricIntroduced  = admin.Counter("pileus_introductions_total", "Introductions: the initiator and the target were told of each other.")
 	metricUnanswered  = admin.Counter("pileus_hellos_unanswered_total", "IHellos for somebody else that got silence, by reason.", "reason")
+	metricPlans       = admin.Counter("pileus_introduction_plans_total", "Introductions planned, by strategy.", "strategy")
+	metricOutcomes    = admin.Counter("pileus_introduction_outcomes_total", "What became of introductions, as far as a node can know; one may count twice, as quiet and then as reported.", "strategy", "initiator", "target", "outcome")
 	metricCalls       = admin.Counter("pileus_calls_total", "Calls of presence and introduction commands.", "result")
 	metricNames       = admin.Gauge("pileus_names", "Names that peers hold now.")
 	metricWatches     = admin.Gauge("pileus_name_watches", "Names that peers watch now, each watcher counted.")
@@ -53,7 +56,7 @@ var (
 		metricPackets, metricBytes, metricHellos, metricOpened, metricMoved, metricSessions, metricDrops,
 		metricMessages, metricCommands, metricMessageDrops, metricFragments, metricFlowDrops,
 		metricPeers, metricConnects, metricPeerInfo, metricIntroduced, metricUnanswered,
-		metricCalls, metricNames, metricWatches, metricTold,
+		metricPlans, metricOutcomes, metricCalls, metricNames, metricWatches, metricTold,
 	}
 )
 
@@ -70,12 +73,13 @@ func (n *node) samples() []admin.Sample {
 		flows  flow.Stats
 		conns  netconn.Stats
 		intro  introducer.Stats
+		ends   map[introducer.OutcomeKey]uint64
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
 	defer cancel()
 	copied := make(chan counters, 1)
 	if err := n.ask(ctx, func(e *rtmfp.Engine) {
-		copied <- counters{e.Stats(), e.FlowStats(), n.intro.NetConnStats(), n.intro.Stats()}
+		copied <- counters{e.Stats(), e.FlowStats(), n.intro.NetConnStats(), n.intro.Stats(), n.intro.Outcomes()}
 	}); err != nil {
 		return n.socketSamples()
 	}
@@ -112,6 +116,12 @@ func (n *node) samples() []admin.Sample {
 		sample(metricTold, c.intro.PresenceTold, "sent"),
 		sample(metricTold, c.intro.PresenceLost, "lost"),
 	)
+	for s, count := range c.intro.Strategies {
+		list = append(list, sample(metricPlans, count, strategy.Strategy(s).String()))
+	}
+	for k, count := range c.ends {
+		list = append(list, sample(metricOutcomes, count, k.Strategy.String(), k.Initiator.String(), k.Target.String(), k.Outcome.String()))
+	}
 	c.engine.EachDrop(func(reason string, count uint64) {
 		list = append(list, sample(metricDrops, count, reason))
 	})

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"pileus/introducer"
 	"pileus/rtmfp"
 	"pileus/rtmfp/amf"
 	"pileus/rtmfp/flash"
@@ -78,6 +79,8 @@ func (c *client) Connected(info amf.Object) {
 	if d := r.cfg.Duration; d > 0 {
 		r.engine.After(d, func() { r.interrupt(spell(d) + " are over") })
 	}
+	// No answer is wanted: a server that does not know it ignores it.
+	_ = r.conn.Send("introduction.notify", amf.Boolean(true))
 	if r.cfg.Name != "" {
 		r.register(r.cfg.Name)
 	}
@@ -98,6 +101,12 @@ func (c *client) Connected(info amf.Object) {
 
 func (c *client) Status(info amf.Object) {
 	code, description := info.String("code"), info.String("description")
+	if code == introducer.StatusFailed {
+		advice := clean(info.String("advice"))
+		c.report.event("introduction-failed", fmt.Sprintf("not met    %s %s", clean(description), advice),
+			"reason", clean(info.String("reason")), "description", clean(description), "advice", advice, "peer_id", clean(info.String("peer")))
+		return
+	}
 	c.report.event("status", fmt.Sprintf("node says  %s", describe(code, description)),
 		"code", clean(code), "description", clean(description))
 }

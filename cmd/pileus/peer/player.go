@@ -22,6 +22,7 @@ type player struct {
 	stream *netconn.Subscription
 	sink   *sink
 
+	called      time.Time // the publisher
 	started     bool
 	begun       time.Time
 	tags, bytes uint64
@@ -71,6 +72,7 @@ func (p *player) found(id flash.PeerID) {
 // call opens a session to the publisher.
 func (p *player) call() {
 	r := p.r
+	p.called = r.engine.Now()
 	if r.cfg.Play.Peer == r.engine.Identity().PeerID() {
 		p.complete(errors.New("a peer cannot play its own stream"))
 		return
@@ -89,6 +91,7 @@ func (p *player) Status(code string, info amf.Object) {
 		if s := p.session(); s != nil {
 			text = fmt.Sprintf("reached    peer %s at %v, %s", short(s.PeerID()), s.Addr(), rttText(s))
 			args = append(args, "address", s.Addr().String(), "rtt_ms", s.RTT())
+			p.tell(true, amf.Member{Name: "address", Value: amf.String(s.Addr().String())})
 		}
 	case netconn.StatusPlayStart:
 		text = fmt.Sprintf("playing    %q", p.r.cfg.Play.Name)
@@ -98,6 +101,13 @@ func (p *player) Status(code string, info amf.Object) {
 	if code == netconn.StatusUnpublishNotify {
 		p.complete(nil)
 	}
+}
+
+// tell tells the server how the introduction went, which makes the next better.
+// One that does not know the command ignores it.
+func (p *player) tell(met bool, more ...amf.Member) {
+	details := append(amf.Object{{Name: "ms", Value: amf.Number(p.r.engine.Now().Sub(p.called).Milliseconds())}}, more...)
+	_ = p.r.conn.Send("introduction.report", amf.String(p.r.cfg.Play.Peer.String()), amf.Boolean(met), details)
 }
 
 // session is the open session with the publisher, or nil. It may exist before
@@ -155,6 +165,7 @@ func (p *player) Closed(err error) {
 	case errors.As(err, &lost):
 		p.complete(p.r.lost(lost.Err))
 	case errors.Is(err, rtmfp.ErrNoAnswer):
+		p.tell(false)
 		p.complete(fmt.Errorf("no answer from %s in %s: it is not connected to %s, or cannot be reached",
 			p.r.cfg.Play.whole(), spell(p.r.cfg.Timeout), p.r.server))
 	case errors.As(err, &status) && status.Code == netconn.StatusPlayNotFound:
