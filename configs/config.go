@@ -24,21 +24,17 @@ type Config struct {
 	STUN       STUN                      `yaml:"stun"`
 	TURN       TURN                      `yaml:"turn"`
 	Limits     Limits                    `yaml:"limits"`
-	Tenants    Section                   `yaml:"tenants"`
+	Tenants    map[string]Tenant         `yaml:"tenants"`
 	Presence   Presence                  `yaml:"presence"`
 	Introduce  Introduce                 `yaml:"introduce"`
-	Hooks      Section                   `yaml:"hooks"`
-	Cores      Section                   `yaml:"cores"`
+	Hooks      Hooks                     `yaml:"hooks"`
+	Cores      Cores                     `yaml:"cores"`
 	Admin      Admin                     `yaml:"admin"`
 	Log        Log                       `yaml:"log"`
 
 	// set tells where each key that somebody wrote was written.
 	set map[string]Origin
 }
-
-// Section is a part of the file whose keys a later version defines: any value
-// parses, none is used.
-type Section map[string]any
 
 // Probe is native probing of what NAT a client is behind.
 type Probe struct {
@@ -118,8 +114,11 @@ type Introduce struct {
 
 // Admin is the HTTP listener for operators. A zero Listen: no listener.
 type Admin struct {
-	Listen AdminListen `yaml:"listen"`
-	Token  string      `yaml:"token"`
+	Listen   AdminListen `yaml:"listen"`
+	Token    string      `yaml:"token"`
+	TLS      AdminTLS    `yaml:"tls"`
+	Insecure bool        `yaml:"insecure"` // beyond loopback without TLS
+	Hosts    []string    `yaml:"hosts"`    // further names it is called by
 }
 
 // Log sets what the log says and how.
@@ -157,11 +156,18 @@ func Default() *Config {
 			Allocations:         RelayQuota{Prefix: 512},
 			HandshakesPerPrefix: 20, PendingIntroductions: 32,
 		},
-		Tenants: Section{},
-		Hooks:   Section{},
-		Cores:   Section{},
-		Admin:   Admin{Listen: AdminListen{netip.MustParseAddrPort("127.0.0.1:8935")}},
-		Log:     Log{Level: LevelInfo, Format: FormatText, Addresses: AddressesFull},
+		Tenants: map[string]Tenant{},
+		Hooks: Hooks{
+			Ask:      []HookAsk{AskConnect, AskIntroduce},
+			Tell:     []HookTell{TellConnect, TellClassified, TellIntroduced, TellRelayed, TellClosed},
+			Timeout:  2 * time.Second,
+			WhenDown: WhenDownDeny,
+			Verdict:  time.Minute,
+			Queue:    10_000,
+		},
+		Cores: Cores{Keys: map[string]string{}},
+		Admin: Admin{Listen: AdminListen{netip.MustParseAddrPort("127.0.0.1:8935")}, Hosts: []string{}},
+		Log:   Log{Level: LevelInfo, Format: FormatText, Addresses: AddressesFull},
 	}
 }
 

@@ -224,21 +224,12 @@ func (d *decoder) section(n ast.Node, key string, v reflect.Value) {
 }
 
 func (d *decoder) mapping(n ast.Node, key string, v reflect.Value) {
-	if v.Type() == reflect.TypeFor[Section]() {
-		section := Section{}
-		d.pairs(n, key, func(pair *ast.MappingValueNode, name string) {
-			var value any
-			if err := yaml.NodeToValue(pair.Value, &value); err != nil {
-				d.fail(pair.Key, join(key, name), "%v", err)
-			}
-			section[name] = value
-		})
-		v.Set(reflect.ValueOf(section))
-		return
-	}
 	m := reflect.MakeMap(v.Type())
 	d.pairs(n, key, func(pair *ast.MappingValueNode, name string) {
 		mk, mv := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
+		if e, ok := mv.Addr().Interface().(*Tenant); ok {
+			*e = DefaultTenant()
+		}
 		if parse, ok := textTarget(mk); !ok {
 			mk.SetString(name)
 		} else if err := parse(name); err != nil {

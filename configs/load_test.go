@@ -73,13 +73,13 @@ relay: {ports: 30000-30009, extra: [80, 443], idle: 90s, max_lifetime: 2h, allow
 stun: {ports: []}
 turn: {listen: ["192.0.2.1:3478"], tls: {listen: [], cert: c.pem, key: k.pem}, ports: 50000-50010, users: {ann: "1234"}, secrets: [s]}
 limits: {splice: 2mbit, peer: 500kbit, tenant: 1gbit, node: 64bit, splices: {peer: 3, prefix: 5, total: 7}, allocations: {peer: 4, prefix: 6, total: 8}, bytes_per_day: {peer: 1GiB, tenant: 2GB}, handshakes_per_prefix: 5/s, pending_introductions: 4}
-tenants: {KEY: {anything: [1, two]}}
+tenants: {acme: {keys: [k1, k2], token: require, secret: 0123456789abcdef, peers: 5}}
 presence: {name_arg: 1}
 introduce:
   anonymous: true
-hooks: {connect: "http://127.0.0.1/"}
-cores: {a: 1}
-admin: {listen: "", token: t}
+hooks: {url: "http://127.0.0.1/", secret: 0123456789abcdef, ask: [connect], tell: [closed], timeout: 1s, when_down: allow, verdict: 5s, queue: 10}
+cores: {keys: {a: 0123456789abcdef}, other_families: true}
+admin: {listen: "", token: t, tls: {cert: c.pem, key: k.pem}, insecure: true, hosts: [node.example]}
 log: {level: debug, format: json, addresses: prefix}
 `))
 	if err != nil {
@@ -116,13 +116,18 @@ log: {level: debug, format: json, addresses: prefix}
 			Splices: RelayQuota{3, 5, 7}, Allocations: RelayQuota{4, 6, 8}, BytesPerDay: DayQuota{1 << 30, 2e9},
 			HandshakesPerPrefix: 5, PendingIntroductions: 4,
 		},
-		Tenants:   Section{"KEY": map[string]any{"anything": []any{uint64(1), "two"}}},
+		Tenants: map[string]Tenant{"acme": {
+			Keys: []string{"k1", "k2"}, Token: TokenRequire, Secret: "0123456789abcdef", Peers: 5,
+		}},
 		Presence:  Presence{NameArg: 1},
 		Introduce: Introduce{Anonymous: true},
-		Hooks:     Section{"connect": "http://127.0.0.1/"},
-		Cores:     Section{"a": uint64(1)},
-		Admin:     Admin{Token: "t"},
-		Log:       Log{Level: LevelDebug, Format: FormatJSON, Addresses: AddressesPrefix},
+		Hooks: Hooks{
+			URL: "http://127.0.0.1/", Secret: "0123456789abcdef", Ask: []HookAsk{AskConnect}, Tell: []HookTell{TellClosed},
+			Timeout: time.Second, WhenDown: WhenDownAllow, Verdict: 5 * time.Second, Queue: 10,
+		},
+		Cores: Cores{Keys: map[string]string{"a": "0123456789abcdef"}, OtherFamilies: true},
+		Admin: Admin{Token: "t", TLS: AdminTLS{"c.pem", "k.pem"}, Insecure: true, Hosts: []string{"node.example"}},
+		Log:   Log{Level: LevelDebug, Format: FormatJSON, Addresses: AddressesPrefix},
 	}
 	if diff := cmp.Diff(want, c, compare); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -14,7 +14,6 @@ var notYet = []string{
 	"limits.splice", "limits.peer", "limits.tenant", "limits.node",
 	"limits.splices", "limits.allocations", "limits.bytes_per_day",
 	"tenants",
-	"hooks",
 	"cores",
 }
 

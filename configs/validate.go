@@ -27,6 +27,7 @@ func (c *Config) Validate() error {
 	v.basics()
 	v.addresses()
 	v.ports()
+	v.operator()
 	return errors.Join(v.errs...)
 }
 

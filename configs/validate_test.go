@@ -27,6 +27,23 @@ func TestValidateRefuses(t *testing.T) {
 		{"public: {10.0.0.1: '2001:db8::1'}", "are not of one family"},
 		{"public: {10.0.0.1: 192.0.2.1, 10.0.0.2: 192.0.2.1}", "stands for both 10.0.0.1 and 10.0.0.2"},
 		{"admin: {listen: '224.0.0.1:80'}", "is a multicast address"},
+		{"admin: {listen: '0.0.0.0:8935'}", "can be reached from other machines; set admin.token"},
+		{"admin: {listen: '0.0.0.0:8935', token: t}", "set admin.tls, or admin.insecure"},
+		{"admin: {tls: {cert: a}}", "cert and key go together"},
+		{"hooks: {url: core.example, secret: 0123456789abcdef}", "is not a URL such as"},
+		{"hooks: {url: 'http://core.example/?a', secret: 0123456789abcdef}", "no query"},
+		{"hooks: {url: 'http://core.example/', secret: short}", "hooks.secret: has 5 bytes"},
+		{"hooks: {timeout: 0}", "hooks.timeout: must be above 0"},
+		{"hooks: {queue: 0}", "is not between 1"},
+		{"cores: {keys: {a: 0123456789abcdef}}", "set hostname"},
+		{"cores: {keys: {a: short}}\nhostname: a", "has 5 bytes"},
+		{"tenants: {acme: {}}", "acme has no keys"},
+		{"tenants: {'a b': {keys: [k]}}", "a tenant's name has"},
+		{"tenants: {default: {keys: [k]}}", "it has none"},
+		{"tenants: {a: {keys: [k]}, b: {keys: [k]}}", "a key belongs to both a and b"},
+		{"tenants: {a: {keys: [k/]}}", "without /"},
+		{"tenants: {a: {keys: [k], token: require}}", "tokens need at least"},
+		{"tenants: {a: {keys: [k], api_token: 0123456789abcdef}, b: {keys: [l], api_token: 0123456789abcdef}}", "b has the api_token of a"},
 		{"relay:\n  ports: 1900-1999\nlisten: [1935]", "x.yaml:2: relay.ports: port 1935 belongs to listen too"},
 		{"relay: {ports: 100-200}\nprobe: {ports: 150-300}", "port 150-200 belongs to probe.ports too"},
 		{"relay: {extra: [80, 80]}", "relay.extra: 80 is there twice"},
@@ -51,6 +68,8 @@ func TestValidateAccepts(t *testing.T) {
 		"listen: [1936]", // a default port of the probes gives way
 		"stun: {ports: [3478]}\nturn: {listen: [3478]}", // they share by design
 		"admin: {listen: off}",
+		"admin: {listen: '0.0.0.0:8935', token: t, insecure: true}",
+		"tenants: {default: {closed: true}, acme: {keys: [a, b]}}",
 	} {
 		c, err := Parse("x.yaml", []byte(text))
 		if err != nil {

@@ -107,7 +107,7 @@ func TestCheck(t *testing.T) {
 		{"bad admin", []string{"--admin", "here"}, exitUsage, `--admin: "here" is not an address`},
 		{"bad format", []string{"--log-format", "jsno"}, exitUsage, `did you mean json?`},
 		{"together", []string{"--public", "10.0.0.5=2001:db8::1"}, exitFailure, "--public: 10.0.0.5 and 2001:db8::1 are not of one family"},
-		{"open admin", []string{"--admin", "0.0.0.0:8935"}, exitOK, "0.0.0.0:8935 can be reached from other machines; set admin.token"},
+		{"open admin", []string{"--admin", "0.0.0.0:8935"}, exitFailure, "0.0.0.0:8935 can be reached from other machines; set admin.token"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			code, stdout, stderr := command(t, append([]string{"check"}, test.args...)...)

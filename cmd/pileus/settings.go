@@ -133,15 +133,4 @@ func override(cfg *configs.Config, c *cli.Context) error {
 
 // notices are what an operator should know about a configuration that is
 // valid.
-func notices(cfg *configs.Config) []string {
-	lines := cfg.Unused()
-	if l := cfg.Admin.Listen; l.IsValid() && !l.Addr().IsLoopback() && cfg.Admin.Token == "" {
-		o, _ := cfg.Origin("admin.listen")
-		lines = append(lines, (&configs.Error{
-			Origin:  o,
-			Key:     "admin.listen",
-			Problem: fmt.Sprintf("%v can be reached from other machines; set admin.token", l),
-		}).Error())
-	}
-	return lines
-}
+func notices(cfg *configs.Config) []string { return cfg.Unused() }
