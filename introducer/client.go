@@ -77,7 +77,8 @@ func (c *client) Closed(err error) {
 	n.leave(c.peer)
 	c.peer.stopProbing()
 	now := s.Engine().Now()
-	n.emit(Event{Kind: PeerClosed, At: now, Peer: c.peer.Info(), Reason: reason(err)})
+	received, sent := s.Bytes()
+	n.emit(Event{Kind: PeerClosed, At: now, Peer: c.peer.Info(), Bytes: [2]uint64{received, sent}, Reason: reason(err)})
 	n.log.event(now, eventClose,
 		"peer", c.peer.ID().String(), "address", s.Addr(), "seconds", int(now.Sub(c.peer.since).Seconds()), "reason", reason(err))
 }

@@ -37,8 +37,10 @@ type Event struct {
 	Behavior *natprobe.Behavior // of PeerClassified
 	Target   PeerInfo           // of PeersIntroduced and PairRelayed
 	Plan     PlanInfo           // of PeersIntroduced
-	Bytes    [2]uint64          // of PairRelayed: IP bytes from the initiator, from the target
-	Reason   string             // of PeerClosed and PairRelayed
+	// Bytes is, of PairRelayed, the IP bytes from the initiator and from the
+	// target; of PeerClosed, the UDP payload received from the peer and sent to it.
+	Bytes  [2]uint64
+	Reason string // of PeerClosed and PairRelayed
 }
 
 // PlanInfo is how two peers were told to meet.

@@ -19,6 +19,7 @@ func (s *Session) receive(d Datagram) {
 		e.dropError(err)
 		return
 	}
+	s.received += uint64(len(d.Data))
 	s.receivePacket(d, packet, true)
 }
 
@@ -137,7 +138,9 @@ func (p *packet) limit() int { return p.start + p.s.keys.Sealer.Room(MaxDatagram
 // send seals the packet and sends it to DESTADDR, or to another address.
 func (p *packet) send(tos uint8, to, local netip.AddrPort) {
 	p.s.timing.commit(p.ts)
-	p.s.engine.emit(Datagram{Local: local, Peer: to, TOS: tos, Data: p.s.keys.Sealer.Finish(p.b, p.s.farID)})
+	data := p.s.keys.Sealer.Finish(p.b, p.s.farID)
+	p.s.sent += uint64(len(data))
+	p.s.engine.emit(Datagram{Local: local, Peer: to, TOS: tos, Data: data})
 }
 
 // discard gives the buffer of a packet back that has nothing to say.

@@ -39,6 +39,8 @@ type Session struct {
 	introductions IntroductionMode
 	id, farID     wire.SessionID
 
+	received, sent uint64 // bytes of UDP payload
+
 	timing    timing
 	alive     liveness
 	forwarded udp.Bucket
@@ -143,6 +145,10 @@ func (s *Session) Proven() bool { return s.proven }
 
 // RTT is the smoothed round-trip time, 0 before the first measurement.
 func (s *Session) RTT() time.Duration { return s.timing.srtt }
+
+// Bytes is the UDP payload that opened under the session key, and that was sent
+// under it.
+func (s *Session) Bytes() (received, sent uint64) { return s.received, s.sent }
 
 // Nonces are the session's near and far nonces (RFC 7425 4.6.5), for challenges
 // of the application; nil before S_OPEN.

@@ -62,7 +62,12 @@ type Plan struct {
 	Reason   string `json:"reason"`
 }
 
-var relayUses = map[strategy.Use]string{strategy.RelayNone: "none", strategy.RelayBeside: "beside", strategy.RelayOnly: "only"}
+const (
+	relayBeside = "beside"
+	relayOnly   = "only"
+)
+
+var relayUses = map[strategy.Use]string{strategy.RelayNone: "none", strategy.RelayBeside: relayBeside, strategy.RelayOnly: relayOnly}
 
 // NewPlan is p for JSON.
 func NewPlan(p introducer.PlanInfo) Plan {
@@ -99,7 +104,7 @@ type Event struct {
 	Connect  *Connect           `json:"connect,omitempty"`
 	Behavior *natprobe.Behavior `json:"behavior,omitempty"`
 	Plan     *Plan              `json:"plan,omitempty"`
-	Bytes    *[2]uint64         `json:"bytes,omitempty"` // IP bytes relayed from the peer, from the target
+	Bytes    *[2]uint64         `json:"bytes,omitempty"` // relayed: IP bytes from the peer, from the target; closed: from and to the peer
 	Seconds  float64            `json:"seconds,omitempty"`
 	Reason   string             `json:"reason,omitempty"`
 }

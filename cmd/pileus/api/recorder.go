@@ -1,0 +1,219 @@
+package api
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"time"
+
+	"pileus/introducer"
+)
+
+const (
+	// maxIntroductions is how many introductions are remembered.
+	maxIntroductions = 1000
+	// maxStreams is how many may follow events at once, and maxBacklog how many
+	// events one of them may be behind before its stream ends.
+	maxStreams = 32
+	maxBacklog = 256
+	// historyStep and maxHistory are the share of direct and relayed
+	// introductions over time: a day, by five minutes.
+	historyStep = 5 * time.Minute
+	maxHistory  = 288
+)
+
+// Recorder remembers what happened lately, for those who ask later, and passes
+// it on to those who listen. It is safe for several goroutines, and Record never
+// waits for a listener.
+type Recorder struct {
+	mu            sync.Mutex
+	introductions ring[Event]
+	tallies       map[string]*tally // by tenant
+	streams       map[chan Event]scope
+}
+
+// tally is what became of one tenant's introductions. Cells come from closed
+// sets of classes and strategies, so their number is bounded by those.
+type tally struct {
+	cells   map[Cell]uint64
+	history ring[Share]
+}
+
+// maxTallies bounds the tenants that have a tally; an operator names them.
+const maxTallies = 1 << 10
+
+// Cell is a place in the matrix of pairs.
+type Cell struct {
+	Initiator string `json:"initiator"` // class
+	Target    string `json:"target"`
+	Strategy  string `json:"strategy"`
+}
+
+// Count is a cell and how many introductions fell into it.
+type Count struct {
+	Cell
+	Introductions uint64 `json:"introductions"`
+}
+
+// Share is what introductions of one step of time were given.
+type Share struct {
+	From    time.Time `json:"from"`
+	Direct  int       `json:"direct"`
+	Either  int       `json:"either"` // direct addresses, and a relay beside
+	Relayed int       `json:"relayed"`
+	Refused int       `json:"refused"`
+}
+
+// NewRecorder makes an empty one.
+func NewRecorder() *Recorder {
+	return &Recorder{
+		introductions: ring[Event]{max: maxIntroductions},
+		tallies:       make(map[string]*tally),
+		streams:       make(map[chan Event]scope),
+	}
+}
+
+// Record takes an event.
+func (r *Recorder) Record(e introducer.Event) {
+	v := NewEvent(e)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if v.Plan != nil {
+		r.introductions.add(v)
+		r.tally(v)
+	}
+	for c, s := range r.streams {
+		if !s.sees(v.tenant()) {
+			continue
+		}
+		select {
+		case c <- v:
+		default:
+			// Whoever reads too slowly learns so by the end of the stream, not by
+			// events that are missing.
+			delete(r.streams, c)
+			close(c)
+		}
+	}
+}
+
+// tenant is whose event it is. Introductions do not cross tenants, and an
+// anonymous initiator has none.
+func (e *Event) tenant() string {
+	if e.Target != nil {
+		return e.Target.Tenant
+	}
+	return e.Peer.Tenant
+}
+
+func (r *Recorder) tally(e Event) {
+	t := r.tallies[e.tenant()]
+	if t == nil {
+		if len(r.tallies) >= maxTallies {
+			return
+		}
+		t = &tally{cells: make(map[Cell]uint64), history: ring[Share]{max: maxHistory}}
+		r.tallies[e.tenant()] = t
+	}
+	t.cells[Cell{e.Peer.Class.String(), e.Target.Class.String(), e.Plan.Strategy}]++
+	from := e.Time.Truncate(historyStep)
+	var now *Share
+	for s := range t.history.newestFirst {
+		now = s
+		break
+	}
+	if now == nil || !now.From.Equal(from) {
+		t.history.add(Share{From: from})
+		for s := range t.history.newestFirst {
+			now = s
+			break
+		}
+	}
+	switch {
+	case e.Plan.Strategy == "refuse":
+		now.Refused++
+	case e.Plan.Relay == relayOnly:
+		now.Relayed++
+	case e.Plan.Relay == relayBeside:
+		now.Either++
+	default:
+		now.Direct++
+	}
+}
+
+// recent lists introductions, the newest first.
+func (r *Recorder) recent(s scope, peer string, limit int) []Event {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := []Event{}
+	for e := range r.introductions.newestFirst {
+		if len(list) >= limit {
+			break
+		}
+		if s.sees(e.tenant()) && (peer == "" || e.Peer.ID == peer || e.Target.ID == peer) {
+			list = append(list, *e)
+		}
+	}
+	return list
+}
+
+// Matrix is what introductions were given, by the classes of the two peers, and
+// over time, the oldest first.
+type Matrix struct {
+	Counts  []Count `json:"counts"`
+	History []Share `json:"history"`
+}
+
+func (r *Recorder) matrix(s scope) Matrix {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	cells, steps := map[Cell]uint64{}, map[time.Time]*Share{}
+	for tenant, t := range r.tallies {
+		if !s.sees(tenant) {
+			continue
+		}
+		for c, n := range t.cells {
+			cells[c] += n
+		}
+		for h := range t.history.newestFirst {
+			if sum := steps[h.From]; sum != nil {
+				sum.Direct, sum.Either, sum.Relayed, sum.Refused = sum.Direct+h.Direct, sum.Either+h.Either, sum.Relayed+h.Relayed, sum.Refused+h.Refused
+			} else {
+				steps[h.From] = &Share{h.From, h.Direct, h.Either, h.Relayed, h.Refused}
+			}
+		}
+	}
+	m := Matrix{Counts: []Count{}, History: []Share{}}
+	for c, n := range cells {
+		m.Counts = append(m.Counts, Count{c, n})
+	}
+	slices.SortFunc(m.Counts, func(a, b Count) int {
+		return cmp.Or(cmp.Compare(a.Initiator, b.Initiator), cmp.Compare(a.Target, b.Target), cmp.Compare(a.Strategy, b.Strategy))
+	})
+	for _, h := range steps {
+		m.History = append(m.History, *h)
+	}
+	slices.SortFunc(m.History, func(a, b Share) int { return a.From.Compare(b.From) })
+	return m
+}
+
+// follow opens a stream of events; nil if there are too many.
+func (r *Recorder) follow(s scope) chan Event {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.streams) >= maxStreams {
+		return nil
+	}
+	c := make(chan Event, maxBacklog)
+	r.streams[c] = s
+	return c
+}
+
+func (r *Recorder) unfollow(c chan Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, there := r.streams[c]; there {
+		delete(r.streams, c)
+		close(c)
+	}
+}
