@@ -92,3 +92,6 @@ func (n *Node) emitIntroduced(now time.Time, asker, target *Peer, from netip.Add
 	}
 	n.emit(Event{Kind: PeersIntroduced, At: now, Peer: initiator, Target: target.Info(), Plan: plan})
 }
+
+// DefaultTenant is that of clients whose URI names no other.
+const DefaultTenant = defaultTenant

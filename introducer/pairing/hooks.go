@@ -170,23 +170,21 @@ func (h *Hooks) poke() {
 	}
 }
 
-// Ask puts a question to the core. done is called once, from a goroutine of h or
-// before Ask returns.
-func (h *Hooks) Ask(body any, done func(Verdict)) {
+// Ask puts a question to the core. done is called once, later, from a goroutine
+// of h; unless the verdict is there at once, which ok says.
+func (h *Hooks) Ask(body any, done func(Verdict)) (v Verdict, ok bool) {
 	text, err := json.Marshal(body)
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	if err == nil && len(text) <= maxBody && !h.ended && h.breaker.allows(time.Now()) {
 		select {
 		case h.asks <- ask{text, done}:
-			h.mu.Unlock()
-			return
+			return Verdict{}, false
 		default:
 		}
 	}
 	h.stats.Shed++
-	v := h.down()
-	h.mu.Unlock()
-	done(v)
+	return h.down(), true
 }
 
 // down is the verdict when the core does not give one.

@@ -79,7 +79,9 @@ func start(t *testing.T, c *core, cfg Config) *Hooks {
 
 func put(h *Hooks, body any) Verdict {
 	got := make(chan Verdict, 1)
-	h.Ask(body, func(v Verdict) { got <- v })
+	if v, ok := h.Ask(body, func(v Verdict) { got <- v }); ok {
+		return v
+	}
 	return <-got
 }
 
@@ -151,7 +153,10 @@ func TestTooManyQuestions(t *testing.T) {
 		var mu sync.Mutex
 		answers := 0
 		for range 3 * maxWaiting {
-			h.Ask(1, func(Verdict) { mu.Lock(); answers++; mu.Unlock() })
+			count := func(Verdict) { mu.Lock(); answers++; mu.Unlock() }
+			if v, ok := h.Ask(1, count); ok {
+				count(v)
+			}
 		}
 		time.Sleep(2 * time.Minute)
 		mu.Lock()
