@@ -52,7 +52,7 @@ func (s *server) peers(who scope, r *http.Request) (any, error) {
 func (s *server) find(ctx context.Context, who scope, id string) (flash.PeerID, PeerDetail, error) {
 	p, err := flash.ParsePeerID(id)
 	if err != nil {
-		return p, PeerDetail{}, errInput("a peer ID has 64 hexadecimal digits")
+		return p, PeerDetail{}, inputError("a peer ID has 64 hexadecimal digits")
 	}
 	d, err := s.Node.Peer(ctx, p)
 	if err == nil && !who.sees(d.Tenant) {
@@ -199,7 +199,7 @@ func (s *server) drain(_ scope, r *http.Request) (any, error) {
 	}
 	d, err := time.ParseDuration(order.Deadline)
 	if err != nil || d < 0 || d > maxDeadline {
-		return nil, errInput(`deadline is a duration such as "10m", at most ` + maxDeadline.String())
+		return nil, inputError(`deadline is a duration such as "10m", at most ` + maxDeadline.String())
 	}
 	return nil, s.Node.Drain(r.Context(), d)
 }
@@ -223,7 +223,7 @@ func (s *server) setLogLevel(_ scope, r *http.Request) (any, error) {
 		return nil, err
 	}
 	if err := s.Node.SetLogLevel(level.Level); err != nil {
-		return nil, errInput(err.Error())
+		return nil, inputError(err.Error())
 	}
 	return level, nil
 }

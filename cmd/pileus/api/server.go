@@ -31,10 +31,10 @@ type Options struct {
 
 type server struct{ Options }
 
-// errInput is a request that makes no sense.
-type errInput string
+// inputError is a request that makes no sense.
+type inputError string
 
-func (e errInput) Error() string { return string(e) }
+func (e inputError) Error() string { return string(e) }
 
 // call answers one request with a value for JSON; nil: no content.
 type call func(s *server, who scope, r *http.Request) (any, error)
@@ -129,7 +129,7 @@ func (s *server) handle(route route) http.HandlerFunc {
 }
 
 func refusalOf(err error) *refusal {
-	var input errInput
+	var input inputError
 	switch {
 	case errors.As(err, &input):
 		return &refusal{http.StatusBadRequest, "input", err.Error()}
@@ -168,19 +168,19 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 // read takes the request's body, which must be one JSON object of that form.
 func read(r *http.Request, into any) error {
 	if t := r.Header.Get("Content-Type"); t != "application/json" {
-		return errInput("the body is to be JSON: Content-Type: application/json")
+		return inputError("the body is to be JSON: Content-Type: application/json")
 	}
 	d := json.NewDecoder(r.Body)
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
 		var big *http.MaxBytesError
 		if errors.As(err, &big) {
-			return errInput("the body is longer than " + strconv.Itoa(maxBody) + " bytes")
+			return inputError("the body is longer than " + strconv.Itoa(maxBody) + " bytes")
 		}
-		return errInput("the body is not the JSON that is wanted here: " + err.Error())
+		return inputError("the body is not the JSON that is wanted here: " + err.Error())
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errInput("the body holds more than one JSON value")
+		return inputError("the body holds more than one JSON value")
 	}
 	return nil
 }
@@ -193,7 +193,7 @@ func page(r *http.Request) (int, error) {
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 || n > maxPage {
-		return 0, errInput("limit is a number from 1 to " + strconv.Itoa(maxPage))
+		return 0, inputError("limit is a number from 1 to " + strconv.Itoa(maxPage))
 	}
 	return n, nil
 }
