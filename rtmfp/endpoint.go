@@ -16,12 +16,7 @@ import (
 
 // Socket is what an endpoint needs of a *udp.Conn; tests run on sockets in
 // memory.
-type Socket interface {
-	LocalAddr() netip.AddrPort
-	ReadBatch(d []udp.Datagram) (n int, err error)
-	WriteBatch(d []udp.Datagram) (n int, err error)
-	Close() error
-}
+type Socket = udp.Socket
 
 // Endpoint drives one engine over UDP sockets: one goroutine owns the engine and
 // a few do public-key work.
@@ -29,7 +24,7 @@ type Endpoint struct {
 	engine *Engine
 	conns  []Socket
 	grace  time.Duration
-	inlet  inlet
+	inlet  udp.Inlet
 
 	work     chan *Job
 	finished chan *Job
@@ -45,17 +40,6 @@ type Endpoint struct {
 	filled []int                  // sockets with something in their outbox
 }
 
-// inlet is where datagrams come in.
-type inlet interface {
-	// wait blocks for d, or until wake, or until datagrams have come, and has
-	// take called with each batch of them.
-	wait(d time.Duration, take func(local netip.AddrPort, d []udp.Datagram)) error
-	// wake ends a wait; from any goroutine.
-	wake()
-	// close ends what the inlet started; the sockets are closed already.
-	close()
-}
-
 // maxCalls bounds the calls of Do that wait; more of them block their callers.
 const maxCalls = 64
 
@@ -69,7 +53,7 @@ func NewEndpoint(c Config, conns []Socket, grace time.Duration) (*Endpoint, erro
 	if err != nil {
 		return nil, err
 	}
-	in, err := newInlet(conns)
+	in, err := udp.NewInlet(conns, MaxReceive)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +79,7 @@ func (ep *Endpoint) Serve(ctx context.Context) error {
 	for range max(1, runtime.GOMAXPROCS(0)-1) {
 		workers.Go(ep.runJobs)
 	}
-	unwatch := context.AfterFunc(ctx, ep.inlet.wake)
+	unwatch := context.AfterFunc(ctx, ep.inlet.Wake)
 	err := ep.loop(ctx)
 	unwatch()
 	close(ep.done)
@@ -104,7 +88,7 @@ func (ep *Endpoint) Serve(ctx context.Context) error {
 	}
 	close(ep.work)
 	workers.Wait()
-	ep.inlet.close()
+	ep.inlet.Close()
 	return err
 }
 
@@ -112,7 +96,7 @@ func (ep *Endpoint) Serve(ctx context.Context) error {
 func (ep *Endpoint) Close() {
 	ep.once.Do(func() {
 		close(ep.kill)
-		ep.inlet.wake()
+		ep.inlet.Wake()
 	})
 	<-ep.done
 }
@@ -123,7 +107,7 @@ func (ep *Endpoint) Do(f func(*Engine)) error {
 	ran := make(chan struct{})
 	select {
 	case ep.calls <- func() { f(ep.engine); close(ran) }:
-		ep.inlet.wake()
+		ep.inlet.Wake()
 	case <-ep.done:
 		return errEnded
 	}
@@ -174,7 +158,7 @@ func (ep *Endpoint) runJob(j *Job) {
 	j.Run()
 	ep.finished <- j // never full: the engine bounds its jobs
 	ep.jobs.Add(-1)
-	ep.inlet.wake()
+	ep.inlet.Wake()
 }
 
 // loop is the one owner of the engine.
@@ -188,7 +172,7 @@ func (ep *Endpoint) loop(ctx context.Context) error {
 		if ep.jobs.Load() > 0 {
 			runtime.Gosched() // on a single processor the workers need this one
 		}
-		if err := ep.inlet.wait(wait, ep.take); err != nil {
+		if err := ep.inlet.Wait(wait, ep.take); err != nil {
 			return err
 		}
 		now := time.Now()
@@ -241,8 +225,8 @@ func (ep *Endpoint) runCalls(now time.Time) {
 	}
 }
 
-func (ep *Endpoint) take(local netip.AddrPort, batch []udp.Datagram) {
-	now := time.Now()
+func (ep *Endpoint) take(socket int, batch []udp.Datagram) {
+	now, local := time.Now(), ep.conns[socket].LocalAddr()
 	for i := range batch {
 		d := &batch[i]
 		ep.engine.Receive(now, Datagram{Local: local, Peer: d.Peer, TOS: d.TOS, Data: d.Data})

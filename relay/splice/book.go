@@ -28,6 +28,7 @@ type Book struct {
 	shared  map[netip.AddrPort]*port
 	pairs   map[pairKey]*pair
 	live    map[uint64]*contract
+	hellos  map[helloKey]*contract // IHellos that are to come to sockets of the engine
 	lastID  uint64
 	refused [NumRefusals]uint64
 }
@@ -52,13 +53,14 @@ type contract struct {
 	id, seq uint64
 	pair    *pair
 	uses    [2]*use // by side
+	hellos  []helloKey
 }
 
 // NewBook makes a Book.
 func NewBook(c BookConfig) *Book {
 	b := &Book{
 		cfg: c, shared: make(map[netip.AddrPort]*port),
-		pairs: make(map[pairKey]*pair), live: make(map[uint64]*contract),
+		pairs: make(map[pairKey]*pair), live: make(map[uint64]*contract), hellos: make(map[helloKey]*contract),
 	}
 	for i, a := range c.Range {
 		p := b.pool(a.Addr())
@@ -129,6 +131,8 @@ func (b *Book) open(now time.Time, r *Request) (Order, Grant, error) {
 	// It asked at the very port where it will be relayed, so its IHello is here.
 	if at := c.uses[from].port; at.engine && at.addr == r.Initiator.Local {
 		o.Source = r.Initiator.Addr
+	} else if at.engine {
+		b.expect(c, at.socket, r.Tag)
 	}
 	return o, Grant{ID: c.id, Initiator: c.uses[from].port.addr, Target: c.uses[1-from].port.addr}, nil
 }
@@ -153,14 +157,13 @@ func (u *use) suits(p *Party, initiator bool) bool {
 
 // begin reserves two ports.
 func (b *Book) begin(now time.Time, pr *pair, sides [2]*Party, from int, o *Order) (*contract, error) {
-	var ports [2]*port
-	for i, p := range sides {
-		var err error
-		if ports[i], err = b.port(now, pr, i, p, i == from, ports[0]); err != nil {
-			return nil, err
-		}
+	ports, err := b.ports(now, pr, sides, from, 0)
+	if err != nil { // the other one may be less choosy
+		ports, err = b.ports(now, pr, sides, from, 1)
 	}
-	var err error
+	if err != nil {
+		return nil, err
+	}
 	if o.Limits, err = b.cfg.Limits.Open(now, limit.Splice, o.Parties[0], o.Parties[1]); err != nil {
 		return nil, err
 	}
@@ -176,6 +179,16 @@ func (b *Book) begin(now time.Time, pr *pair, sides [2]*Party, from int, o *Orde
 	pr.live = append(pr.live, c)
 	b.pairs[pr.key], b.live[c.id] = pr, c
 	return c, nil
+}
+
+// ports finds a port for each side, for that of index first first.
+func (b *Book) ports(now time.Time, pr *pair, sides [2]*Party, from, first int) (ports [2]*port, err error) {
+	for _, i := range []int{first, 1 - first} {
+		if ports[i], err = b.port(now, pr, i, sides[i], i == from, ports[1-i]); err != nil {
+			return ports, err
+		}
+	}
+	return ports, nil
 }
 
 // port finds a port for one side, another than the other side's.
@@ -210,11 +223,14 @@ func (b *Book) port(now time.Time, pr *pair, side int, p *Party, initiator bool,
 	return nil, err
 }
 
-// Ended takes back what a splice had.
-func (b *Book) Ended(now time.Time, e *Ended) {
+// Ended takes back what a splice had, and returns the sockets.
+func (b *Book) Ended(now time.Time, e *Ended) (sockets []int) {
 	c := b.live[e.ID]
 	if c == nil || c.seq != e.Seq {
-		return // it has been ordered again meanwhile
+		return nil // it has been ordered again meanwhile
+	}
+	for _, k := range c.hellos {
+		delete(b.hellos, k)
 	}
 	delete(b.live, c.id)
 	c.pair.live = slices.DeleteFunc(c.pair.live, func(have *contract) bool { return have == c })
@@ -224,7 +240,9 @@ func (b *Book) Ended(now time.Time, e *Ended) {
 		if p := u.port; !p.engine && p.idle == nil && !slices.ContainsFunc(p.uses, func(u *use) bool { return u.live > 0 }) {
 			p.idle = b.pool(p.addr.Addr()).idle.PushBack(p)
 		}
+		sockets = append(sockets, u.port.socket)
 	}
+	return sockets
 }
 
 // BookStats counts what a Book gave.

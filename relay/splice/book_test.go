@@ -78,11 +78,14 @@ func TestPortsRunOut(t *testing.T) {
 	one := newWorld(t, worldConfig{ports: 2})
 	one.ask(request(p[0], p[1], "tag"))
 	again := newPeer(t, p[0].addr.Addr().String()+":9999") // it connected again
-	if _, err := one.try(request(again, p[2], "tag")); err != nil {
-		t.Errorf("it can have the port of the other side: %v", err)
+	// takes the other side's port, and so does its peer; then both have been at
+	// both.
+	if _, err := one.try(request(again, p[1], "tag")); err != nil {
+		t.Error(err)
 	}
-	if _, err := one.try(request(again, p[1], "tag")); !errors.Is(err, ErrPorts) {
-		t.Errorf("the same two addresses with another ID: %v", err)
+	third := newPeer(t, p[0].addr.Addr().String()+":10000")
+	if _, err := one.try(request(third, p[1], "tag")); !errors.Is(err, ErrPorts) {
+		t.Errorf("the same two addresses with a third ID: %v", err)
 	}
 }
 

@@ -18,7 +18,6 @@ import (
 // higher than that of the work. A busy Poller also lets packets gather for a
 // moment, as network interfaces do.
 type Poller struct {
-	conns  []*Conn
 	epoll  int
 	wake   int // eventfd
 	events []unix.EpollEvent
@@ -37,7 +36,7 @@ const wakeEvent = -1
 // NewPoller takes conns over: from now on only Poller.Wait and Conn.ReadReady
 // read from them.
 func NewPoller(conns []*Conn) (p *Poller, err error) {
-	p = &Poller{conns: conns, epoll: -1, wake: -1, events: make([]unix.EpollEvent, len(conns)+1)}
+	p = &Poller{epoll: -1, wake: -1, events: make([]unix.EpollEvent, len(conns)+1)}
 	defer func() {
 		if err != nil {
 			p.Close()
@@ -70,8 +69,8 @@ func (p *Poller) watch(fd, index int) error {
 }
 
 // Wait blocks for d, or until Wake, or until sockets have something to read, and
-// calls ready with each of these.
-func (p *Poller) Wait(d time.Duration, ready func(*Conn)) error {
+// calls ready with the index of each of these.
+func (p *Poller) Wait(d time.Duration, ready func(conn int)) error {
 	if gather := p.pace.gather(); gather > 0 && d > gather {
 		nap := unix.NsecToTimespec(int64(gather))
 		_ = unix.Nanosleep(&nap, nil) // cut short by a signal: no harm
@@ -87,7 +86,7 @@ func (p *Poller) Wait(d time.Duration, ready func(*Conn)) error {
 			_, _ = unix.Read(p.wake, b[:])
 			continue
 		}
-		ready(p.conns[e.Fd])
+		ready(int(e.Fd))
 	}
 	return nil
 }
@@ -121,9 +120,20 @@ func (p *Poller) Close() {
 	}
 }
 
-// detach takes the socket out of the runtime's poller: a duplicate of its
-// descriptor stays, the original is closed.
-func (c *Conn) detach() (int, error) {
+// Twin returns a second handle to the socket, to send from another goroutine. It
+// has its own buffers and counters; it is to be closed, too, and not to be read.
+func (c *Conn) Twin() (*Conn, error) {
+	fd, err := c.duplicate()
+	if err != nil {
+		return nil, fmt.Errorf("udp: twin of %s: %w", c.local, err)
+	}
+	t := &Conn{socket: c.socket, local: c.local, receive: c.receive, send: c.send, counts: new(counters)}
+	t.attach(fd)
+	return t, nil
+}
+
+// duplicate returns another descriptor of the socket.
+func (c *Conn) duplicate() (int, error) {
 	raw, err := c.socket.SyscallConn()
 	if err != nil {
 		return -1, err
@@ -132,17 +142,29 @@ func (c *Conn) detach() (int, error) {
 	if err := raw.Control(func(s uintptr) { fd, dup = unix.FcntlInt(s, unix.F_DUPFD_CLOEXEC, 0) }); err != nil {
 		return -1, err
 	}
-	if dup != nil {
-		return -1, dup
+	return fd, dup
+}
+
+// detach takes the socket out of the runtime's poller: a duplicate of its
+// descriptor stays, the original is closed.
+func (c *Conn) detach() (int, error) {
+	fd, err := c.duplicate()
+	if err != nil {
+		return -1, err
 	}
 	if err := c.socket.Close(); err != nil {
 		_ = unix.Close(fd)
 		return -1, err
 	}
+	c.attach(fd)
+	return fd, nil
+}
+
+// attach lets c work on a descriptor outside the runtime's poller.
+func (c *Conn) attach(fd int) {
 	d := &detached{UDPConn: c.socket, fd: fd}
 	c.closer = d.close
 	c.batch = newBatcherOn(d, c.local.Addr().Is6(), c.counts)
-	return fd, nil
 }
 
 // detached is a socket outside the runtime's poller, for x/net to work on.

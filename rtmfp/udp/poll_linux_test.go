@@ -39,11 +39,11 @@ func TestPollerTellsWhichSocketIsReady(t *testing.T) {
 	var got []string
 	in := []Datagram{{Data: make([]byte, 64)}, {Data: make([]byte, 64)}, {Data: make([]byte, 64)}}
 	for len(got) < 2 {
-		if err := p.Wait(time.Second, func(c *Conn) {
-			if c != b {
-				t.Errorf("%v is ready", c.LocalAddr())
+		if err := p.Wait(time.Second, func(i int) {
+			if i != 1 {
+				t.Errorf("socket %d is ready", i)
 			}
-			n, err := c.ReadReady(in)
+			n, err := b.ReadReady(in)
 			if err != nil {
 				t.Error(err)
 			}
@@ -69,14 +69,14 @@ func TestPollerWakes(t *testing.T) {
 		p.Wake()
 	}()
 	began := time.Now()
-	if err := p.Wait(time.Minute, func(*Conn) { t.Error("nothing is ready") }); err != nil {
+	if err := p.Wait(time.Minute, func(int) { t.Error("nothing is ready") }); err != nil {
 		t.Fatal(err)
 	}
 	if d := time.Since(began); d > 10*time.Second {
 		t.Errorf("woken after %v", d)
 	}
 	began = time.Now()
-	if err := p.Wait(5*time.Millisecond, func(*Conn) {}); err != nil {
+	if err := p.Wait(5*time.Millisecond, func(int) {}); err != nil {
 		t.Fatal(err)
 	}
 	if d := time.Since(began); d < 5*time.Millisecond {
@@ -127,5 +127,42 @@ func TestPaceGathersOnlyWhenBusy(t *testing.T) {
 	run(0)
 	if p.gather() != 0 {
 		t.Error("goes on gathering")
+	}
+}
+
+// A twin sends from the address of its socket, which may have left the runtime's
+// poller and even be closed.
+func TestTwin(t *testing.T) {
+	local := netip.MustParseAddrPort("127.0.0.1:0")
+	a, b := listen(t, local), listen(t, local)
+	twin, err := a.Twin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := NewPoller([]*Conn{a})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	send := func(text string) {
+		t.Helper()
+		if n, err := twin.WriteBatch([]Datagram{{Peer: b.LocalAddr(), TOS: 2, Data: []byte(text)}}); n != 1 || err != nil {
+			t.Fatalf("wrote %d: %v", n, err)
+		}
+		in := []Datagram{{Data: make([]byte, 64)}}
+		if _, err := b.ReadBatch(in); err != nil || in[0].Peer != a.LocalAddr() || string(in[0].Data) != text || in[0].TOS != 2 {
+			t.Errorf("got %v: %v", in[0], err)
+		}
+	}
+	send("open")
+	if err := a.Close(); err != nil {
+		t.Error(err)
+	}
+	send("closed")
+	if err := twin.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := twin.WriteBatch([]Datagram{{Peer: b.LocalAddr(), Data: []byte("x")}}); err == nil {
+		t.Error("wrote after Close")
 	}
 }

@@ -17,7 +17,7 @@ func NewPoller([]*Conn) (*Poller, error) {
 }
 
 // Wait is never reached.
-func (*Poller) Wait(time.Duration, func(*Conn)) error { return errors.ErrUnsupported }
+func (*Poller) Wait(time.Duration, func(int)) error { return errors.ErrUnsupported }
 
 // Arrived is never reached.
 func (*Poller) Arrived(time.Time, int) {}
@@ -30,3 +30,12 @@ func (*Poller) Close() {}
 
 // ReadReady is never reached.
 func (*Conn) ReadReady([]Datagram) (int, error) { return 0, errors.ErrUnsupported }
+
+// Twin returns a second handle to the socket, to send from another goroutine. It
+// has its own buffers and counters; it is to be closed, too, and not to be read.
+func (c *Conn) Twin() (*Conn, error) {
+	t := &Conn{socket: c.socket, local: c.local, receive: c.receive, send: c.send, counts: new(counters)}
+	t.closer = func() error { return nil } // the socket is c's
+	t.batch = newBatcher(c.socket, c.local.Addr().Is6(), t.counts)
+	return t, nil
+}
