@@ -9,10 +9,8 @@ import (
 // They parse and are checked, so that a file written for a later version is
 // right today; Unused tells the operator that they do nothing.
 var notYet = []string{
-	"relay.ports", "relay.idle", "relay.max_lifetime", "relay.allow_private",
-	"turn",
-	"limits.splice", "limits.peer", "limits.tenant", "limits.node",
-	"limits.splices", "limits.allocations", "limits.bytes_per_day",
+	"relay.ports", "relay.idle", "relay.max_lifetime",
+	"limits.splices",
 	"tenants",
 	"cores",
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"pileus/configs"
 	"pileus/rtmfp/udp"
 )
 
@@ -15,6 +16,8 @@ type banner struct {
 	at          [numPurposes][]netip.AddrPort
 	names       udp.Names
 	advice      string // about probes
+	turn        *turnService
+	relays      configs.PortRange // of TURN; zero: nobody may have one
 	fingerprint string
 	admin       string // where it answers; empty: nowhere
 }
@@ -36,6 +39,7 @@ func (b *banner) print(w io.Writer) {
 	}
 	row("probes", "%s", places(b.at[forProbes])+b.advice)
 	row("stun", "%s", places(slices.Concat(b.at[forMain], b.at[forAlternate], b.at[forSTUN])))
+	row("turn", "%s", b.turnRow())
 	row("fingerprint", "%s", b.fingerprint)
 	if b.admin == "" {
 		row("admin", "none")
@@ -43,7 +47,7 @@ func (b *banner) print(w io.Writer) {
 		row("admin", "http://%s/metrics and /healthz", b.admin)
 	}
 	name = "firewall"
-	for _, line := range firewall(slices.Concat(b.at[:]...)) {
+	for _, line := range append(firewall(slices.Concat(b.at[:]...)), b.turnFirewall()...) {
 		row(name, "%s", line)
 		name = ""
 	}

@@ -53,6 +53,7 @@ var (
 	metricTold        = admin.Counter("pileus_presence_events_total", "Events to those who watch a name; lost: their queue was full.", "result")
 	collectedFamilies = []*admin.Family{
 		metricInfo, metricSocket, metricSockets, metricSTUN,
+		metricTURNOpen, metricTURNOpened, metricTURNStreams, metricTURNRequests, metricTURNDrops, metricTURNEngine,
 		metricPackets, metricBytes, metricHellos, metricOpened, metricMoved, metricSessions, metricDrops,
 		metricMessages, metricCommands, metricMessageDrops, metricFragments, metricFlowDrops,
 		metricPeers, metricConnects, metricPeerInfo, metricIntroduced, metricUnanswered,
@@ -143,6 +144,7 @@ func (n *node) socketSamples() []admin.Sample {
 	const perSocket = 3
 	list := make([]admin.Sample, 0, 4+2*int(numPurposes)+perSocket*len(n.sockets.bound))
 	list = append(list, sample(metricInfo, 1, version()))
+	list = append(list, n.turn.samples()...)
 	stun := n.stun.responder.counts()
 	list = append(list,
 		sample(metricSTUN, stun.answered, "answered"),

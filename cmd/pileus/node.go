@@ -14,6 +14,8 @@ import (
 	"pileus/cmd/pileus/admin"
 	"pileus/configs"
 	"pileus/introducer"
+	"pileus/relay/limit"
+	"pileus/relay/turn"
 	"pileus/rtmfp"
 	"pileus/rtmfp/flash"
 	"pileus/rtmfp/udp"
@@ -32,9 +34,13 @@ type node struct {
 	intro  *introducer.Node // on the engine's goroutine
 	engine rtmfp.Config
 	admin  *admin.Server
+	limits *limit.Controller // of splices and TURN
+
+	turnCertificate *turn.Certificate // nil: no TLS
 
 	sockets       *sockets
 	stun          *stunService
+	turn          *turnService
 	endpoint      *rtmfp.Endpoint
 	adminListener net.Listener // nil: none
 
@@ -58,6 +64,12 @@ func build(cfg *configs.Config, log *slog.Logger) (*node, error) {
 		HandshakeRate:  int(cfg.Limits.HandshakesPerPrefix),
 		HandshakeBurst: handshakeBurst,
 		MaxMessage:     int(cfg.MaxMessage),
+	}
+	n.limits = limit.New(relayLimits(&cfg.Limits), nil)
+	if t := cfg.TURN.TLS; t.Cert != "" {
+		if n.turnCertificate, err = turn.NewCertificate(t.Cert, t.Key); err != nil {
+			return nil, fmt.Errorf("turn.tls: %w", err)
+		}
 	}
 	n.admin, err = admin.New(admin.Options{
 		Health:     func(ctx context.Context) error { return n.ask(ctx, func(*rtmfp.Engine) {}) },
@@ -85,12 +97,17 @@ func (n *node) open() (err error) {
 		}
 	}()
 	n.intro = introducer.New(n.introductions())
-	n.stun = &stunService{responder: newSTUNResponder(n.sockets, n.names), conns: n.sockets.open[forSTUN]}
+	n.stun = newSTUNService(n.sockets, n.names)
 	n.engine.Handler, n.engine.Silent, n.engine.Beside = n.intro, n.sockets.silent, n.stun.responder.beside
 	if n.endpoint, err = rtmfp.NewEndpoint(n.engine, n.sockets.forEngine(), closeGrace); err != nil {
 		return err
 	}
-	n.adminListener, err = n.openAdmin()
+	if n.adminListener, err = n.openAdmin(); err != nil {
+		return err
+	}
+	if err = n.openTURN(); err != nil && n.adminListener != nil {
+		_ = n.adminListener.Close()
+	}
 	return err
 }
 
@@ -136,7 +153,10 @@ func (n *node) ask(ctx context.Context, f func(*rtmfp.Engine)) error {
 var errSilent = errors.New("the engine does not answer")
 
 func (n *node) banner() *banner {
-	b := &banner{names: n.names, fingerprint: n.engine.Identity.PeerID().String()}
+	b := &banner{names: n.names, fingerprint: n.engine.Identity.PeerID().String(), turn: n.turn}
+	if relaysTURN(&n.config.TURN) {
+		b.relays = n.config.TURN.Ports
+	}
 	for p := range b.at {
 		b.at[p] = n.sockets.at(purpose(p))
 	}

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"syscall"
 
+	"pileus/configs"
 	"pileus/rtmfp/udp"
 )
 
@@ -23,24 +25,21 @@ var errOwn = errors.New("this node has another use for it")
 func (s *sockets) openPorts(p purpose) error {
 	_, named := s.config.Origin(purposeKeys[p])
 	reasons := make(map[error]*leftOut)
-	for _, port := range s.portsOf(p) {
-		for _, a := range s.addrs() {
-			at := netip.AddrPortFrom(a, port)
-			err := s.bindSparse(p, at)
-			if err == nil {
-				continue
-			}
-			if named && !gone(err) {
-				return fmt.Errorf("%s: %w", purposeKeys[p], cannotListen(at, "udp", "name other ports", err))
-			}
-			r := reasons[err]
-			if r == nil {
-				r = &leftOut{first: at}
-				reasons[err] = r
-			}
-			r.count++
-			r.last = at
+	for _, at := range s.placesOf(p) {
+		err := s.bindSparse(p, at)
+		if err == nil {
+			continue
 		}
+		if named && !gone(err) {
+			return fmt.Errorf("%s: %w", purposeKeys[p], cannotListen(at, "udp", "name other ports", err))
+		}
+		r := reasons[err]
+		if r == nil {
+			r = &leftOut{first: at}
+			reasons[err] = r
+		}
+		r.count++
+		r.last = at
 	}
 	for err, r := range reasons {
 		s.leftOut[p] += r.count
@@ -53,6 +52,45 @@ func (s *sockets) openPorts(p purpose) error {
 type leftOut struct {
 	first, last netip.AddrPort
 	count       int
+}
+
+// placesOf is where the sockets of a purpose are to be bound. TURN shares those
+// of STUN.
+func (s *sockets) placesOf(p purpose) []netip.AddrPort {
+	if p == forTURN {
+		_, named := s.config.Origin(purposeKeys[p])
+		shared := s.placesOf(forSTUN)
+		return slices.DeleteFunc(s.places(s.config.TURN.Listen), func(at netip.AddrPort) bool {
+			// A default port that STUN could not have was warned of.
+			return s.bound[at] == forSTUN || !named && slices.Contains(shared, at)
+		})
+	}
+	var list []netip.AddrPort
+	for _, port := range s.portsOf(p) {
+		for _, a := range s.addrs() {
+			list = append(list, netip.AddrPortFrom(a, port))
+		}
+	}
+	return list
+}
+
+// places turns ports into addresses and ports, on every address of the node.
+func (s *sockets) places(listen []configs.Listen) []netip.AddrPort {
+	var list []netip.AddrPort
+	for _, l := range listen {
+		for _, at := range l.AddrPorts() {
+			if !at.Addr().IsUnspecified() {
+				list = append(list, at)
+				continue
+			}
+			for _, a := range s.addrs() {
+				if a.Is4() == at.Addr().Is4() {
+					list = append(list, netip.AddrPortFrom(a, at.Port()))
+				}
+			}
+		}
+	}
+	return list
 }
 
 func (s *sockets) portsOf(p purpose) []uint16 {
@@ -71,7 +109,7 @@ func (s *sockets) portsOf(p purpose) []uint16 {
 		for i := range r.Len() {
 			ports = append(ports, r.First+uint16(i))
 		}
-	case forMain, forAlternate, numPurposes:
+	case forMain, forAlternate, forTURN, numPurposes:
 	}
 	return ports
 }

@@ -64,6 +64,8 @@ func serve(polite, atOnce context.Context, cfg *configs.Config, stderr io.Writer
 			log.Error("a STUN socket failed; the node goes on without stun.ports", "error", err)
 		}
 	})
+	beside.Go(func() { n.turn.serve(outlive, log) })
+	beside.Go(func() { n.limits.Run(outlive) })
 	if n.adminListener != nil {
 		beside.Go(func() {
 			if err := n.admin.Serve(outlive, n.adminListener); err != nil {

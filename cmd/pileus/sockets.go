@@ -22,14 +22,15 @@ const (
 	forExtra                    // and there, through a firewall that lets little else out
 	forProbes                   // no IHello is answered there
 	forSTUN                     // RFC 5780; not RTMFP
+	forTURN                     // where no STUN socket is; not RTMFP
 	numPurposes
 )
 
 // purposeKeys are the configuration keys that name the ports.
-var purposeKeys = [numPurposes]string{"listen", "alternate", "relay.extra", "probe.ports", "stun.ports"}
+var purposeKeys = [numPurposes]string{"listen", "alternate", "relay.extra", "probe.ports", "stun.ports", "turn.listen"}
 
 func (p purpose) String() string {
-	return [numPurposes]string{"main", "alternate", "extra", "probe", "stun"}[p]
+	return [numPurposes]string{"main", "alternate", "extra", "probe", "stun", "turn"}[p]
 }
 
 // sockets are all that a node binds over UDP: one for each address and port, so
@@ -64,7 +65,7 @@ func (s *sockets) openAll() error {
 			return err
 		}
 	}
-	for _, p := range []purpose{forExtra, forProbes, forSTUN} {
+	for _, p := range []purpose{forExtra, forProbes, forSTUN, forTURN} {
 		if err := s.openPorts(p); err != nil {
 			return err
 		}

@@ -116,12 +116,35 @@ const (
 	stunDatagram = 1500 // bytes: requests with the largest PADDING
 )
 
-// stunService drives a responder over the sockets of stun.ports.
+// stunService drives a responder over the sockets of stun.ports, but for those
+// that TURN reads.
 type stunService struct {
 	responder *stunResponder
-	conns     []*udp.Conn
+	conns     []*sharedConn
+}
 
-	mu sync.Mutex // of writes: CHANGE-REQUEST is answered from another's socket
+// sharedConn is a socket to which several write: CHANGE-REQUEST is answered from
+// another's socket, and TURN has many writers.
+type sharedConn struct {
+	*udp.Conn
+	turn bool // TURN reads it
+
+	mu sync.Mutex
+}
+
+func (c *sharedConn) WriteBatch(d []udp.Datagram) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.Conn.WriteBatch(d)
+}
+
+// newSTUNService takes the sockets of stun.ports and turn.listen.
+func newSTUNService(s *sockets, names udp.Names) *stunService {
+	service := &stunService{responder: newSTUNResponder(s, names)}
+	for _, c := range slices.Concat(s.open[forSTUN], s.open[forTURN]) {
+		service.conns = append(service.conns, &sharedConn{Conn: c})
+	}
+	return service
 }
 
 // serve answers until ctx ends, or a socket fails.
@@ -129,7 +152,9 @@ func (s *stunService) serve(ctx context.Context) error {
 	failed := make(chan error, len(s.conns))
 	var readers sync.WaitGroup
 	for _, c := range s.conns {
-		readers.Go(func() { failed <- s.read(c) })
+		if !c.turn {
+			readers.Go(func() { failed <- s.read(c) })
+		}
 	}
 	var err error
 	select {
@@ -143,7 +168,7 @@ func (s *stunService) serve(ctx context.Context) error {
 	return err
 }
 
-func (s *stunService) read(c *udp.Conn) error {
+func (s *stunService) read(c *sharedConn) error {
 	batch := make([]udp.Datagram, stunBatch)
 	for i := range batch {
 		batch[i].Data = make([]byte, stunDatagram)
@@ -163,8 +188,6 @@ func (s *stunService) read(c *udp.Conn) error {
 }
 
 func (s *stunService) send(a binding.Response) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	for _, c := range s.conns {
 		if c.LocalAddr() == a.From {
 			_, _ = c.WriteBatch([]udp.Datagram{{Peer: a.To, Data: a.Data}}) // closed: read says so

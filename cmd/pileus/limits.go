@@ -1,0 +1,24 @@
+package main
+
+import (
+	"pileus/configs"
+	"pileus/relay/limit"
+)
+
+// relayLimits is what bounds splices and TURN allocations, in the relay's terms.
+func relayLimits(l *configs.Limits) limit.Config {
+	quota := func(q configs.RelayQuota) limit.Quota {
+		return limit.Quota{Peer: q.Peer, Prefix: q.Prefix, Total: q.Total}
+	}
+	cfg := limit.Config{
+		Splice: limit.Rate(l.Splice),
+		Peer:   limit.Rate(l.Peer),
+		Tenant: limit.Rate(l.Tenant),
+		Node:   limit.Rate(l.Node),
+	}
+	cfg.Quotas[limit.Splice] = quota(l.Splices)
+	cfg.Quotas[limit.Allocation] = quota(l.Allocations)
+	cfg.BytesPerDay.Peer = int64(l.BytesPerDay.Peer)
+	cfg.BytesPerDay.Tenant = int64(l.BytesPerDay.Tenant)
+	return cfg
+}

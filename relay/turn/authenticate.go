@@ -1,0 +1,56 @@
+package turn
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/pion/stun/v2"
+)
+
+// rules are what requests are judged by.
+type rules struct {
+	realm       string
+	credentials *Credentials
+	nonces      *noncer
+}
+
+// identity is who signed a request.
+type identity struct {
+	name string // as in USERNAME
+	user string // for quotas
+	key  stun.MessageIntegrity
+}
+
+// authenticate finds out who signed r. held is the identity that opened the allocation of this 5-tuple,
+// if there is one: it goes on when the time of its name is over or its secret is replaced. If refusal is
+// not nil, it is the answer.
+func (s *rules) authenticate(now time.Time, r *request, from netip.Addr, held *identity) (id identity, refusal []byte) {
+	challenge := func(code stun.ErrorCode) []byte {
+		return r.answer(stun.ClassErrorResponse, nil, stun.ErrorCodeAttribute{Code: code},
+			stun.NewRealm(s.realm), stun.NewNonce(s.nonces.mint(now, from)))
+	}
+	if !r.Contains(stun.AttrMessageIntegrity) {
+		return identity{}, challenge(stun.CodeUnauthorized)
+	}
+	unsigned := request{Message: r.Message}
+	unsigned.trim()
+	name, hasName := unsigned.text(stun.AttrUsername)
+	nonce, hasNonce := unsigned.text(stun.AttrNonce)
+	_, hasRealm := unsigned.text(stun.AttrRealm)
+	if !hasName || !hasNonce || !hasRealm || len(name) > maxUsername {
+		return identity{}, r.answer(stun.ClassErrorResponse, nil, stun.ErrorCodeAttribute{Code: stun.CodeBadRequest})
+	}
+	keys, user := s.credentials.keys(now, name, s.realm)
+	if held != nil && held.name == name {
+		keys, user = append(keys, held.key), held.user
+	}
+	key, ok := r.signed(keys)
+	if !ok {
+		return identity{}, challenge(stun.CodeUnauthorized)
+	}
+	if !s.nonces.valid(now, from, nonce) {
+		return identity{}, challenge(stun.CodeStaleNonce)
+	}
+	r.trim()
+	return identity{name: name, user: user, key: key}, nil
+}

@@ -1,0 +1,56 @@
+package turn
+
+import (
+	"encoding/binary"
+	"errors"
+)
+
+const (
+	stunHeader    = 20 // bytes, RFC 8489 section 5
+	channelHeader = 4  // bytes, RFC 8656 section 12.4
+	magicCookie   = 0x2112A442
+)
+
+var errFrame = errors.New("turn: neither STUN nor ChannelData")
+
+// frameLen tells how long the frame is that b begins with, on a TCP or TLS connection; 0 means that b is
+// too short to tell. It is at most maxDatagram.
+//
+// RFC 8656 section 12.5: "Over TCP and TLS-over-TCP, the ChannelData message MUST be padded to a multiple
+// of four bytes in order to ensure the alignment of subsequent messages. The padding is not reflected in
+// the length field".
+func frameLen(b []byte) (int, error) {
+	if len(b) < channelHeader {
+		return 0, nil
+	}
+	// In int: lengths near 65,535 must not come out small.
+	length, n := int(binary.BigEndian.Uint16(b[2:4])), 0
+	switch b[0] >> 4 {
+	case 0, 1, 2, 3: // RFC 8489 section 5: the first two bits are zero
+		if length%4 != 0 || len(b) >= 8 && binary.BigEndian.Uint32(b[4:8]) != magicCookie {
+			return 0, errFrame
+		}
+		n = stunHeader + length
+	case 4: // RFC 8656 section 12: channels are 0x4000 to 0x4FFF
+		n = channelHeader + (length+3)/4*4
+	default:
+		return 0, errFrame
+	}
+	if n > maxDatagram {
+		return 0, errFrame
+	}
+	return n, nil
+}
+
+// isChannelData reports whether b, a datagram or a frame, is a whole ChannelData message.
+func isChannelData(b []byte) bool {
+	return len(b) >= channelHeader && b[0]>>4 == 4 &&
+		int(binary.BigEndian.Uint16(b[2:4])) <= len(b)-channelHeader
+}
+
+// isSTUN reports whether b, a datagram or a frame, is a STUN message of exactly its length.
+func isSTUN(b []byte) bool {
+	return len(b) >= stunHeader && b[0]>>6 == 0 &&
+		binary.BigEndian.Uint32(b[4:8]) == magicCookie &&
+		len(b)%4 == 0 && int(binary.BigEndian.Uint16(b[2:4])) == len(b)-stunHeader
+}

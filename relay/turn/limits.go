@@ -1,0 +1,71 @@
+package turn
+
+import "time"
+
+const (
+	// maxDatagram (bytes) is the longest message of a client and the longest payload of a peer: pion
+	// reads both into 1,600 bytes and cannot tell a longer one from one of that length.
+	maxDatagram = 1599
+	// readBatch is how many datagrams one call may bring from a UDP socket: 50 KiB for each socket.
+	readBatch = 32
+	// relayBuffer (bytes) is asked of the kernel for what a peer sends in a burst, some 10 ms of
+	// 1 Gbit/s. It costs memory only while something waits.
+	relayBuffer = 1 << 20
+)
+
+// Lifetimes (RFC 8656 sections 3.2, 9 and 12).
+const (
+	defaultLifetime    = 10 * time.Minute
+	permissionLifetime = 5 * time.Minute
+	channelLifetime    = 10 * time.Minute
+	// maxLifetime is a second less than what section 7.2 recommends at most: pion takes an hour for the
+	// default.
+	maxLifetime = time.Hour - time.Second
+)
+
+// Bounds on what one allocation may ask for. An ICE agent names each of its peer's candidates, ten or
+// twenty. pion looks for a channel in a list.
+const (
+	maxPermissions = 64
+	maxChannels    = 64
+	maxUsername    = 508 // bytes, RFC 8489 section 14.3
+)
+
+// Answers that are sent before an address has proved itself are rationed by prefix, unless they are
+// no longer than the request: one a second after a burst of ten.
+const (
+	strangerRate  = 1
+	strangerBurst = 10
+)
+
+const (
+	// nonceLifetime is less than the hour that RFC 8656 section 5 allows, and longer than most calls:
+	// each nonce costs a client one round trip more.
+	nonceLifetime = 30 * time.Minute
+	// pionNonceLifetime is how long a nonce of pion's is used; it would be good for an hour.
+	pionNonceLifetime = 30 * time.Minute
+)
+
+// Bounds on TCP and TLS connections.
+const (
+	// maxStreams bounds the connections of a Server. One that has asked for nothing costs about 8 KiB,
+	// with TLS about 40.
+	maxStreams = 4096
+	// maxStreamsPerPrefix lets a company behind one address in, and keeps it from shutting others out.
+	maxStreamsPerPrefix = 256
+	// frameTime is given for a frame whose first byte has come, and so for a TLS handshake.
+	frameTime = 10 * time.Second
+	// idleTime is given between frames to who has no allocation. Who has one may be silent as long as
+	// it lasts, which pion watches.
+	idleTime = time.Minute
+	// writeTime is given to a client to take what it is sent. One that reads nothing is cut off.
+	writeTime = 10 * time.Second
+	// acceptPause is waited when the system has no descriptor left for a connection.
+	acceptPause = 100 * time.Millisecond
+)
+
+const (
+	// maxBinds bounds the ports that are tried for one allocation when other programs hold them:
+	// about 5 ms.
+	maxBinds = 512
+)

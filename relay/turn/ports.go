@@ -1,0 +1,70 @@
+package turn
+
+import (
+	"errors"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"sync"
+
+	"pileus/rtmfp/udp"
+)
+
+// relays are the live allocations by the address they are bound to, and the ports that are left.
+type relays struct {
+	first, last uint16
+	names       udp.Names
+
+	mu   sync.RWMutex
+	live map[netip.AddrPort]*allocation
+}
+
+var errNoPort = errors.New("turn: no port of the range is free")
+
+// bind opens a socket at a port of the range. RFC 8656 section 7.2 recommends random ports; from a random
+// one on all are tried, so that none is left over when clients are turned away.
+func (r *relays) bind(at netip.Addr, even bool) (*net.UDPConn, error) {
+	network := "udp6"
+	if at.Is4() {
+		network = "udp4"
+	}
+	n, tries := int(r.last)-int(r.first)+1, 0
+	start := rand.IntN(n)
+	for i := range n {
+		a := netip.AddrPortFrom(at, r.first+uint16((start+i)%n))
+		if even && a.Port()%2 != 0 || r.at(a) != nil {
+			continue
+		}
+		c, err := net.ListenUDP(network, net.UDPAddrFromAddrPort(a))
+		if err == nil {
+			_ = c.SetReadBuffer(relayBuffer) // less is granted as well
+			return c, nil
+		}
+		if tries++; tries == maxBinds {
+			return nil, err
+		}
+	}
+	return nil, errNoPort
+}
+
+func (r *relays) add(a *allocation) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.live[a.inner] = a
+}
+
+func (r *relays) remove(a *allocation) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.live, a.inner)
+}
+
+// at returns the allocation that is bound to inner, or nil.
+func (r *relays) at(inner netip.AddrPort) *allocation {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.live[inner]
+}
+
+// known reports whether a, an inside or outside name, is a live relay address.
+func (r *relays) known(a netip.AddrPort) bool { return r.at(r.names.Bind(a)) != nil }

@@ -1,0 +1,250 @@
+package turn
+
+import (
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"time"
+
+	"github.com/pion/stun/v2"
+
+	"pileus/relay/guard"
+	"pileus/relay/limit"
+	"pileus/rtmfp/udp"
+)
+
+// An exchange is a request that pion is to answer.
+type exchange struct {
+	*request
+	from     netip.AddrPort
+	identity identity
+	set      []stun.Setter // the attributes that pion gets, but for those of authentication
+
+	// Of an Allocate that is no repetition:
+	relay   netip.Addr // where to bind the relay socket
+	even    bool
+	partial bool        // an additional IPv6 address was asked for
+	pair    *limit.Pair // until an allocation has it
+	opened  *allocation
+
+	allocation *allocation // of other requests
+	lifetime   time.Duration
+	peers      []netip.AddrPort
+	channel    uint16 // 0: no ChannelBind
+}
+
+// errorWith is an error response to come: a code, words for who reads the client's log, and what
+// goes with the code.
+type refusal struct {
+	code   stun.ErrorCode
+	reason string
+	set    []stun.Setter
+}
+
+func refuse(code stun.ErrorCode, reason string, set ...stun.Setter) (*exchange, *refusal) {
+	return nil, &refusal{code, reason, set}
+}
+
+// judge decides on a request that id signed, whose allocation is a, if not nil.
+func (f *front) judge(now time.Time, r *request, from netip.AddrPort, id identity, a *allocation) (*exchange, *refusal) {
+	if list := r.unknown(); list != nil {
+		return refuse(stun.CodeUnknownAttribute, "not understood",
+			stun.RawAttribute{Type: stun.AttrUnknownAttributes, Value: list})
+	}
+	ex := &exchange{request: r, from: from, identity: id, allocation: a}
+	if r.Type.Method == stun.MethodAllocate {
+		return f.judgeAllocate(now, ex)
+	}
+	if a == nil {
+		return refuse(stun.CodeAllocMismatch, "this address has no allocation")
+	}
+	// RFC 8656 section 5: "the server MUST [...] check that the request is authenticated using the same
+	// username as that used to create the allocation".
+	if a.owner.name != id.name {
+		return refuse(stun.CodeWrongCredentials, "the allocation is somebody else's")
+	}
+	switch r.Type.Method {
+	case stun.MethodRefresh:
+		return f.judgeRefresh(ex)
+	case stun.MethodCreatePermission:
+		return f.judgePermission(now, ex)
+	default:
+		return f.judgeChannel(now, ex)
+	}
+}
+
+// judgeAllocate follows RFC 8656 section 7.2.
+func (f *front) judgeAllocate(now time.Time, ex *exchange) (*exchange, *refusal) {
+	if a := ex.allocation; a != nil && a.transaction != ex.TransactionID {
+		return refuse(stun.CodeAllocMismatch, "this address has an allocation already")
+	}
+	transport, present, ok := ex.number(stun.AttrRequestedTransport, 4)
+	if !ok || !present {
+		return refuse(stun.CodeBadRequest, "REQUESTED-TRANSPORT")
+	}
+	if transport != protocolUDP {
+		return refuse(stun.CodeUnsupportedTransProto, "relays are UDP only")
+	}
+	family, asksFamily, familyOK := ex.number(stun.AttrRequestedAddressFamily, 4)
+	additional, asksAdditional, additionalOK := ex.number(attrAdditionalFamily, 4)
+	even, asksEven, evenOK := ex.number(stun.AttrEvenPort, 1)
+	const reserveNext = 0x80
+	reserve := even&reserveNext != 0
+	switch token := ex.Contains(stun.AttrReservationToken); {
+	case !familyOK || !additionalOK || !evenOK,
+		token && (asksEven || asksFamily || asksAdditional),
+		asksFamily && asksAdditional, asksAdditional && reserve,
+		asksAdditional && additional == familyIPv4:
+		return refuse(stun.CodeBadRequest, "attributes that do not go together")
+	case token, reserve:
+		return refuse(stun.CodeInsufficientCapacity, "no ports are reserved here")
+	}
+	if !asksFamily {
+		family = familyIPv4
+	}
+	if ex.relay, ok = f.relayAddr(family); !ok {
+		return refuse(stun.CodeAddrFamilyNotSupported, "no relay address of this family")
+	}
+	var err error
+	if ex.lifetime, err = ex.request.lifetime(); err != nil {
+		return refuse(stun.CodeBadRequest, "LIFETIME")
+	}
+	ex.even, ex.partial = asksEven, asksAdditional
+	ex.set = []stun.Setter{
+		stun.RawAttribute{Type: stun.AttrRequestedTransport, Value: []byte{protocolUDP, 0, 0, 0}},
+		lifetimeAttr(ex.lifetime),
+	}
+	if ex.allocation != nil { // sent again: pion repeats its answer
+		return ex, nil
+	}
+	if alternates, draining := f.server.draining(); draining {
+		return f.elsewhere(alternates, ex.from.Addr())
+	}
+	ex.pair, err = f.server.cfg.Limits.Open(now, limit.Allocation, limit.Party{
+		Peer: ex.identity.user, Tenant: f.server.cfg.Tenant, Prefix: udp.Prefix(ex.from.Addr()),
+	}, limit.Party{})
+	if quota := (*limit.QuotaError)(nil); errors.As(err, &quota) {
+		return refuse(stun.CodeAllocQuotaReached, "quota: "+quota.Quota.String())
+	}
+	if err != nil {
+		return f.elsewhere(nil, ex.from.Addr())
+	}
+	return ex, nil
+}
+
+// elsewhere refuses new allocations of a server that is being drained.
+func (f *front) elsewhere(alternates []netip.AddrPort, client netip.Addr) (*exchange, *refusal) {
+	for _, a := range alternates {
+		if a.Addr().Is4() == client.Is4() {
+			return refuse(stun.CodeTryAlternate, "this server is about to stop",
+				&stun.AlternateServer{IP: a.Addr().AsSlice(), Port: int(a.Port())})
+		}
+	}
+	return refuse(stun.CodeAllocQuotaReached, "this server is about to stop")
+}
+
+// relayAddr is where relay sockets of a family are bound for clients of this front: at the address where
+// they reached it, if possible.
+func (f *front) relayAddr(family uint32) (netip.Addr, bool) {
+	want4 := family == familyIPv4
+	if !want4 && family != familyIPv6 {
+		return netip.Addr{}, false
+	}
+	best := netip.Addr{}
+	for _, a := range f.server.cfg.Relays {
+		if a.Is4() == want4 && (!best.IsValid() || a == f.local.Addr()) {
+			best = a
+		}
+	}
+	return best, best.IsValid()
+}
+
+func (f *front) judgeRefresh(ex *exchange) (*exchange, *refusal) {
+	family, present, ok := ex.number(stun.AttrRequestedAddressFamily, 4)
+	if present && (!ok || (family == familyIPv4) != ex.allocation.inner.Addr().Is4()) {
+		return refuse(stun.CodePeerAddrFamilyMismatch, "the allocation is of the other family")
+	}
+	var err error
+	if ex.lifetime, err = ex.request.lifetime(); err != nil {
+		return refuse(stun.CodeBadRequest, "LIFETIME")
+	}
+	ex.set = []stun.Setter{lifetimeAttr(ex.lifetime)}
+	return ex, nil
+}
+
+// judgePermission follows RFC 8656 section 10.2.
+func (f *front) judgePermission(now time.Time, ex *exchange) (*exchange, *refusal) {
+	if no := f.judgePeers(ex); no != nil {
+		return nil, no
+	}
+	if !ex.allocation.permit(now, ex.peers, true) {
+		return refuse(stun.CodeInsufficientCapacity, "too many permissions")
+	}
+	for _, p := range ex.peers {
+		ex.set = append(ex.set, peerAddress(p))
+	}
+	return ex, nil
+}
+
+// judgePeers checks the peers that a request names.
+func (f *front) judgePeers(ex *exchange) *refusal {
+	var err error
+	if ex.peers, err = ex.request.peers(); err != nil || len(ex.peers) == 0 {
+		return &refusal{code: stun.CodeBadRequest, reason: "XOR-PEER-ADDRESS"}
+	}
+	for _, p := range ex.peers {
+		// The port of a permission "is ignored and may be any arbitrary value", but the server's own
+		// addresses are worth a permission only for the relay ports there.
+		if p.Port() == 0 {
+			p = netip.AddrPortFrom(p.Addr(), 1)
+		}
+		if f.server.guard.Check(p) != guard.Allowed {
+			return &refusal{code: stun.CodeForbidden, reason: "not an address to relay to"}
+		}
+		if p.Addr().Is4() != ex.allocation.inner.Addr().Is4() {
+			return &refusal{code: stun.CodePeerAddrFamilyMismatch, reason: "the allocation is of the other family"}
+		}
+	}
+	return nil
+}
+
+// judgeChannel follows RFC 8656 section 12.2. Whether the number or the peer is bound otherwise is
+// checked by pion.
+func (f *front) judgeChannel(now time.Time, ex *exchange) (*exchange, *refusal) {
+	number, present := ex.Attributes.Get(stun.AttrChannelNumber)
+	if !present || len(number.Value) != 4 || number.Value[0]>>4 != 4 {
+		return refuse(stun.CodeBadRequest, "CHANNEL-NUMBER")
+	}
+	ex.channel = binary.BigEndian.Uint16(number.Value)
+	if no := f.judgePeers(ex); no != nil {
+		return nil, no
+	}
+	if len(ex.peers) != 1 || ex.peers[0].Port() == 0 {
+		return refuse(stun.CodeBadRequest, "XOR-PEER-ADDRESS")
+	}
+	if !ex.allocation.permit(now, ex.peers, true) || !ex.allocation.bindChannel(now, ex.channel, true) {
+		return refuse(stun.CodeInsufficientCapacity, "too many channels")
+	}
+	ex.set = []stun.Setter{
+		stun.RawAttribute{Type: stun.AttrChannelNumber, Value: number.Value},
+		peerAddress(ex.peers[0]),
+	}
+	return ex, nil
+}
+
+// settle takes note of a request that pion has granted.
+func (ex *exchange) settle(now time.Time) {
+	a := ex.allocation
+	switch ex.Type.Method {
+	case stun.MethodAllocate, stun.MethodRefresh:
+		if ex.opened != nil {
+			a = ex.opened
+		}
+		a.expires.Store(now.Add(ex.lifetime).UnixNano())
+	case stun.MethodChannelBind:
+		a.bindChannel(now, ex.channel, false)
+		a.permit(now, ex.peers, false)
+	default:
+		a.permit(now, ex.peers, false)
+	}
+}

@@ -1,0 +1,103 @@
+package turn
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pion/stun/v2"
+	"go.uber.org/goleak"
+
+	"pileus/relay/limit"
+	"pileus/rtmfp/udp"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	testUser     = "alice"
+	testPassword = "wonderland"
+	testSecret   = "north"
+)
+
+var (
+	loopback  = netip.MustParseAddr("127.0.0.1") // the server
+	elsewhere = netip.MustParseAddr("127.0.0.2") // peers: the server's own address is refused
+)
+
+// socket is a udp.Conn whose writers take turns.
+type socket struct {
+	*udp.Conn
+	mu sync.Mutex
+}
+
+func (s *socket) WriteBatch(d []udp.Datagram) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.Conn.WriteBatch(d)
+}
+
+// bindingOf answers with the address alone.
+func bindingOf(_ Transport, _, from netip.AddrPort, b []byte) []byte {
+	m := stun.Message{Raw: b}
+	if m.Decode() != nil {
+		return nil
+	}
+	return stun.MustBuild(stun.NewTransactionIDSetter(m.TransactionID), stun.BindingSuccess,
+		&stun.XORMappedAddress{IP: from.Addr().AsSlice(), Port: int(from.Port())}).Raw
+}
+
+// testConfig is a server on loopback with two users and a secret.
+func testConfig() Config {
+	return Config{
+		Credentials: Credentials{
+			Users:   map[string]string{testUser: testPassword, "bob": "builder"},
+			Secrets: []string{testSecret, "south"},
+		},
+		Relays:    []netip.Addr{loopback},
+		FirstPort: 40000, LastPort: 48999,
+		AllowLoopback: true,
+		Limits:        limit.New(limit.Config{}, nil),
+		Binding:       bindingOf,
+	}
+}
+
+// serve starts a server over UDP, and gives its address.
+func serve(t testing.TB, cfg Config) (*Server, netip.AddrPort) {
+	t.Helper()
+	s, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := udp.Listen(netip.AddrPortFrom(cfg.Relays[0], 0), udp.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = s.ServePacket(&socket{Conn: c}) }()
+	t.Cleanup(s.Close)
+	return s, c.LocalAddr()
+}
+
+func listenUDP(t testing.TB, at netip.Addr) *net.UDPConn {
+	t.Helper()
+	c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(at, 0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// eventually waits until what is so.
+func eventually(t testing.TB, what string, is func() bool) {
+	t.Helper()
+	for range 500 {
+		if is() {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("after 5 s: not %s", what)
+}
