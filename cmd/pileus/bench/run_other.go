@@ -12,3 +12,8 @@ import (
 func Run(context.Context, Config) error {
 	return errors.New("bench needs Linux")
 }
+
+// RunRelay fails: network namespaces are Linux's.
+func RunRelay(context.Context, RelayConfig) error {
+	return errors.New("bench relay needs Linux")
+}
