@@ -91,7 +91,7 @@ func (c *Controller) divide(dt time.Duration) {
 	c.alloc.reset()
 	for f := range c.flows {
 		for _, l := range c.sharedBy(f) {
-			if l.meter.step != c.step && l.rate != 0 {
+			if l.rate != 0 && l.meter.step != c.step {
 				l.meter.step = c.step
 				l.meter.bound = c.alloc.bound(l.meter.settle(l.rate, dt))
 			}

@@ -236,3 +236,18 @@ func TestRateFallsUnderAQueue(t *testing.T) {
 		t.Errorf("%d freed, %d wait on, next at %v", freed, f.queue.packets, b.Next())
 	}
 }
+
+// The far ends of a TURN allocation are nobody's, and count against no limit of a peer or tenant.
+func TestAdvanceWithAnUnknownParty(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	c := New(Config{}, nil)
+	p, err := c.Open(now, Allocation, Party{Peer: "alice"}, Party{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Forward.Offer(now, 1000)
+	c.Advance(now.Add(Interval))
+	if got := p.Totals(now).Sent.Packets; got != 1 {
+		t.Errorf("%d packets", got)
+	}
+}
