@@ -18,7 +18,7 @@ func (n *network) dualNode() (*Node, netip.AddrPort) {
 	node, at := n.probingNode(2)
 	at6 := netip.AddrPortFrom(netip.MustParseAddr("2001:db8:ffff::1"), at.Port())
 	node.cfg.Routes = append(node.cfg.Routes, at6)
-	n.engines[at6] = n.engines[at]
+	n.bind(at6, n.engines[at])
 	return node, at
 }
 
@@ -27,8 +27,7 @@ func (n *network) dual(at, inside, inside6 netip.AddrPort, reported ...netip.Add
 	n.t.Helper()
 	u := &user{net: n, id: identity(n.t, flash.IdentityOptions{}), mode: rtmfp.AnswerIntroductions}
 	u.engine, u.addr = n.add(inside.String(), rtmfp.Config{Identity: u.id, Handler: u, SequentialIDs: true})
-	n.engines[inside6] = u.engine
-	n.second = map[netip.AddrPort]netip.AddrPort{inside: inside6}
+	n.bind(inside6, u.engine)
 	u.dial(at, "app", reported...)
 	n.wait(3500 * time.Millisecond)
 	return u
@@ -50,7 +49,7 @@ func TestProvenFamily(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			n := newNetwork(t)
-			n.delay = 20 * time.Millisecond
+			n.slow(20 * time.Millisecond)
 			node, at := n.dualNode()
 			n.watch = func(_, to netip.AddrPort, _ []byte) {
 				if to.Addr() == victim.Addr() {

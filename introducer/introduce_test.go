@@ -179,9 +179,8 @@ func TestNamed(t *testing.T) {
 			target.client.Close()
 			asker.client.Close()
 			n.wait(30 * time.Second)
-			delete(n.engines, target.addr)
-			delete(n.engines, asker.addr)
-			n.order = n.order[:1]
+			n.Cut(target.engine)
+			n.Cut(asker.engine)
 		})
 	}
 }

@@ -20,7 +20,7 @@ func TestKeepalivesFollowTheClass(t *testing.T) {
 	} {
 		t.Run(test.kind, func(t *testing.T) {
 			n := newNetwork(t)
-			n.delay = 20 * time.Millisecond
+			n.slow(20 * time.Millisecond)
 			node, at := n.probingNode(2)
 			k, _ := lab.KindNamed(test.kind)
 			u, p := n.visit(node, at, k, 1, rtmfp.AnswerIntroductions)

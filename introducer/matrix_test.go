@@ -62,15 +62,15 @@ func TestMatrix(t *testing.T) {
 			}
 			t.Run(fmt.Sprintf("%s to %s", a, b), func(t *testing.T) {
 				n := newNetwork(t)
-				n.delay = 20 * time.Millisecond
+				n.slow(20 * time.Millisecond)
 				node, at := n.probingNode(2)
 				initiator, target := n.site(at, a, 2*(i*len(matrixKinds)+j)%200), n.site(at, b, (2*(i*len(matrixKinds)+j)+1)%200)
 				s, err := initiator.engine.Open(rtmfp.Target{EPD: target.id.Certificate().EPD(), Addrs: []netip.AddrPort{at}}, sessions{initiator})
 				if err != nil {
 					t.Fatal(err)
 				}
-				began := n.now
-				for n.now.Sub(began) < 1200*time.Millisecond && !s.Open() {
+				began := n.Now()
+				for n.Now().Sub(began) < 1200*time.Millisecond && !s.Open() {
 					n.wait(10 * time.Millisecond)
 				}
 				if s.Open() {
@@ -78,9 +78,9 @@ func TestMatrix(t *testing.T) {
 				}
 				if s.Open() != direct(a, b) {
 					p := node.peers[target.id.PeerID()]
-					t.Errorf("open %v after %v, want %v; target %v, plans %v", s.Open(), n.now.Sub(began), direct(a, b), p.behavior.Class(), node.Stats().Strategies)
-				} else if s.Open() && n.now.Sub(began) > 200*time.Millisecond {
-					t.Errorf("took %v", n.now.Sub(began))
+					t.Errorf("open %v after %v, want %v; target %v, plans %v", s.Open(), n.Now().Sub(began), direct(a, b), p.behavior.Class(), node.Stats().Strategies)
+				} else if s.Open() && n.Now().Sub(began) > 200*time.Millisecond {
+					t.Errorf("took %v", n.Now().Sub(began))
 				}
 			})
 		}

@@ -1,14 +1,13 @@
 package introducer
 
 import (
-	"bytes"
 	"errors"
 	"net/netip"
-	"slices"
 	"testing"
 	"time"
 
 	"pileus/natprobe/lab"
+	"pileus/natprobe/lab/memory"
 	"pileus/rtmfp"
 	"pileus/rtmfp/amf"
 	"pileus/rtmfp/flash"
@@ -16,177 +15,73 @@ import (
 	"pileus/rtmfp/netconn"
 )
 
-// network joins engines without loss or delay; time passes only by wait.
+// network joins engines; time passes only by wait. What is not on places is on
+// the backbone.
 type network struct {
+	*memory.Network
 	t       *testing.T
-	now     time.Time
+	places  map[netip.Addr]*memory.Link
 	engines map[netip.AddrPort]*rtmfp.Engine
-	order   []netip.AddrPort
+	sites   map[int]*memory.Site
 	watch   func(from, to netip.AddrPort, data []byte)
-	chains  map[netip.Addr][]*lab.NAT         // of an inside address, its own side first
-	second  map[netip.AddrPort]netip.AddrPort // of hosts with both families
 	lose    func() bool
-	flight  []inFlight // with delay only, in order of arrival
-	delay   time.Duration
-}
-
-type inFlight struct {
-	at       time.Time
-	from, to netip.AddrPort
-	data     []byte
 }
 
 func newNetwork(t *testing.T) *network {
-	return &network{t: t, now: time.Unix(1_700_000_000, 0), engines: make(map[netip.AddrPort]*rtmfp.Engine)}
+	n := &network{
+		Network: memory.New(time.Unix(1_700_000_000, 0)), t: t,
+		places: make(map[netip.Addr]*memory.Link), engines: make(map[netip.AddrPort]*rtmfp.Engine),
+	}
+	n.Watch(func(from, to netip.AddrPort, data []byte) {
+		if n.watch != nil {
+			n.watch(from, to, data)
+		}
+	})
+	n.slow(0)
+	return n
+}
+
+// slow sets how long a packet takes.
+func (n *network) slow(delay time.Duration) {
+	n.SetPath(memory.Path{Delay: delay, Lose: func() bool { return n.lose != nil && n.lose() }})
 }
 
 func (n *network) add(addr string, c rtmfp.Config) (*rtmfp.Engine, netip.AddrPort) {
 	n.t.Helper()
-	at := netip.MustParseAddrPort(addr)
 	c.KeyPool = -1
-	e, err := rtmfp.NewEngine(c, n.now)
+	e, err := rtmfp.NewEngine(c, n.Now())
 	if err != nil {
 		n.t.Fatal(err)
 	}
+	return e, n.bind(netip.MustParseAddrPort(addr), e)
+}
+
+// bind gives an engine a socket.
+func (n *network) bind(at netip.AddrPort, e *rtmfp.Engine) netip.AddrPort {
+	l := n.places[at.Addr()]
+	if l == nil {
+		l = n.Backbone()
+	}
+	n.Attach(l, e, at)
 	n.engines[at] = e
-	n.order = append(n.order, at)
-	return e, at
-}
-
-// run moves datagrams and jobs until nothing is left to do.
-func (n *network) run() {
-	for busy := true; busy; {
-		busy = false
-		for _, from := range n.order {
-			e := n.engines[from]
-			var out []rtmfp.Datagram
-			e.Flush(func(d []rtmfp.Datagram) {
-				for _, c := range d {
-					c.Data = bytes.Clone(c.Data)
-					out = append(out, c)
-				}
-			})
-			for _, d := range out {
-				busy = true
-				if n.watch != nil {
-					n.watch(from, d.Peer, d.Data)
-				}
-				src := from
-				if d.Local.IsValid() {
-					src = d.Local
-				} else if d.Peer.Addr().Is4() != from.Addr().Is4() {
-					src = n.second[from]
-				}
-				n.carry(src, d.Peer, d.Data)
-			}
-			for _, j := range e.TakeJobs() {
-				busy = true
-				j.Run()
-				e.Finish(n.now, j)
-			}
-		}
-	}
-}
-
-// carry takes a datagram through the NATs on its way.
-func (n *network) carry(from, to netip.AddrPort, data []byte) {
-	if n.lose != nil && n.lose() {
-		return
-	}
-	for _, nat := range n.chains[from.Addr()] {
-		p, fate := nat.Outbound(n.now, lab.Packet{Src: from, Dst: to})
-		if fate != lab.ToOutside {
-			return // nothing here needs a hairpin
-		}
-		from = p.Src
-	}
-	n.flight = append(n.flight, inFlight{n.now.Add(n.delay), from, to, data})
-	if n.delay == 0 {
-		n.land()
-	}
-}
-
-// land delivers what has arrived by now.
-func (n *network) land() {
-	for len(n.flight) > 0 && !n.flight[0].at.After(n.now) {
-		f := n.flight[0]
-		n.flight = n.flight[1:]
-		if e := n.engines[f.to]; e != nil && len(n.chains[f.to.Addr()]) == 0 {
-			e.Receive(n.now, rtmfp.Datagram{Local: f.to, Peer: f.from, Data: f.data})
-			continue
-		}
-		for inside, chain := range n.chains {
-			if p, ok := comeIn(n.now, chain, f); ok && p.Dst.Addr() == inside {
-				if e := n.engines[p.Dst]; e != nil {
-					e.Receive(n.now, rtmfp.Datagram{Local: p.Dst, Peer: p.Src, Data: f.data})
-				}
-				break
-			}
-		}
-	}
-}
-
-// comeIn takes a packet in through a chain, from its outer end, if it is for it.
-func comeIn(now time.Time, chain []*lab.NAT, f inFlight) (lab.Packet, bool) {
-	p := lab.Packet{Src: f.from, Dst: f.to}
-	for i := len(chain) - 1; i >= 0; i-- {
-		b := chain[i].Behavior()
-		if b.Mapping != lab.NoTranslation && !slices.Contains(b.Public, p.Dst.Addr()) {
-			return p, false
-		}
-		var fate lab.Fate
-		if p, fate = chain[i].Inbound(now, p); fate != lab.ToInside {
-			return p, false
-		}
-	}
-	return p, true
+	return at
 }
 
 // behind puts the host with that inside address behind NATs of a kind.
 func (n *network) behind(k lab.Kind, inside netip.Addr, seed uint64, publics ...netip.Addr) {
-	if n.chains == nil {
-		n.chains = make(map[netip.Addr][]*lab.NAT)
-	}
-	var chain []*lab.NAT
-	for i, b := range k.Chain {
+	l := n.Backbone()
+	for i := len(k.Chain) - 1; i >= 0; i-- {
+		b := k.Chain[i]
 		b.Seed = seed
 		if b.Mapping != lab.NoTranslation {
 			b.Public = []netip.Addr{publics[len(publics)-len(k.Chain)+i]}
 		}
-		chain = append(chain, lab.NewNAT(b))
+		l = l.Behind(b)
 	}
-	if len(chain) > 0 {
-		n.chains[inside] = chain
-	}
+	n.places[inside] = l
 }
 
-// wait lets time pass, stopping at every deadline.
-func (n *network) wait(d time.Duration) {
-	end := n.now.Add(d)
-	for {
-		n.run()
-		next := end
-		for _, e := range n.engines {
-			if at := e.Deadline(); !at.IsZero() && at.Before(next) {
-				next = at
-			}
-		}
-		if len(n.flight) > 0 && n.flight[0].at.Before(next) {
-			next = n.flight[0].at
-		}
-		if next.After(n.now) {
-			n.now = next
-		}
-		n.land()
-		for _, e := range n.engines {
-			e.Advance(n.now)
-		}
-		if !n.now.Before(end) {
-			n.run()
-			return
-		}
-	}
-}
+func (n *network) wait(d time.Duration) { n.Wait(d) }
 
 // user is a client of the node.
 type user struct {

@@ -39,7 +39,7 @@ func (u *user) failures() string {
 
 func TestOutcomes(t *testing.T) {
 	n := newNetwork(t)
-	n.delay = 20 * time.Millisecond
+	n.slow(20 * time.Millisecond)
 	node, at := n.probingNode(2)
 	open, home := n.site(at, "N2", 1), n.site(at, "N4", 2)
 	node.outcomes = make(map[OutcomeKey]uint64)
@@ -85,7 +85,7 @@ func TestOutcomes(t *testing.T) {
 	}
 	pair := node.pairs.byKey[pairKey{home.id.PeerID(), open.id.PeerID()}]
 	failures := func() int {
-		return node.pairs.failures(n.now, node.peers[home.id.PeerID()], node.peers[open.id.PeerID()])
+		return node.pairs.failures(n.Now(), node.peers[home.id.PeerID()], node.peers[open.id.PeerID()])
 	}
 	if failures() != 1 {
 		t.Errorf("%d failures", failures())
@@ -99,11 +99,11 @@ func TestOutcomes(t *testing.T) {
 	if failures() != 2 {
 		t.Errorf("%d failures after a report", failures())
 	}
-	node.NoteRelayed(n.now, home.id.PeerID(), open.id.PeerID(), [2]uint64{1000, 0}, "idle")
+	node.NoteRelayed(n.Now(), home.id.PeerID(), open.id.PeerID(), [2]uint64{1000, 0}, "idle")
 	if failures() != 2 {
 		t.Errorf("%d failures after a relay that nobody answered through", failures())
 	}
-	node.NoteRelayed(n.now, home.id.PeerID(), open.id.PeerID(), [2]uint64{1000, 1000}, "idle")
+	node.NoteRelayed(n.Now(), home.id.PeerID(), open.id.PeerID(), [2]uint64{1000, 1000}, "idle")
 	if failures() != 3 || !strings.Contains(node.told(), ": relayed 1") {
 		t.Errorf("%d failures after a relay; %s", failures(), node.told())
 	}
@@ -116,7 +116,7 @@ func TestOutcomes(t *testing.T) {
 
 func TestIntroductionFailed(t *testing.T) {
 	n := newNetwork(t)
-	n.delay = 20 * time.Millisecond
+	n.slow(20 * time.Millisecond)
 	node, at := n.probingNode(2)
 	symmetric, home := n.site(at, "N5", 1), n.site(at, "N4", 2)
 	deaf := n.user("198.51.100.77:5000")

@@ -247,11 +247,11 @@ func TestNamePassesOn(t *testing.T) {
 	}
 	// Other kinds of arguments are no names.
 	for _, v := range []amf.Value{amf.Number(1), amf.Null{}, amf.String("")} {
-		if u := named(n.user("203.0.113.3:6000"), v); len(u.events) != 0 {
+		u := named(n.user("203.0.113.3:6000"), v)
+		if len(u.events) != 0 {
 			t.Errorf("%v: %v", v, u.events)
 		}
-		delete(n.engines, n.order[len(n.order)-1])
-		n.order = n.order[:len(n.order)-1]
+		n.Cut(u.engine)
 	}
 
 	// The same peer again, from elsewhere.
@@ -273,8 +273,7 @@ func TestNamePassesOn(t *testing.T) {
 	}
 
 	// Out of the network without a word.
-	delete(n.engines, again.addr)
-	n.order = n.order[:len(n.order)-1]
+	n.Cut(again.engine)
 	n.wait(2 * defaultServerKeepalive)
 	if _, code := impostor.call("presence.register", amf.String("alice")); code != codeTaken {
 		t.Errorf("after two keepalives: %q", code)

@@ -30,7 +30,7 @@ func (n *network) probingNode(addrs int) (*Node, netip.AddrPort) {
 	}
 	node, e, at := n.node(c)
 	for _, a := range append(c.Probes, c.Routes...) {
-		n.engines[a] = e
+		n.bind(a, e)
 	}
 	return node, at
 }
@@ -75,7 +75,7 @@ func TestClassification(t *testing.T) {
 				right, tries := 0, 20
 				for seed := range tries {
 					n := newNetwork(t)
-					n.delay = 20 * time.Millisecond
+					n.slow(20 * time.Millisecond)
 					r := rand.New(rand.NewPCG(uint64(seed), 7))
 					node, at := n.probingNode(2)
 					if loss > 0 {
@@ -111,7 +111,7 @@ func TestClassificationWithOneAddress(t *testing.T) {
 				t.Fatal("no such kind")
 			}
 			n := newNetwork(t)
-			n.delay = 20 * time.Millisecond
+			n.slow(20 * time.Millisecond)
 			node, at := n.probingNode(1)
 			_, p := n.visit(node, at, k, 1, rtmfp.AnswerIntroductions)
 			if p == nil || p.behavior == nil {
@@ -129,7 +129,7 @@ func TestClassificationWithOneAddress(t *testing.T) {
 // A client that ignores introductions is called that, not a NAT.
 func TestSilentClient(t *testing.T) {
 	n := newNetwork(t)
-	n.delay = 20 * time.Millisecond
+	n.slow(20 * time.Millisecond)
 	node, at := n.probingNode(2)
 	k, _ := lab.KindNamed("N4")
 	u, p := n.visit(node, at, k, 1, rtmfp.IgnoreIntroductions)
@@ -143,7 +143,7 @@ func TestSilentClient(t *testing.T) {
 
 func TestConnectivityApp(t *testing.T) {
 	n := newNetwork(t)
-	n.delay = 20 * time.Millisecond
+	n.slow(20 * time.Millisecond)
 	node, at := n.probingNode(2)
 	k, _ := lab.KindNamed("N6")
 	u, _ := n.visit(node, at, k, connectivitySeed, rtmfp.AnswerIntroductions)
@@ -173,11 +173,11 @@ func TestConnectivityApp(t *testing.T) {
 // The node's rate delays probes and skips none.
 func TestProbeRate(t *testing.T) {
 	n := newNetwork(t)
-	n.delay = 20 * time.Millisecond
+	n.slow(20 * time.Millisecond)
 	node, at := n.probingNode(2)
 	node.cfg.ProbeRate = 2
 	for range probeBurst + 20 {
-		node.line.sent(n.now, node.cfg.ProbeRate) // ten seconds ahead of the rate
+		node.line.sent(n.Now(), node.cfg.ProbeRate) // ten seconds ahead of the rate
 	}
 	k, _ := lab.KindNamed("N4")
 	_, p := n.visit(node, at, k, 1, rtmfp.AnswerIntroductions)
@@ -193,7 +193,7 @@ func TestProbeRate(t *testing.T) {
 // A crowd is served in the order in which it came, and everybody in the end.
 func TestProbeLine(t *testing.T) {
 	n := newNetwork(t)
-	n.delay = 20 * time.Millisecond
+	n.slow(20 * time.Millisecond)
 	node, at := n.probingNode(2)
 	node.cfg.ProbeRate = 100
 	var users []*user

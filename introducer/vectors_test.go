@@ -76,8 +76,8 @@ type recorded struct {
 }
 
 func (c *recorded) send(datagram []byte) {
-	c.node.Receive(c.net.now, rtmfp.Datagram{Local: c.at, Peer: c.addr, Data: datagram})
-	c.net.run()
+	c.node.Receive(c.net.Now(), rtmfp.Datagram{Local: c.at, Peer: c.addr, Data: datagram})
+	c.net.wait(0)
 }
 
 // handshake opens the session with the recorded certificate and keys.
