@@ -34,6 +34,17 @@ func TestManualIsTheDefaults(t *testing.T) {
 			t.Errorf("pileus.yaml does not mention %s", key)
 		}
 	}
+	text, err := os.ReadFile("pileus.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(string(text), "\n")
+	for _, key := range Keys() {
+		o, _ := c.Origin(key)
+		if marked := strings.Contains(lines[o.Line-1], "(R)"); marked != Reloadable(key) {
+			t.Errorf("%s: marked (R) in pileus.yaml %v, in the code %v", key, marked, !marked)
+		}
+	}
 	if err := c.Validate(); err != nil {
 		t.Error(err)
 	}

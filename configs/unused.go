@@ -30,14 +30,7 @@ func (c *Config) Unused() []string {
 	return lines
 }
 
-func isNotYet(key string) bool {
-	for _, k := range notYet {
-		if key == k || strings.HasPrefix(key, k+".") {
-			return true
-		}
-	}
-	return false
-}
+func isNotYet(key string) bool { return underAny(key, notYet) }
 
 // field follows a key's path to its value.
 func field(v reflect.Value, key string) reflect.Value {

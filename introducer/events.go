@@ -18,10 +18,11 @@ const (
 	PeerClassified
 	PeersIntroduced
 	PairRelayed // a relayed pair ended
+	IntroductionSettled
 	PeerClosed
 )
 
-var eventKindNames = [...]string{"connect", "classified", "introduced", "relayed", "closed"}
+var eventKindNames = [...]string{"connect", "classified", "introduced", "relayed", "outcome", "closed"}
 
 // String is the kind's name outside: in hooks, in the API, in logs.
 func (k EventKind) String() string { return eventKindNames[k] }
@@ -35,8 +36,9 @@ type Event struct {
 
 	Connect  *netconn.Request   // of PeerConnected
 	Behavior *natprobe.Behavior // of PeerClassified
-	Target   PeerInfo           // of PeersIntroduced and PairRelayed
+	Target   PeerInfo           // of PeersIntroduced, PairRelayed and IntroductionSettled
 	Plan     PlanInfo           // of PeersIntroduced
+	Outcome  Outcome            // of IntroductionSettled
 	// Bytes is, of PairRelayed, the IP bytes from the initiator and from the
 	// target; of PeerClosed, the UDP payload received from the peer and sent to it.
 	Bytes  [2]uint64
@@ -91,6 +93,27 @@ func (n *Node) emitIntroduced(now time.Time, asker, target *Peer, from netip.Add
 		initiator = asker.Info()
 	}
 	n.emit(Event{Kind: PeersIntroduced, At: now, Peer: initiator, Target: target.Info(), Plan: plan})
+}
+
+// pairInfo is who two peers are, as far as they are still here.
+func (n *Node) pairInfo(initiator, target flash.PeerID) (a, b PeerInfo) {
+	a, b = PeerInfo{ID: initiator}, PeerInfo{ID: target}
+	if p := n.peers[initiator]; p != nil {
+		a = p.Info()
+		b.Tenant = a.Tenant
+	}
+	if p := n.peers[target]; p != nil {
+		b = p.Info()
+	}
+	return a, b
+}
+
+func (n *Node) emitOutcome(now time.Time, t *trial, o Outcome) {
+	if n.cfg.Observe == nil {
+		return
+	}
+	a, b := n.pairInfo(t.initiator, t.target)
+	n.emit(Event{Kind: IntroductionSettled, At: now, Peer: a, Target: b, Outcome: o})
 }
 
 // DefaultTenant is that of clients whose URI names no other.

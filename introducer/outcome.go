@@ -68,6 +68,7 @@ func newTrial(now time.Time, asker, target *Peer, tag []byte, s strategy.Strateg
 func (n *Node) settle(now time.Time, t *trial, o Outcome, more ...any) {
 	t.settled = t.settled || o == Retried || o >= Relayed
 	n.outcomes[OutcomeKey{t.strategy, t.classes[0], t.classes[1], o}]++
+	n.emitOutcome(now, t, o)
 	if o == Quiet || o == Abandoned {
 		return
 	}
@@ -93,6 +94,9 @@ func (p *Peer) class() natprobe.Class {
 // peers, from the initiator and from the target, and why it ended. It is called
 // on the engine's goroutine, when the relaying is over; the peers may be gone.
 func (n *Node) NoteRelayed(now time.Time, initiator, target flash.PeerID, bytes [2]uint64, reason string) {
+	if a, b := n.pairInfo(initiator, target); n.cfg.Observe != nil {
+		n.emit(Event{Kind: PairRelayed, At: now, Peer: a, Target: b, Bytes: bytes, Reason: reason})
+	}
 	s := n.pairs.byKey[pairKey{initiator, target}]
 	if s == nil {
 		return

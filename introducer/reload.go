@@ -9,11 +9,13 @@ type Settings struct {
 	MaxPending  int
 	NameArg     int
 	VerdictLife time.Duration
+	Ask         func(q Question, done func(Verdict))
 }
 
 // Reload puts settings in force, for what comes next.
 func (n *Node) Reload(s Settings) {
 	n.cfg.Anonymous, n.cfg.MaxPending, n.cfg.NameArg, n.cfg.VerdictLife = s.Anonymous, s.MaxPending, s.NameArg, s.VerdictLife
+	n.cfg.Ask = s.Ask
 	n.cfg.fill()
 	n.gate.forget()
 }

@@ -19,7 +19,7 @@ type banner struct {
 	turn        *turnService
 	relays      configs.PortRange // of TURN; zero: nobody may have one
 	fingerprint string
-	admin       string // where it answers; empty: nowhere
+	admin       string // its URL; empty: none
 }
 
 func (b *banner) print(w io.Writer) {
@@ -44,7 +44,7 @@ func (b *banner) print(w io.Writer) {
 	if b.admin == "" {
 		row("admin", "none")
 	} else {
-		row("admin", "http://%s/metrics and /healthz", b.admin)
+		row("admin", "%s/metrics, /healthz and /api/v1", b.admin)
 	}
 	name = "firewall"
 	for _, line := range append(firewall(slices.Concat(b.at[:]...)), b.turnFirewall()...) {

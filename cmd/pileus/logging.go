@@ -11,12 +11,15 @@ import (
 
 // newLogger writes what l asks for to w. Values that are addresses are shown
 // as l.Addresses says, so they must be logged as netip values, never as text.
-func newLogger(w io.Writer, l configs.Log) *slog.Logger {
-	o := &slog.HandlerOptions{Level: l.Level.Slog(), ReplaceAttr: hideAddresses(l.Addresses)}
+// The level may be changed later.
+func newLogger(w io.Writer, l configs.Log) (*slog.Logger, *slog.LevelVar) {
+	level := new(slog.LevelVar)
+	level.Set(l.Level.Slog())
+	o := &slog.HandlerOptions{Level: level, ReplaceAttr: hideAddresses(l.Addresses)}
 	if l.Format == configs.FormatJSON {
-		return slog.New(slog.NewJSONHandler(w, o))
+		return slog.New(slog.NewJSONHandler(w, o)), level
 	}
-	return slog.New(slog.NewTextHandler(w, o))
+	return slog.New(slog.NewTextHandler(w, o)), level
 }
 
 func discardLogger() *slog.Logger { return slog.New(slog.DiscardHandler) }

@@ -9,8 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"pileus/cmd/pileus/admin"
 	"pileus/configs"
 	"pileus/introducer"
@@ -37,6 +35,9 @@ type node struct {
 	limits *limit.Controller // of splices and TURN
 
 	turnCertificate *turn.Certificate // nil: no TLS
+
+	hooks    *hooks
+	operator *operator
 
 	sockets       *sockets
 	stun          *stunService
@@ -71,12 +72,7 @@ func build(cfg *configs.Config, log *slog.Logger) (*node, error) {
 			return nil, fmt.Errorf("turn.tls: %w", err)
 		}
 	}
-	n.admin, err = admin.New(admin.Options{
-		Health:     func(ctx context.Context) error { return n.ask(ctx, func(*rtmfp.Engine) {}) },
-		Collectors: []prometheus.Collector{n.collector()},
-		Token:      cfg.Admin.Token,
-	})
-	if err != nil {
+	if err := n.operate(); err != nil {
 		return nil, err
 	}
 	return n, nil
@@ -116,6 +112,7 @@ func (n *node) introductions() introducer.Config {
 	// The main ports come first: most firewalls that let anything out let it out
 	// there.
 	routes := slices.Concat(n.sockets.at(forMain), n.sockets.at(forAlternate), n.sockets.at(forExtra))
+	s := n.settingsOf(n.config)
 	return introducer.Config{
 		Anonymous:  n.config.Introduce.Anonymous,
 		MaxPending: n.config.Limits.PendingIntroductions,
@@ -125,7 +122,12 @@ func (n *node) introductions() introducer.Config {
 		ProbeRate:  int(n.config.Probe.Rate),
 		NameArg:    n.config.Presence.NameArg,
 		Names:      n.names,
-		Log:        n.log,
+		Ask:        s.Ask, VerdictLife: s.VerdictLife,
+		Observe: func(e introducer.Event) {
+			n.operator.recorder.Record(e)
+			n.hooks.tell(e)
+		},
+		Log: n.log,
 	}
 }
 
@@ -164,7 +166,10 @@ func (n *node) banner() *banner {
 		b.advice = "; a second address, --alternate IP, tells every kind of NAT apart"
 	}
 	if n.adminListener != nil {
-		b.admin = n.adminListener.Addr().String()
+		b.admin = "http://" + n.adminListener.Addr().String()
+		if n.config.Admin.TLS.Cert != "" {
+			b.admin = "https" + b.admin[len("http"):]
+		}
 	}
 	return b
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -167,6 +168,9 @@ func (n *node) openAdmin() (net.Listener, error) {
 		return nil, nil
 	}
 	l, err := net.Listen("tcp", at.String())
+	if err == nil && n.config.Admin.TLS.Cert != "" {
+		l = tls.NewListener(l, n.operator.certificate.config())
+	}
 	if err == nil {
 		return l, nil
 	}

@@ -38,19 +38,22 @@ once.` + examples(
 			}
 			polite, atOnce, release := stopping(c.Context)
 			defer release()
-			return serve(polite, atOnce, cfg, c.App.ErrWriter)
+			return serve(polite, atOnce, cfg, func() (*configs.Config, error) { return settings(c) }, c.App.ErrWriter)
 		},
 	}
 }
 
 // serve runs a node until polite ends and its sessions are closed, or until
-// atOnce ends, or until it fails.
-func serve(polite, atOnce context.Context, cfg *configs.Config, stderr io.Writer) error {
-	log := newLogger(stderr, cfg.Log)
+// atOnce ends, or until it fails. reread gives the configuration anew.
+func serve(polite, atOnce context.Context, cfg *configs.Config, reread func() (*configs.Config, error), stderr io.Writer) error {
+	log, level := newLogger(stderr, cfg.Log)
 	n, err := build(cfg, log)
 	if err != nil {
 		return err
 	}
+	polite, end := context.WithCancel(polite)
+	defer end()
+	n.operator.level, n.operator.reread, n.operator.drain.end = level, reread, end
 	notify(stderr, log, cfg)
 	if err := n.open(); err != nil {
 		return err
@@ -66,6 +69,8 @@ func serve(polite, atOnce context.Context, cfg *configs.Config, stderr io.Writer
 	})
 	beside.Go(func() { n.turn.serve(outlive, log) })
 	beside.Go(func() { n.limits.Run(outlive) })
+	beside.Go(func() { n.hooks.run(outlive) })
+	beside.Go(func() { n.operator.reloadOnSignal(outlive) })
 	if n.adminListener != nil {
 		beside.Go(func() {
 			if err := n.admin.Serve(outlive, n.adminListener); err != nil {
@@ -73,6 +78,7 @@ func serve(polite, atOnce context.Context, cfg *configs.Config, stderr io.Writer
 			}
 		})
 	}
+	defer n.operator.drain.close()
 	defer beside.Wait()
 	defer stopBeside()
 

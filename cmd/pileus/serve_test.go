@@ -285,7 +285,7 @@ func TestLogHidesAddresses(t *testing.T) {
 		{configs.AddressesNone, "a=- b=-"},
 	} {
 		var out bytes.Buffer
-		log := newLogger(&out, configs.Log{Addresses: test.addresses})
+		log, _ := newLogger(&out, configs.Log{Addresses: test.addresses})
 		log.Info("x", "a", netip.MustParseAddrPort("192.0.2.77:1935"), "b", netip.MustParseAddr("2001:db8:1:2ff::1"))
 		if !strings.Contains(out.String(), test.want) {
 			t.Errorf("%s: %q, want %q", test.addresses, out.String(), test.want)

@@ -1,21 +1,23 @@
 // Package admin is the HTTP face of a node towards its operator: /healthz for
-// whatever restarts it, /metrics for Prometheus.
+// whatever restarts it, /readyz for whatever sends clients, /metrics for
+// Prometheus, /api/v1 for programs.
 package admin
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"pileus/cmd/pileus/api"
 )
 
 // An operator's tools are near and few; whoever is slower than this holds a
@@ -38,9 +40,14 @@ type Options struct {
 	Health func(context.Context) error
 	// Collectors are added to those of the process and the Go runtime.
 	Collectors []prometheus.Collector
-	// Token, unless empty, must come with every request but those for /healthz,
-	// as "Authorization: Bearer TOKEN".
-	Token string
+	// Ready says whether clients should be sent here; nil: as Health.
+	Ready func(context.Context) error
+	// Guard lets callers in to everything but /healthz and /readyz; nil: everybody.
+	Guard *api.Guard
+	// API answers below /api/v1; nil: nothing there.
+	API http.Handler
+	// Profiles serves /debug/pprof. It is for servers with a token.
+	Profiles bool
 }
 
 // Server answers operators.
@@ -62,8 +69,22 @@ func New(o Options) (*Server, error) {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", index)
+	if o.Ready == nil {
+		o.Ready = o.Health
+	}
+	guard := func(h http.Handler) http.Handler { return h }
+	if o.Guard != nil {
+		guard = o.Guard.Operator
+	}
 	mux.HandleFunc("GET /healthz", health(o.Health))
-	mux.Handle("GET /metrics", guard(o.Token, promhttp.HandlerFor(registry, promhttp.HandlerOpts{
+	mux.HandleFunc("GET /readyz", health(o.Ready))
+	if o.API != nil {
+		mux.Handle("/api/v1/", o.API)
+	}
+	if o.Profiles {
+		profiles(mux, guard)
+	}
+	mux.Handle("GET /metrics", guard(promhttp.HandlerFor(registry, promhttp.HandlerOpts{
 		MaxRequestsInFlight: maxScrapes,
 		Timeout:             writeTimeout - time.Second,
 		// One broken collector must not take the others' numbers away.
@@ -108,7 +129,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 }
 
 func index(w http.ResponseWriter, _ *http.Request) {
-	_, _ = io.WriteString(w, "pileus\n\n/healthz\n/metrics\n")
+	_, _ = io.WriteString(w, "pileus\n\n/healthz\n/readyz\n/metrics\n/api/v1/openapi.json\n")
 }
 
 func health(check func(context.Context) error) http.HandlerFunc {
@@ -124,20 +145,13 @@ func health(check func(context.Context) error) http.HandlerFunc {
 	}
 }
 
-// guard asks for token, if there is one. Digests are compared, so that the
-// time it takes does not tell even the token's length.
-func guard(token string, next http.Handler) http.Handler {
-	if token == "" {
-		return next
+// profiles are those of package net/http/pprof, without its registration on
+// the default server.
+func profiles(mux *http.ServeMux, guard func(http.Handler) http.Handler) {
+	for path, h := range map[string]http.HandlerFunc{
+		"/debug/pprof/": pprof.Index, "/debug/pprof/cmdline": pprof.Cmdline, "/debug/pprof/profile": pprof.Profile,
+		"/debug/pprof/symbol": pprof.Symbol, "/debug/pprof/trace": pprof.Trace,
+	} {
+		mux.Handle("GET "+path, guard(h))
 	}
-	want := sha256.Sum256([]byte("Bearer " + token))
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		is := sha256.Sum256([]byte(r.Header.Get("Authorization")))
-		if subtle.ConstantTimeCompare(is[:], want[:]) != 1 {
-			w.Header().Set("WWW-Authenticate", "Bearer")
-			http.Error(w, "this needs the token of admin.token: Authorization: Bearer TOKEN", http.StatusUnauthorized)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
 }

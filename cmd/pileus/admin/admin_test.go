@@ -13,6 +13,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
+
+	"pileus/cmd/pileus/api"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -29,7 +31,7 @@ func newServer(t *testing.T, o Options) http.Handler {
 }
 
 func get(h http.Handler, path, authorization string) (status int, body string) {
-	r := httptest.NewRequest(http.MethodGet, path, nil)
+	r := httptest.NewRequest(http.MethodGet, "http://127.0.0.1:8935"+path, nil)
 	if authorization != "" {
 		r.Header.Set("Authorization", authorization)
 	}
@@ -45,7 +47,7 @@ func TestHealth(t *testing.T) {
 			t.Error("the check has no deadline")
 		}
 		return sick
-	}, Token: "t"})
+	}, Guard: api.NewGuard(api.Access{Token: "t"})})
 	if status, body := get(h, "/healthz", ""); status != 200 || body != "ok\n" {
 		t.Errorf("healthy: %d %q", status, body)
 	}
@@ -98,7 +100,7 @@ func TestSameNameTwice(t *testing.T) {
 }
 
 func TestToken(t *testing.T) {
-	h := newServer(t, Options{Health: healthy, Token: "secret"})
+	h := newServer(t, Options{Health: healthy, Guard: api.NewGuard(api.Access{Token: "secret"}), Profiles: true})
 	for _, test := range []struct {
 		authorization string
 		want          int
@@ -107,6 +109,9 @@ func TestToken(t *testing.T) {
 	} {
 		if status, _ := get(h, "/metrics", test.authorization); status != test.want {
 			t.Errorf("%q: %d, want %d", test.authorization, status, test.want)
+		}
+		if status, _ := get(h, "/debug/pprof/cmdline", test.authorization); status != test.want {
+			t.Errorf("profiles, %q: %d, want %d", test.authorization, status, test.want)
 		}
 	}
 }

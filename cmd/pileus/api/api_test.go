@@ -139,6 +139,7 @@ func events(r *Recorder) {
 			}}},
 			{Kind: introducer.PeerClassified, Behavior: &b},
 			{Kind: introducer.PeersIntroduced, Target: p, Plan: introducer.PlanInfo{Strategy: strategy.Relay, Relay: strategy.RelayOnly, Why: tenant}},
+			{Kind: introducer.IntroductionSettled, Target: p, Outcome: introducer.Quiet},
 			{Kind: introducer.PairRelayed, Target: p, Bytes: [2]uint64{1, 2}},
 			{Kind: introducer.PeerClosed, Reason: "closed"},
 		} {
@@ -417,7 +418,7 @@ func TestStream(t *testing.T) {
 	lines.Scan() // it is open now
 	events(h.recorder)
 	names := []string{}
-	for len(names) < 5 && lines.Scan() {
+	for len(names) < 6 && lines.Scan() {
 		if name, ok := strings.CutPrefix(lines.Text(), "event: "); ok {
 			names = append(names, name)
 		}
@@ -428,7 +429,7 @@ func TestStream(t *testing.T) {
 			}
 		}
 	}
-	if got := strings.Join(names, " "); got != "connect classified introduced relayed closed" {
+	if got := strings.Join(names, " "); got != "connect classified introduced outcome relayed closed" {
 		t.Errorf("%s", got)
 	}
 	h.recorder.Record(introducer.Event{Kind: introducer.PeerClosed, Peer: introducer.PeerInfo{Tenant: "acme"}})

@@ -35,8 +35,9 @@ type Recorder struct {
 // tally is what became of one tenant's introductions. Cells come from closed
 // sets of classes and strategies, so their number is bounded by those.
 type tally struct {
-	cells   map[Cell]uint64
-	history ring[Share]
+	cells    map[Cell]uint64
+	outcomes map[Fate]uint64
+	history  ring[Share]
 }
 
 // maxTallies bounds the tenants that have a tally; an operator names them.
@@ -47,6 +48,18 @@ type Cell struct {
 	Initiator string `json:"initiator"` // class
 	Target    string `json:"target"`
 	Strategy  string `json:"strategy"`
+}
+
+// Fate is a strategy and what became of it.
+type Fate struct {
+	Strategy string `json:"strategy"`
+	Outcome  string `json:"outcome"`
+}
+
+// FateCount is how often a strategy had a fate.
+type FateCount struct {
+	Fate
+	Introductions uint64 `json:"introductions"`
 }
 
 // Count is a cell and how many introductions fell into it.
@@ -82,6 +95,9 @@ func (r *Recorder) Record(e introducer.Event) {
 		r.introductions.add(v)
 		r.tally(v)
 	}
+	if v.Outcome != "" {
+		r.settle(v)
+	}
 	for c, s := range r.streams {
 		if !s.sees(v.tenant()) {
 			continue
@@ -94,6 +110,20 @@ func (r *Recorder) Record(e introducer.Event) {
 			delete(r.streams, c)
 			close(c)
 		}
+	}
+}
+
+// settle notes what became of the latest introduction of a pair.
+func (r *Recorder) settle(outcome Event) {
+	for e := range r.introductions.newestFirst {
+		if e.Peer.ID != outcome.Peer.ID || e.Target.ID != outcome.Target.ID {
+			continue
+		}
+		e.Outcome = outcome.Outcome
+		if t := r.tallies[e.tenant()]; t != nil {
+			t.outcomes[Fate{e.Plan.Strategy, outcome.Outcome}]++
+		}
+		return
 	}
 }
 
@@ -112,7 +142,7 @@ func (r *Recorder) tally(e Event) {
 		if len(r.tallies) >= maxTallies {
 			return
 		}
-		t = &tally{cells: make(map[Cell]uint64), history: ring[Share]{max: maxHistory}}
+		t = &tally{cells: make(map[Cell]uint64), outcomes: make(map[Fate]uint64), history: ring[Share]{max: maxHistory}}
 		r.tallies[e.tenant()] = t
 	}
 	t.cells[Cell{e.Peer.Class.String(), e.Target.Class.String(), e.Plan.Strategy}]++
@@ -160,20 +190,24 @@ func (r *Recorder) recent(s scope, peer string, limit int) []Event {
 // Matrix is what introductions were given, by the classes of the two peers, and
 // over time, the oldest first.
 type Matrix struct {
-	Counts  []Count `json:"counts"`
-	History []Share `json:"history"`
+	Counts   []Count     `json:"counts"`
+	Outcomes []FateCount `json:"outcomes"`
+	History  []Share     `json:"history"`
 }
 
 func (r *Recorder) matrix(s scope) Matrix {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	cells, steps := map[Cell]uint64{}, map[time.Time]*Share{}
+	cells, fates, steps := map[Cell]uint64{}, map[Fate]uint64{}, map[time.Time]*Share{}
 	for tenant, t := range r.tallies {
 		if !s.sees(tenant) {
 			continue
 		}
 		for c, n := range t.cells {
 			cells[c] += n
+		}
+		for f, n := range t.outcomes {
+			fates[f] += n
 		}
 		for h := range t.history.newestFirst {
 			if sum := steps[h.From]; sum != nil {
@@ -183,12 +217,18 @@ func (r *Recorder) matrix(s scope) Matrix {
 			}
 		}
 	}
-	m := Matrix{Counts: []Count{}, History: []Share{}}
+	m := Matrix{Counts: []Count{}, Outcomes: []FateCount{}, History: []Share{}}
 	for c, n := range cells {
 		m.Counts = append(m.Counts, Count{c, n})
 	}
 	slices.SortFunc(m.Counts, func(a, b Count) int {
 		return cmp.Or(cmp.Compare(a.Initiator, b.Initiator), cmp.Compare(a.Target, b.Target), cmp.Compare(a.Strategy, b.Strategy))
+	})
+	for f, n := range fates {
+		m.Outcomes = append(m.Outcomes, FateCount{f, n})
+	}
+	slices.SortFunc(m.Outcomes, func(a, b FateCount) int {
+		return cmp.Or(cmp.Compare(a.Strategy, b.Strategy), cmp.Compare(a.Outcome, b.Outcome))
 	})
 	for _, h := range steps {
 		m.History = append(m.History, *h)

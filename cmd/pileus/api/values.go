@@ -97,13 +97,14 @@ func NewConnect(r *netconn.Request) *Connect {
 
 // Event is something that happened.
 type Event struct {
-	Event    string             `json:"event"` // connect, classified, introduced, relayed, closed
+	Event    string             `json:"event"` // connect, classified, introduced, relayed, outcome, closed
 	Time     time.Time          `json:"time"`
 	Peer     Peer               `json:"peer"`
 	Target   *Peer              `json:"target,omitempty"`
 	Connect  *Connect           `json:"connect,omitempty"`
 	Behavior *natprobe.Behavior `json:"behavior,omitempty"`
 	Plan     *Plan              `json:"plan,omitempty"`
+	Outcome  string             `json:"outcome,omitempty"`
 	Bytes    *[2]uint64         `json:"bytes,omitempty"` // relayed: IP bytes from the peer, from the target; closed: from and to the peer
 	Seconds  float64            `json:"seconds,omitempty"`
 	Reason   string             `json:"reason,omitempty"`
@@ -120,6 +121,9 @@ func NewEvent(e introducer.Event) Event {
 	case introducer.PeersIntroduced:
 		target, plan := NewPeer(e.Target), NewPlan(e.Plan)
 		v.Target, v.Plan = &target, &plan
+	case introducer.IntroductionSettled:
+		target := NewPeer(e.Target)
+		v.Target, v.Outcome = &target, e.Outcome.String()
 	case introducer.PairRelayed:
 		target, bytes := NewPeer(e.Target), e.Bytes
 		v.Target, v.Bytes = &target, &bytes

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"pileus/cmd/pileus/admin"
+	"pileus/cmd/pileus/api"
+	"pileus/configs"
+	"pileus/introducer"
+	"pileus/rtmfp"
+	"pileus/rtmfp/flash"
+)
+
+// operator is the node as its operator's tools see it.
+type operator struct {
+	*node
+	recorder *api.Recorder
+	guard    *api.Guard
+	level    *slog.LevelVar
+	started  time.Time
+	drain    drain
+
+	certificate certificate
+
+	reread    func() (*configs.Config, error) // the configuration, as serve was told it
+	reloading sync.Mutex
+}
+
+// operate makes the node's faces for operators and for the core beside it.
+func (n *node) operate() error {
+	n.hooks = &hooks{node: n.engine.Identity.PeerID().String(), do: func(f func(*rtmfp.Engine)) error { return n.endpoint.Do(f) }}
+	if err := n.hooks.set(n.config.Hooks); err != nil {
+		return fmt.Errorf("hooks: %w", err)
+	}
+	n.operator = &operator{
+		node: n, recorder: api.NewRecorder(), guard: api.NewGuard(access(n.config)), level: new(slog.LevelVar), started: time.Now(),
+	}
+	if err := n.operator.certificate.load(n.config.Admin.TLS); err != nil {
+		return err
+	}
+	var err error
+	n.admin, err = admin.New(admin.Options{
+		Health:     func(ctx context.Context) error { return n.ask(ctx, func(*rtmfp.Engine) {}) },
+		Collectors: []prometheus.Collector{n.collector()},
+		Ready:      n.operator.ready,
+		Guard:      n.operator.guard,
+		API:        api.Handler(api.Options{Node: n.operator, Recorder: n.operator.recorder, Guard: n.operator.guard, Log: n.log}),
+		Profiles:   n.config.Admin.Token != "",
+	})
+	return err
+}
+
+// access is who may use the API.
+func access(cfg *configs.Config) api.Access {
+	a := api.Access{Token: cfg.Admin.Token, Tenants: map[string]string{}, Hosts: cfg.Admin.Hosts}
+	for name, t := range cfg.Tenants {
+		a.Tenants[name] = t.APIToken
+	}
+	return a
+}
+
+func (o *operator) Status(ctx context.Context) (api.Status, error) {
+	s := api.Status{
+		Version: version(), Fingerprint: o.node.engine.Identity.PeerID().String(), Started: o.started,
+		Ready: o.ready(ctx) == nil, Draining: o.drain.ends(),
+	}
+	if h := o.hooks.client(); h != nil {
+		c := h.Stats()
+		s.Hooks = &api.HookState{
+			Allowed: c.Allowed, Refused: c.Refused, NoAnswer: c.NoAnswer, Told: c.Told,
+			Retries: c.Retries, Discarded: c.Discarded, Lost: c.Lost, Waiting: c.Waiting,
+		}
+	}
+	return s, o.ask(ctx, func(e *rtmfp.Engine) {
+		i := o.intro.Stats()
+		s.Peers, s.Introduced, s.Sessions = i.Peers, i.Introduced, e.Stats().Sessions
+		for key, n := range o.intro.Outcomes() {
+			if key.Outcome == introducer.Retried {
+				s.Retried += n
+			}
+		}
+	})
+}
+
+func (o *operator) Peers(ctx context.Context, match func(api.Peer) bool) ([]api.Peer, error) {
+	var infos []introducer.PeerInfo
+	if err := o.ask(ctx, func(*rtmfp.Engine) {
+		infos = o.intro.PeerInfos(func(introducer.PeerInfo) bool { return true })
+	}); err != nil {
+		return nil, err
+	}
+	// The rest is not the engine's work.
+	list := make([]api.Peer, 0, len(infos))
+	for _, i := range infos {
+		if p := api.NewPeer(i); match(p) {
+			list = append(list, p)
+		}
+	}
+	return list, nil
+}
+
+func (o *operator) Peer(ctx context.Context, id flash.PeerID) (api.PeerDetail, error) {
+	var d introducer.PeerDetail
+	found := false
+	err := o.ask(ctx, func(e *rtmfp.Engine) { d, found = o.intro.Inspect(e.Now(), id) })
+	if err == nil && !found {
+		err = api.ErrNotFound
+	}
+	return api.NewPeerDetail(d), err
+}
+
+func (o *operator) ClosePeer(ctx context.Context, id flash.PeerID) error {
+	found := false
+	err := o.ask(ctx, func(*rtmfp.Engine) { found = o.intro.ClosePeer(id) })
+	if err == nil && !found {
+		err = api.ErrNotFound
+	}
+	return err
+}
+
+func (o *operator) Introduce(ctx context.Context, a, b flash.PeerID) (api.Plan, error) {
+	var plan introducer.PlanInfo
+	var failed error
+	if err := o.ask(ctx, func(e *rtmfp.Engine) { plan, failed = o.intro.Bring(e, a, b) }); err != nil {
+		return api.Plan{}, err
+	}
+	return api.NewPlan(plan), failed
+}
+
+func (o *operator) Names(ctx context.Context, tenant, prefix, after string) (api.Names, error) {
+	var names []introducer.NamedPeer
+	more := false
+	err := o.ask(ctx, func(*rtmfp.Engine) { names, more = o.intro.Names(tenant, prefix, after) })
+	list := api.Names{Names: make([]api.Name, 0, len(names)), More: more}
+	for _, n := range names {
+		list.Names = append(list.Names, api.Name{Name: n.Name, Peer: n.ID.String(), Since: n.Since})
+	}
+	return list, err
+}
+
+func (o *operator) Splices(context.Context) ([]api.Splice, error)         { return nil, nil }
+func (o *operator) EndSplice(context.Context, string) error               { return api.ErrNotFound }
+func (o *operator) Allocations(context.Context) ([]api.Allocation, error) { return nil, nil }
+func (o *operator) Cores(context.Context) ([]api.Core, error)             { return nil, nil }
+func (o *operator) Groups(context.Context) ([]api.Group, error)           { return nil, nil }
+
+func (o *operator) LogLevel() string {
+	switch l := o.level.Level(); {
+	case l <= slog.LevelDebug:
+		return string(configs.LevelDebug)
+	case l <= slog.LevelInfo:
+		return string(configs.LevelInfo)
+	case l <= slog.LevelWarn:
+		return string(configs.LevelWarn)
+	}
+	return string(configs.LevelError)
+}
+
+func (o *operator) SetLogLevel(level string) error {
+	var l configs.LogLevel
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return err
+	}
+	o.level.Set(l.Slog())
+	return nil
+}
+
+// ready says whether clients should be sent here.
+func (o *operator) ready(ctx context.Context) error {
+	if o.drain.ends() != nil {
+		return errDraining
+	}
+	return o.ask(ctx, func(*rtmfp.Engine) {})
+}
+
+var errDraining = errors.New("draining: no clients are taken")

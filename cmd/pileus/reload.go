@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"pileus/cmd/pileus/api"
+	"pileus/configs"
+	"pileus/introducer"
+	"pileus/rtmfp"
+)
+
+// settingsOf is what the introducer can be told while it runs.
+func (n *node) settingsOf(cfg *configs.Config) introducer.Settings {
+	s := introducer.Settings{
+		Anonymous:   cfg.Introduce.Anonymous,
+		MaxPending:  cfg.Limits.PendingIntroductions,
+		NameArg:     cfg.Presence.NameArg,
+		VerdictLife: cfg.Hooks.Verdict,
+	}
+	// A node without a core spends nothing on questions.
+	if cfg.Hooks.URL != "" && len(cfg.Hooks.Ask) > 0 {
+		s.Ask = n.hooks.ask
+	}
+	return s
+}
+
+// Reload implements api.Node: it reads the configuration again and puts in force
+// what can change without ending a session. A configuration with a mistake
+// changes nothing.
+func (o *operator) Reload(ctx context.Context) (api.Reloaded, error) {
+	o.reloading.Lock()
+	defer o.reloading.Unlock()
+	cfg, err := o.reread()
+	if err != nil {
+		return api.Reloaded{}, fmt.Errorf("%w: %w", api.ErrRefused, err)
+	}
+	done := api.Reloaded{Changed: []string{}, Restart: []string{}}
+	for _, key := range o.config.Differences(cfg) {
+		if configs.Reloadable(key) {
+			done.Changed = append(done.Changed, key)
+		} else {
+			done.Restart = append(done.Restart, key)
+		}
+	}
+	// The files may have changed even if their names have not.
+	if err := o.certificate.load(o.config.Admin.TLS); err != nil {
+		return api.Reloaded{}, fmt.Errorf("%w: %w", api.ErrRefused, err)
+	}
+	if err := o.hooks.set(cfg.Hooks); err != nil {
+		return api.Reloaded{}, fmt.Errorf("%w: %w", api.ErrRefused, err)
+	}
+	if err := o.ask(ctx, func(*rtmfp.Engine) { o.intro.Reload(o.settingsOf(cfg)) }); err != nil {
+		return api.Reloaded{}, err
+	}
+	o.limits.Reload(relayLimits(&cfg.Limits))
+	o.guard.Set(access(cfg))
+	if o.config.Log.Level != cfg.Log.Level {
+		o.level.Set(cfg.Log.Level.Slog())
+	}
+	// What waits for a restart is told again next time.
+	o.config = o.config.With(cfg)
+	o.log.Info("reloaded", "changed", done.Changed, "restart", done.Restart)
+	return done, nil
+}
+
+// reloadOnSignal reloads on each SIGHUP until ctx ends.
+func (o *operator) reloadOnSignal(ctx context.Context) {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	for {
+		select {
+		case <-hup:
+			patient, cancel := context.WithTimeout(ctx, askTimeout)
+			if _, err := o.Reload(patient); err != nil {
+				o.log.Error("not reloaded; what was in force stays so", "error", err)
+			}
+			cancel()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
