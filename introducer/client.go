@@ -64,6 +64,9 @@ func (c *client) SetPeerInfo(addrs []netip.AddrPort) {
 func (c *client) Moved() {
 	if c.peer != nil {
 		c.peer.behavior, c.peer.proven = nil, netip.AddrPort{}
+		if r := c.node.cfg.Relay; r != nil {
+			r.Moved(c.peer.ID(), c.peer.Addr())
+		}
 		c.node.probe(c.peer)
 	}
 }
@@ -75,6 +78,9 @@ func (c *client) Closed(err error) {
 	n, s := c.node, c.conn.Session()
 	n.peers.remove(c.peer)
 	n.leave(c.peer)
+	if n.cfg.Relay != nil && n.peers[c.peer.ID()] == nil {
+		n.cfg.Relay.Gone(c.peer.ID())
+	}
 	c.peer.stopProbing()
 	now := s.Engine().Now()
 	received, sent := s.Bytes()

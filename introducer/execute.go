@@ -3,6 +3,7 @@ package introducer
 import (
 	"crypto/rand"
 	"net/netip"
+	"slices"
 	"time"
 
 	"pileus/introducer/strategy"
@@ -31,6 +32,7 @@ type introduction struct {
 	epd, tag      []byte
 
 	plan     strategy.Plan
+	refusal  error // of the relay
 	trial    *trial
 	began    time.Time
 	until    time.Time // it is watched
@@ -69,7 +71,7 @@ func (n *Node) carryOut(e *rtmfp.Engine, asker, target *Peer, h rtmfp.Hello) {
 		n.pairs.note(e.Now(), s, strategy.Retried, n.peers)
 		n.settle(e.Now(), s.trial, Retried)
 	}
-	in.decide()
+	in.join(in.decide())
 	in.trial = n.pairs.began(newTrial(e.Now(), asker, target, h.Tag, in.plan.Strategy))
 	n.stats.Strategies[in.plan.Strategy]++
 	n.logIntroduction(e.Now(), asker, target, h.From, "strategy", in.plan.Strategy.String(), "sure", in.plan.Sure, "why", in.plan.Why)
@@ -89,14 +91,16 @@ func (n *Node) carryOut(e *rtmfp.Engine, asker, target *Peer, h rtmfp.Hello) {
 	}
 }
 
-// decide makes the plan of what is known by now.
-func (in *introduction) decide() {
+// decide makes the plan of what is known by now, and returns that.
+func (in *introduction) decide() strategy.Pair {
 	n := in.node
 	p := strategy.Pair{
 		Initiator: strategy.Side{Observed: n.outside(in.from, in.target.Addr()), Anonymous: true},
 		Target:    n.side(in.target, in.asker, in.from),
 		Failures:  n.pairs.failures(in.engine.Now(), in.asker, in.target),
-		Node:      strategy.Node{Main: n.cfg.Names.Outside(in.local)},
+		Node:      strategy.Node{Main: n.cfg.Names.Outside(in.local), Second: n.second(in.target)},
+
+		RelayAvailable: n.cfg.Relay != nil,
 	}
 	if in.asker != nil {
 		p.Initiator = n.side(in.asker, in.target, in.target.Addr())
@@ -104,6 +108,7 @@ func (in *introduction) decide() {
 	p.Initiator.Next, p.Initiator.Named = in.next[0], in.named[0]
 	p.Target.Next, p.Target.Named = in.next[1], in.named[1]
 	in.plan = strategy.Decide(p)
+	return p
 }
 
 // side is what strategy needs to know of p, as far as other may know it.
@@ -135,8 +140,8 @@ func (in *introduction) aim() {
 		if in.plan.Aim&aim == 0 || p == nil {
 			continue
 		}
-		probes := in.node.vantage(p.session.Local(), in.node.cfg.Probes)
-		if len(probes) == 0 {
+		replies := in.node.freshReplies(p)
+		if len(replies) == 0 {
 			continue
 		}
 		tag := make([]byte, 16)
@@ -146,12 +151,21 @@ func (in *introduction) aim() {
 		}
 		in.fresh[i] = tag
 		p.reply--
-		if p.reply < 0 || p.reply >= len(probes) {
-			p.reply = len(probes) - 1
+		if p.reply < 0 || p.reply >= len(replies) {
+			p.reply = len(replies) - 1
 		}
-		reply := wire.Address{AddrPort: probes[p.reply], Origin: wire.OriginObserved}
+		reply := wire.Address{AddrPort: replies[p.reply], Origin: wire.OriginObserved}
 		p.session.ForwardHello(p.session.Far().EPD().Append(nil), reply, tag)
 	}
+}
+
+// freshReplies are reply addresses to which p has sent nothing lately, or longest
+// ago, from the last on. Of a single address, classification has used each port
+// that it may; the routes are left, which only a narrow firewall makes it try.
+func (n *Node) freshReplies(p *Peer) []netip.AddrPort {
+	local := p.session.Local()
+	at := n.cfg.Names.Outside(local)
+	return slices.DeleteFunc(n.vantage(local, slices.Concat(n.cfg.Probes, n.cfg.Routes)), func(a netip.AddrPort) bool { return a == at })
 }
 
 // aimed takes a fresh mapping; when all are there, a second wave goes out.
@@ -170,7 +184,7 @@ func (in *introduction) aimed(side int, from netip.AddrPort) {
 			return
 		}
 	}
-	in.decide()
+	in.join(in.decide())
 	in.send()
 }
 

@@ -98,6 +98,9 @@ func (in *introduction) failure() failure {
 	case in.plan.Strategy == strategy.Refuse:
 		f.reason = "refused"
 		f.advice = "No relay of this node reaches both. Let UDP out to more ports and addresses, or ask its operator for a second address."
+	case in.plan.NeedsRelay && in.refusal != nil:
+		f.reason = "relay-refused"
+		f.advice = "Try again later; its operator can raise the relay's limits."
 	case in.plan.NeedsRelay:
 		f.reason = "relay-needed"
 		f.advice = "One of the two has to use another network, or this node needs a relay."

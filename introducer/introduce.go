@@ -42,7 +42,7 @@ func (n *Node) Hello(e *rtmfp.Engine, h rtmfp.Hello) {
 
 // proceed introduces two that nothing speaks against.
 func (n *Node) proceed(e *rtmfp.Engine, asker, target *Peer, h rtmfp.Hello) {
-	if len(n.cfg.Probes) > 0 {
+	if len(n.cfg.Probes) > 0 || n.cfg.Relay != nil {
 		n.carryOut(e, asker, target, h)
 		return
 	}

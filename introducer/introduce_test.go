@@ -14,11 +14,19 @@ import (
 
 func (n *network) node(c Config) (*Node, *rtmfp.Engine, netip.AddrPort) {
 	c.Log = slog.New(slog.DiscardHandler)
+	config := rtmfp.Config{
+		Identity: identity(n.t, flash.IdentityOptions{AcceptAncillary: true}),
+		Policy:   flash.Policy{HMAC: flash.Offer, SSEQ: flash.Offer},
+	}
+	if n.relay != nil {
+		c.Relay, config.Foreign, config.Beside = n.relay, n.relay, n.relay.beside
+	}
 	node := New(c)
-	e, at := n.add("192.0.2.1:1935", rtmfp.Config{
-		Identity: identity(n.t, flash.IdentityOptions{AcceptAncillary: true}), Handler: node,
-		Policy: flash.Policy{HMAC: flash.Offer, SSEQ: flash.Offer},
-	})
+	config.Handler = node
+	e, at := n.add("192.0.2.1:1935", config)
+	if n.relay != nil {
+		n.relay.attach(n, node, e)
+	}
 	return node, e, at
 }
 

@@ -17,11 +17,12 @@ const (
 	eventIntroduce
 	eventOutcome
 	eventName
+	eventSplice
 	eventClose
 	numEvents
 )
 
-var eventNames = [numEvents]string{"connect", "set-peer-info", "classified", "introduce", "outcome", "name", "close"}
+var eventNames = [numEvents]string{"connect", "set-peer-info", "classified", "introduce", "outcome", "name", "splice", "close"}
 
 // Events of one kind above this rate are counted instead, so that no crowd fills
 // a disk or makes logging the dearest part of its work.

@@ -25,6 +25,7 @@ type network struct {
 	sites   map[int]*memory.Site
 	watch   func(from, to netip.AddrPort, data []byte)
 	lose    func() bool
+	relay   *relayInMemory // nil: none
 }
 
 func newNetwork(t *testing.T) *network {

@@ -7,6 +7,7 @@ import (
 
 	"pileus/introducer/strategy"
 	"pileus/rtmfp"
+	"pileus/rtmfp/flash"
 	"pileus/rtmfp/netconn"
 	"pileus/rtmfp/udp"
 )
@@ -38,6 +39,9 @@ type Config struct {
 	// NATs, or always if FixedKeepalive; zero is 15 s and 10 s.
 	ServerKeepalive, PeerKeepalive time.Duration
 	FixedKeepalive                 bool
+	// Relay carries what cannot meet; nil: nothing does. It reaches clients at its
+	// own ports, and those of a narrow firewall at the main ports and Routes.
+	Relay Relay
 	// Names are the outside names of this machine's addresses: a peer that runs
 	// here is named to others by them.
 	Names udp.Names
@@ -76,6 +80,7 @@ type Stats struct {
 	Denied        uint64 // IHello for a pair that Config.Ask refused
 	Refused       uint64 // connects refused: by Config.Ask, or while draining
 	Introduced    uint64 // Redirect and FIHello sent
+	RelayRefused  uint64 // introductions that wanted the relay and did not get it
 	Unproven      uint64 // connected with a certificate that anybody could use
 	Unknown       uint64 // IHello for a peer that is not here
 	Stranger      uint64 // IHello from an address without a session
@@ -106,6 +111,8 @@ type Node struct {
 	running   map[introKey]*introduction
 	pairs     pairs
 	outcomes  map[OutcomeKey]uint64
+	relayings map[uint64]relaying  // splices, by ID
+	relayed   map[flash.PeerID]int // splices of a peer
 	gate      gate
 	draining  bool
 	stats     Stats
@@ -139,6 +146,7 @@ func New(c Config) *Node {
 	n := &Node{
 		cfg: c, log: eventLog{log: c.Log}, peers: make(directory), tenants: make(map[string]*names), running: make(map[introKey]*introduction),
 		outcomes:  make(map[OutcomeKey]uint64),
+		relayings: make(map[uint64]relaying), relayed: make(map[flash.PeerID]int),
 		anonymous: udp.NewLimiter(introductionRate, introductionBurst),
 	}
 	n.server = netconn.NewServer(netconn.ServerConfig{}, n.welcome)

@@ -9,6 +9,7 @@ import (
 
 	"pileus/rtmfp/flash"
 	"pileus/rtmfp/flow"
+	"pileus/rtmfp/wire"
 )
 
 // Config says what an engine is. Only Identity and Handler are required; it is
@@ -29,6 +30,8 @@ type Config struct {
 	// Beside is offered every datagram first, and reports whether it took it: for
 	// a protocol that shares the sockets and knows its own. [Engine.Send] answers.
 	Beside func(e *Engine, d Datagram) bool
+	// Foreign is offered RTMFP that is none of this engine's; nil: nobody is.
+	Foreign Foreign
 	// Introductions is what a new session does with an FIHello.
 	Introductions IntroductionMode
 	// HandshakeRate and HandshakeBurst bound the sessions opened to us, per
@@ -41,6 +44,19 @@ type Config struct {
 	// KeyPool is how many key pairs per group are generated ahead; zero is 32,
 	// negative none.
 	KeyPool int
+}
+
+// Foreign shares an engine's sockets: a relay, for peers that reach no others. Its
+// methods report whether they took the datagram; else it is dropped, or answered,
+// as if there was nobody.
+type Foreign interface {
+	// Packet is offered what belongs to no session here. Own sessions come first:
+	// what has the ID of one was tried with its key.
+	Packet(d Datagram) bool
+	// Startup is offered a startup packet, by its first chunk: an IHello for
+	// somebody else, an RHello or Redirect that nobody here waits for, an IIKeying
+	// whose cookie is not from here.
+	Startup(d Datagram, typ wire.ChunkType, body []byte) bool
 }
 
 // Handler is told what concerns no session yet.

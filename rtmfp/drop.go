@@ -43,6 +43,7 @@ type Stats struct {
 	ReceivedPackets, ReceivedBytes uint64
 	SentPackets, SentBytes         uint64
 	Beside                         uint64 // datagrams that Config.Beside took: not among the received
+	Foreign                        uint64 // datagrams that Config.Foreign took
 	Hellos                         uint64 // IHellos that selected us
 	ForeignHellos                  uint64 // IHellos handed to Handler.Hello
 	Forwarded                      uint64 // FIHellos answered

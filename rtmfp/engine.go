@@ -118,10 +118,28 @@ func (e *Engine) Receive(now time.Time, d Datagram) {
 	}
 	s := e.sessions[id]
 	if s == nil {
-		e.drop(DropUnknownSession)
+		if !e.foreignPacket(d) {
+			e.drop(DropUnknownSession)
+		}
 		return
 	}
 	s.receive(d)
+}
+
+func (e *Engine) foreignPacket(d Datagram) bool {
+	if e.cfg.Foreign == nil || !e.cfg.Foreign.Packet(d) {
+		return false
+	}
+	e.stats.Foreign++
+	return true
+}
+
+func (e *Engine) foreignStartup(d Datagram, typ wire.ChunkType, body []byte) bool {
+	if e.cfg.Foreign == nil || !e.cfg.Foreign.Startup(d, typ, body) {
+		return false
+	}
+	e.stats.Foreign++
+	return true
 }
 
 // Advance runs what is due at now.

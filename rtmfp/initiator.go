@@ -169,7 +169,7 @@ func (e *Engine) receiveRedirect(d Datagram, body []byte) {
 	}
 	s := e.openings[string(c.Tag)]
 	if s == nil || s.state != stateIHelloSent {
-		if len(c.AddressList) > 0 || !e.answered(d, c.Tag) {
+		if (len(c.AddressList) > 0 || !e.answered(d, c.Tag)) && !e.foreignStartup(d, wire.ChunkRedirect, body) {
 			e.drop(DropTag)
 		}
 		return
@@ -193,7 +193,7 @@ func (e *Engine) receiveRHello(d Datagram, body []byte) {
 	}
 	s := e.openings[string(c.Tag)]
 	if s == nil || s.state != stateIHelloSent {
-		if !e.answered(d, c.Tag) {
+		if !e.answered(d, c.Tag) && !e.foreignStartup(d, wire.ChunkRHello, body) {
 			e.drop(DropTag)
 		}
 		return

@@ -16,7 +16,9 @@ func (s *Session) receive(d Datagram) {
 	}
 	packet, err := s.keys.Opener.Open(e.plain[:], d.Data)
 	if err != nil {
-		e.dropError(err)
+		if !e.foreignPacket(d) {
+			e.dropError(err)
+		}
 		return
 	}
 	s.received += uint64(len(d.Data))

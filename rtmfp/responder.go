@@ -32,7 +32,9 @@ func (e *Engine) receiveIIKeying(d Datagram, body []byte) {
 	}
 	switch e.cookies.check(c.Cookie, e.now, d.Peer) {
 	case cookieForged, cookieExpired:
-		e.drop(DropCookie)
+		if !e.foreignStartup(d, wire.ChunkIIKeying, body) {
+			e.drop(DropCookie)
+		}
 		return
 	case cookieElsewhere:
 		var fresh [cookieLen]byte

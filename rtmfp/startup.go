@@ -61,6 +61,9 @@ func (e *Engine) receiveIHello(d Datagram, body []byte) {
 		return
 	}
 	if !e.cfg.Identity.Certificate().SelectedBy(epd) {
+		if e.foreignStartup(d, wire.ChunkIHello, body) {
+			return
+		}
 		e.stats.ForeignHellos++
 		e.cfg.Handler.Hello(e, Hello{
 			EPD: epd, RawEPD: c.EPD, Tag: c.Tag, Local: d.Local, From: d.Peer, Size: len(d.Data),

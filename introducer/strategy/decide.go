@@ -145,24 +145,33 @@ func (p *Pair) relay() (r Joining, refusal string) {
 		return r, "; a relay would not be answered either"
 	}
 	if i := &p.Initiator; i.Behavior.BlockedRoutes.Answer == natprobe.Yes {
-		r.Initiator = i.at(p.Node)
+		at := i.at(p.Node)
+		r.Initiator = append([]netip.AddrPort{at}, i.elsewhere(at)...)
 	}
 	t := &p.Target
 	if t.Behavior.BlockedRoutes.Answer != natprobe.Yes {
 		return r, ""
 	}
 	// Where it has its session, an endpoint takes no other far end.
-	reachable := t.Behavior.Reachable
-	if len(reachable) == 0 {
-		reachable = []netip.AddrPort{p.Node.Second}
+	if r.Target = t.elsewhere(t.at(p.Node)); len(r.Target) > 0 {
+		return r, ""
 	}
-	for _, a := range reachable {
-		if a.IsValid() && a != t.at(p.Node) {
-			r.Target = a
-			return r, ""
-		}
+	if second := p.Node.Second; len(t.Behavior.Reachable) == 0 && second.IsValid() && second != t.at(p.Node) {
+		r.Target = []netip.AddrPort{second}
+		return r, ""
 	}
 	return r, "; this node has no second address that the target reaches, so no relay can join them"
+}
+
+// elsewhere is where else than at at the side reaches the node.
+func (s *Side) elsewhere(at netip.AddrPort) []netip.AddrPort {
+	var list []netip.AddrPort
+	for _, a := range s.Behavior.Reachable {
+		if a.IsValid() && a != at {
+			list = append(list, a)
+		}
+	}
+	return list
 }
 
 func (s *Side) at(n Node) netip.AddrPort {

@@ -63,9 +63,9 @@ type Joining struct {
 	// Hold is how long the relay keeps the first RHello back, so that a direct
 	// one comes first.
 	Hold time.Duration
-	// Initiator and Target are the node's own addresses at which these peers
-	// must be relayed; zero: any relay port.
-	Initiator, Target netip.AddrPort
+	// Initiator and Target are the node's own addresses at one of which these peers
+	// must be relayed, best first; none: any relay port.
+	Initiator, Target []netip.AddrPort
 	// Rebind: a side may change its address.
 	Rebind bool
 }

@@ -83,7 +83,7 @@ func (r *Relay) Startup(local, from netip.AddrPort, tos uint8, data []byte, typ 
 			return false
 		}
 		r.mu.Lock()
-		expected := r.book.expects(s.socket, h.Tag)
+		expected := r.book.Expects(s.socket, h.Tag)
 		r.mu.Unlock()
 		if !expected {
 			return false
@@ -92,9 +92,9 @@ func (r *Relay) Startup(local, from netip.AddrPort, tos uint8, data []byte, typ 
 	return r.Packet(local, from, tos, data)
 }
 
-// expects reports whether a call's IHello is to come to a socket of the engine.
+// Expects reports whether a call's IHello is to come to a socket of the engine.
 // Where the call itself was asked for it is not: the introducer knows it.
-func (b *Book) expects(socket int, tag []byte) bool {
+func (b *Book) Expects(socket int, tag []byte) bool {
 	_, ok := b.hellos[helloKey{socket, string(tag)}]
 	return ok
 }

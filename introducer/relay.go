@@ -1,0 +1,181 @@
+package introducer
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"pileus/introducer/strategy"
+	"pileus/rtmfp/flash"
+	"pileus/rtmfp/wire"
+)
+
+// Relay carries what two peers send each other that cannot meet. Its methods are
+// called on the engine's goroutine and do not block; cmd makes one of the relay
+// room. Addresses of the node are the ones it is bound to.
+type Relay interface {
+	// Splice has an introduction relayed, and names at once where. Asked again for
+	// the same two peers, it names the same while that lasts. An error says, to
+	// operators and peers, why nothing is relayed.
+	Splice(SpliceRequest) (SpliceGrant, error)
+	// Moved tells that a peer's session has proven a new address.
+	Moved(id flash.PeerID, addr netip.AddrPort)
+	// Gone tells that a peer's session ended.
+	Gone(id flash.PeerID)
+}
+
+// SpliceRequest is an introduction to be relayed.
+type SpliceRequest struct {
+	Tag, EPD          []byte // of the initiator's IHello
+	Initiator, Target SpliceParty
+	Hold              time.Duration // of the first RHello
+	Rebind            bool          // sides may change their addresses
+}
+
+// SpliceParty is one of the two.
+type SpliceParty struct {
+	ID     flash.PeerID // zero: an anonymous initiator
+	Tenant string
+	Addr   netip.AddrPort   // as observed
+	Local  netip.AddrPort   // the node's address that it speaks to
+	At     []netip.AddrPort // own addresses at one of which it has to be relayed, best first; none: any relay port
+}
+
+// SpliceGrant is where the two reach each other: the initiator the target, and
+// the target the initiator.
+type SpliceGrant struct {
+	ID                uint64
+	Initiator, Target netip.AddrPort
+}
+
+// SpliceEnd is the account of a splice that is over.
+type SpliceEnd struct {
+	ID             uint64
+	Reason         string
+	Duration       time.Duration
+	Bytes, Packets [2]uint64 // from the initiator, and from the target
+	Drops, Marks   uint64    // over a limit
+	// Standing: it was asked for again in the same instant, and goes on under its ID.
+	Standing bool
+}
+
+// relaying is a splice that was granted.
+type relaying struct {
+	initiator, target PeerInfo
+}
+
+// join asks for the relay that the plan wants. Without it, the plan is another:
+// the two try by themselves.
+func (in *introduction) join(p strategy.Pair) {
+	n := in.node
+	if in.plan.Relay.Use == strategy.RelayNone {
+		return
+	}
+	g, err := n.cfg.Relay.Splice(in.spliceRequest())
+	if err != nil {
+		n.stats.RelayRefused++
+		p.RelayAvailable = false
+		in.plan = strategy.Decide(p)
+		in.refusal = err
+		in.plan.Why += "; the relay refused: " + err.Error()
+		return
+	}
+	in.refusal = nil
+	n.startRelaying(g.ID, in)
+	// Where it asked it listens already; a Redirect to there would tell it nothing.
+	if g.Initiator != in.local {
+		in.plan.Redirects = append(in.plan.Redirects, n.relayAddress(g.Initiator))
+		in.plan.OnePerRedirect = in.plan.OnePerRedirect || len(in.plan.Redirects) > 1
+	}
+	in.plan.Replies = append(in.plan.Replies, n.relayAddress(g.Target))
+}
+
+// relayAddress names a relay. Some clients read OriginRelay as "another
+// introducer".
+func (n *Node) relayAddress(bound netip.AddrPort) wire.Address {
+	return wire.Address{AddrPort: n.cfg.Names.Outside(bound), Origin: wire.OriginObserved}
+}
+
+func (in *introduction) spliceRequest() SpliceRequest {
+	n, r := in.node, in.plan.Relay
+	q := SpliceRequest{
+		Tag: in.tag, EPD: in.epd, Hold: r.Hold, Rebind: r.Rebind,
+		Initiator: SpliceParty{Addr: in.from, Local: in.local, At: n.bound(r.Initiator), Tenant: in.target.tenant},
+		Target: SpliceParty{
+			ID: in.target.ID(), Addr: in.target.Addr(), Local: in.target.session.Local(), At: n.bound(r.Target), Tenant: in.target.tenant,
+		},
+	}
+	if in.asker != nil {
+		q.Initiator.ID = in.asker.ID()
+	}
+	return q
+}
+
+func (n *Node) bound(outside []netip.AddrPort) []netip.AddrPort {
+	list := make([]netip.AddrPort, len(outside))
+	for i, a := range outside {
+		list[i] = n.cfg.Names.Bind(a)
+	}
+	return list
+}
+
+// second is a further address of the node at which p can be relayed as a target.
+func (n *Node) second(p *Peer) netip.AddrPort {
+	at := n.cfg.Names.Outside(p.session.Local())
+	for _, a := range n.vantage(p.session.Local(), n.cfg.Routes) {
+		if a.Addr() != at.Addr() && a.Port() == at.Port() {
+			return a
+		}
+	}
+	return netip.AddrPort{}
+}
+
+func (n *Node) startRelaying(id uint64, in *introduction) {
+	if _, standing := n.relayings[id]; standing {
+		return
+	}
+	r := relaying{target: in.target.Info(), initiator: PeerInfo{Addr: in.from, Tenant: in.target.tenant}}
+	if in.asker != nil {
+		r.initiator = in.asker.Info()
+	}
+	n.relayings[id] = r
+	for _, p := range []PeerInfo{r.initiator, r.target} {
+		n.relayedOnce(p.ID, 1)
+	}
+}
+
+// relayedOnce counts the splices of a peer, and says whether there are any.
+func (n *Node) relayedOnce(id flash.PeerID, by int) {
+	if n.relayed[id] += by; n.relayed[id] == 0 {
+		delete(n.relayed, id)
+	}
+	n.SetRelayed(id, n.relayed[id] > 0)
+}
+
+// SpliceEnded tells that a splice is over. It is called on the engine's
+// goroutine.
+func (n *Node) SpliceEnded(now time.Time, e SpliceEnd) {
+	r, ok := n.relayings[e.ID]
+	if !ok {
+		return
+	}
+	if !e.Standing {
+		delete(n.relayings, e.ID)
+		for _, p := range []PeerInfo{r.initiator, r.target} {
+			n.relayedOnce(p.ID, -1)
+		}
+	}
+	if slices.Equal(e.Packets[:], []uint64{0, 0}) {
+		return // they met without it, or not at all
+	}
+	initiator := "anonymous"
+	if r.initiator.ID != (flash.PeerID{}) {
+		initiator = r.initiator.ID.String()
+	}
+	n.log.event(now, eventSplice,
+		"initiator", initiator, "target", r.target.ID.String(), "reason", e.Reason, "seconds", int(e.Duration.Seconds()),
+		"bytes_from_initiator", e.Bytes[0], "bytes_from_target", e.Bytes[1],
+		"packets_from_initiator", e.Packets[0], "packets_from_target", e.Packets[1], "drops", e.Drops, "marks", e.Marks)
+	n.emit(Event{Kind: PairRelayed, At: now, Peer: r.initiator, Target: r.target, Bytes: e.Bytes, Reason: e.Reason})
+	n.NoteRelayed(now, r.initiator.ID, r.target.ID, e.Bytes, e.Reason)
+}
