@@ -178,6 +178,33 @@ func TestTotals(t *testing.T) {
 	}
 }
 
+// Who is unknown has no limits of his own, but those of all.
+func TestUnknownParties(t *testing.T) {
+	for _, cfg := range []Config{{}, {Node: 1e6, Tenant: 1e6, Peer: 1e6, Splice: 1e6}} {
+		c := New(cfg, nil)
+		nobody, err := c.Open(start, Splice, Party{}, Party{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		user, err := c.Open(start, Allocation, party("a", "t", ""), Party{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 10 {
+			for _, f := range []*Flow{nobody.Forward, nobody.Backward, user.Forward, user.Backward} {
+				f.Offer(start, packetSize)
+			}
+			c.Advance(start.Add(Interval * time.Duration(i)))
+		}
+		c.Reload(cfg)
+		nobody.Close(start)
+		user.Close(start)
+		if u, _ := c.Node(); u.Totals[Splice].Sent.Packets == 0 || u.Totals[Allocation].Sent.Packets == 0 {
+			t.Errorf("%+v", u)
+		}
+	}
+}
+
 // Strangers in any number leave a bounded number of accounts, and nobody with an open pair loses his.
 func TestAccountsAreBounded(t *testing.T) {
 	c := New(Config{}, nil)
