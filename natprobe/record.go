@@ -14,6 +14,7 @@ const Schema = "natprobe-report/1"
 type Record struct {
 	Host  Host     `json:"host,omitzero"`
 	Runs  []Run    `json:"runs"` // one a server
+	Depth Depth `json:"depth,omitzero"`
 	Trace []Event  `json:"trace,omitempty"`
 	Notes []string `json:"notes,omitempty"` // what could not be tested, and why
 }
@@ -37,6 +38,18 @@ type Interface struct {
 	MTU    int            `json:"mtu"`              // bytes of an IP packet
 	Tunnel bool           `json:"tunnel,omitempty"` // a VPN, by its kind or name
 	Addrs  []netip.Prefix `json:"addrs,omitempty"`
+}
+
+// MTUOf returns the MTU of the interface that has addr; 0 if none has.
+func (h Host) MTUOf(addr netip.Addr) int {
+	for _, i := range h.Interfaces {
+		for _, p := range i.Addrs {
+			if p.Addr() == addr {
+				return i.MTU
+			}
+		}
+	}
+	return 0
 }
 
 // Event is one packet of a run as this host saw it, for people to follow.

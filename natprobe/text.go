@@ -34,6 +34,10 @@ func (r Report) WriteText(w io.Writer, style Style) error {
 		r.Behavior.describe(t.line)
 		r.Ports.describe(t.line)
 	}
+	if nats := r.NATs(); nats != "" {
+		t.line("NATs", "%s", nats)
+	}
+	r.Depth.describe(t.line)
 	for _, d := range r.Disagreements {
 		t.line("disagreed", "%s: %s", d.Question, strings.Join(d.Answers, ", "))
 	}
@@ -135,7 +139,7 @@ var (
 	}
 )
 
-func (b Behavior) describe(line func(name, format string, args ...any)) {
+func (b Behavior) describe(line liner) {
 	meaning := func(s string) string {
 		if s == "" {
 			return ""
@@ -164,7 +168,7 @@ func (b Behavior) describe(line func(name, format string, args ...any)) {
 	}
 }
 
-func (p *Ports) describe(line func(name, format string, args ...any)) {
+func (p *Ports) describe(line liner) {
 	if p == nil {
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -12,7 +13,12 @@ import (
 	"pileus/cmd/natprobe/predict"
 	"pileus/natprobe"
 	"pileus/natprobe/prober"
+	"pileus/rtmfp/udp"
 )
+
+// defaultLifetime is more than most NATs keep an unused mapping (RFC 4787 REQ-5
+// asks for two minutes at least).
+const defaultLifetime = 150 * time.Second
 
 func runCommand() *cli.Command {
 	return &cli.Command{
@@ -39,6 +45,8 @@ func measureFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringSliceFlag{Name: "server", EnvVars: []string{"NATPROBE_SERVER"}, Usage: "ask `HOST[:PORT]`, a pileus node or a STUN server (ports 3478 and 1935 are tried); repeatable"},
 		&cli.BoolFlag{Name: "6", Usage: "ask over IPv6"},
+		&cli.BoolFlag{Name: "quick", Usage: "skip the binding lifetime: ten seconds at most instead of minutes"},
+		&cli.DurationFlag{Name: "lifetime", Value: defaultLifetime, Usage: "wait up to `TIME` for a mapping to end"},
 		&cli.StringFlag{Name: "bind", Usage: "use `ADDRESS` or an interface by its name (default: the one that leads to the server)"},
 	}
 }
@@ -90,23 +98,52 @@ type measurement struct {
 
 func (m *measurement) run(ctx context.Context) error {
 	for i, s := range m.servers {
-		var run natprobe.Run
-		var err error
-		for _, addr := range s.addrs {
-			run, err = prober.Ask(ctx, m.config(ctx, addr, i))
-			if !errors.Is(err, prober.ErrNoAnswer) {
-				break
-			}
+		run, err := m.ask(ctx, s, i)
+		if err != nil {
+			return err
 		}
 		m.record.Runs = append(m.record.Runs, run)
-		if ctx.Err() != nil {
-			break // what is known by then is a report
-		}
-		if err != nil && !errors.Is(err, prober.ErrNoAnswer) {
-			return failed(err)
+		if run.Interrupted { // what is known by then is a report
+			return nil
 		}
 	}
+	m.deepen(ctx)
 	return nil
+}
+
+// ask tries the addresses of one server until one answers.
+func (m *measurement) ask(ctx context.Context, s server, index int) (run natprobe.Run, err error) {
+	for _, addr := range s.addrs {
+		run, err = prober.Ask(ctx, m.config(ctx, addr, index))
+		if !errors.Is(err, prober.ErrNoAnswer) {
+			break
+		}
+	}
+	if err != nil && !run.Interrupted && !errors.Is(err, prober.ErrNoAnswer) {
+		return run, failed(err)
+	}
+	return run, nil
+}
+
+// deepen measures the rest with the first server that answered.
+func (m *measurement) deepen(ctx context.Context) {
+	known := natprobe.NewReport(m.record, time.Now(), nil)
+	i := slices.IndexFunc(m.record.Runs, func(r natprobe.Run) bool { return r.Server == known.Server })
+	if !known.Seen.IsValid() || i < 0 {
+		return
+	}
+	m.progress.set("what else the way does to packets")
+	c := prober.DepthConfig{
+		Config: m.config(ctx, known.Server, i), Run: m.record.Runs[i], Behavior: known.Behavior,
+		Local: known.Local.Addr(), MTU: m.record.Host.MTUOf(known.Local.Addr()), Lifetime: m.c.Duration("lifetime"),
+		OpenTOS: func() (*udp.Conn, error) { return udp.Listen(netip.AddrPortFrom(known.Local.Addr(), 0), udp.Options{}) },
+	}
+	if m.c.Bool("quick") {
+		c.Lifetime = 0
+	}
+	var notes []string
+	m.record.Depth, notes = prober.Measure(ctx, c)
+	m.record.Notes = append(m.record.Notes, notes...)
 }
 
 func (m *measurement) config(ctx context.Context, addr netip.AddrPort, index int) prober.Config {

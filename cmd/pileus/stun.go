@@ -74,17 +74,19 @@ func (r *stunResponder) outside(a netip.Addr) netip.Addr {
 	return r.names.Outside(netip.AddrPortFrom(a, 0)).Addr()
 }
 
-// answer gives the answer to a datagram from from that came to the socket at
-// local: what to send, whereto, and the own address to send it from. ok is false
-// where there is nothing to say.
-func (r *stunResponder) answer(now time.Time, local, from netip.AddrPort, datagram []byte) (a binding.Response, ok bool) {
-	a, ok = r.servers[local.Addr()].Respond(datagram, from, r.names.Outside(local))
+// answer gives the answer to a datagram that came to the socket at local: what to
+// send, whereto, and the own address to send it from. ok is false where there is
+// nothing to say.
+func (r *stunResponder) answer(now time.Time, local netip.AddrPort, d udp.Datagram) (a binding.Response, ok bool) {
+	a, ok = r.servers[local.Addr()].RespondTo(binding.Received{
+		Data: d.Data, From: d.Peer, Local: r.names.Outside(local), TOS: d.TOS, HasTOS: udp.CarriesTOS,
+	})
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
 	case !ok:
 		r.stats.malformed++
-	case !r.limiter.Allow(a.To.Addr(), len(datagram), len(a.Data), now):
+	case !r.limiter.Allow(a.To.Addr(), len(d.Data), len(a.Data), now):
 		r.stats.limited++
 		ok = false
 	default:
@@ -105,15 +107,15 @@ func (r *stunResponder) beside(e *rtmfp.Engine, d rtmfp.Datagram) bool {
 	if !binding.IsMessage(d.Data) {
 		return false
 	}
-	if a, ok := r.answer(e.Now(), d.Local, d.Peer, d.Data); ok {
-		e.Send(rtmfp.Datagram{Local: a.From, Peer: a.To, Data: a.Data})
+	if a, ok := r.answer(e.Now(), d.Local, udp.Datagram{Peer: d.Peer, TOS: d.TOS, Data: d.Data}); ok {
+		e.Send(rtmfp.Datagram{Local: a.From, Peer: a.To, TOS: a.TOS, Data: a.Data})
 	}
 	return true
 }
 
 const (
 	stunBatch    = 16   // datagrams read at a time
-	stunDatagram = 1500 // bytes: requests with the largest PADDING
+	stunDatagram = 2048 // bytes: requests with the largest PADDING, and fragmented ones
 )
 
 // stunService drives a responder over the sockets of stun.ports, but for those
@@ -180,7 +182,7 @@ func (s *stunService) read(c *sharedConn) error {
 		}
 		now := time.Now()
 		for _, d := range batch[:n] {
-			if a, ok := s.responder.answer(now, c.LocalAddr(), d.Peer, d.Data); ok {
+			if a, ok := s.responder.answer(now, c.LocalAddr(), d); ok {
 				s.send(a)
 			}
 		}
@@ -190,7 +192,7 @@ func (s *stunService) read(c *sharedConn) error {
 func (s *stunService) send(a binding.Response) {
 	for _, c := range s.conns {
 		if c.LocalAddr() == a.From {
-			_, _ = c.WriteBatch([]udp.Datagram{{Peer: a.To, Data: a.Data}}) // closed: read says so
+			_, _ = c.WriteBatch([]udp.Datagram{{Peer: a.To, TOS: a.TOS, Data: a.Data}}) // closed: read says so
 			return
 		}
 	}

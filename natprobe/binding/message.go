@@ -14,6 +14,10 @@ import (
 
 const (
 	headerLen   = 20
+	// MinSize is the least Request.Size that is kept exactly.
+	MinSize = headerLen + attributeHeaderLen
+
+	attributeHeaderLen = 4
 	magicCookie = 0x2112A442
 
 	changeIP   = 0x04 // RFC 5780 section 7.2: bits of the last byte
@@ -38,6 +42,14 @@ type Request struct {
 	ChangeIP     bool
 	ChangePort   bool
 	ResponsePort uint16 // zero: where it came from
+	Padding      int    // bytes of PADDING, which come back
+	Path         *PathTest
+	// Size is how long the whole message shall be, in bytes, a multiple of 4; zero,
+	// or too short for the rest: as it comes.
+	Size int
+	// Trailing is bytes behind the message, 1 to 3, for packets of any length: only
+	// servers that pass over them answer.
+	Trailing int
 }
 
 // Append appends the encoded request to b.
@@ -57,7 +69,16 @@ func (r Request) Append(b []byte) []byte {
 	if r.ResponsePort != 0 {
 		m.Add(stun.AttrResponsePort, binary.BigEndian.AppendUint16(nil, r.ResponsePort))
 	}
-	return append(b, m.Raw...)
+	if r.Padding > 0 {
+		m.Add(stun.AttrPadding, make([]byte, r.Padding))
+	}
+	if r.Path != nil {
+		m.Add(attrPathTest, []byte{r.Path.TOS, 0, 0, 0})
+	}
+	if filler := r.Size - len(m.Raw) - attributeHeaderLen; filler >= 0 {
+		m.Add(attrFiller, make([]byte, filler))
+	}
+	return append(append(b, m.Raw...), make([]byte, r.Trailing)...)
 }
 
 // Answer is what a server said to a Request.
@@ -66,6 +87,10 @@ type Answer struct {
 	Code        int            // zero: success; else the error, 420 above all
 	Seen        netip.AddrPort // where the request came from
 	Other       netip.AddrPort // the server's other address and port, if it has both
+	// Plain is the address of MAPPED-ADDRESS, which those who rewrite addresses in
+	// payloads find; Seen is XOR-MAPPED-ADDRESS where there is one.
+	Plain netip.AddrPort
+	Path  *PathResult // nil: the server knows no PATH-TEST
 }
 
 var (
@@ -104,6 +129,14 @@ func ParseAnswer(b []byte) (Answer, error) {
 	if mapped.GetFrom(&m) == nil {
 		a.Seen = addrPort(mapped.IP, mapped.Port)
 	}
+	var plain stun.MappedAddress
+	if plain.GetFrom(&m) == nil {
+		a.Plain = addrPort(plain.IP, plain.Port)
+	}
+	if !a.Seen.IsValid() {
+		a.Seen = a.Plain
+	}
+	a.Path = parsePathResult(&m)
 	if !a.Seen.IsValid() {
 		return Answer{}, errNoAddress
 	}
@@ -136,8 +169,13 @@ func Describe(b []byte) string {
 		return "STUN " + m.Type.String()
 	case a.Code != 0:
 		return fmt.Sprintf("Binding error %d", a.Code)
-	case a.Other.IsValid():
-		return fmt.Sprintf("Binding success: seen as %v; other address %v", a.Seen, a.Other)
 	}
-	return fmt.Sprintf("Binding success: seen as %v", a.Seen)
+	text := fmt.Sprintf("Binding success: seen as %v", a.Seen)
+	if a.Other.IsValid() {
+		text += fmt.Sprintf("; other address %v", a.Other)
+	}
+	if a.Path != nil && a.Path.HasTOS {
+		text += fmt.Sprintf("; asked with TOS %#02x", a.Path.TOS)
+	}
+	return text
 }

@@ -23,6 +23,15 @@ type Server struct {
 type Response struct {
 	Data     []byte
 	From, To netip.AddrPort // From is one of the server's, an outside name too
+	TOS      uint8          // to send it with; zero unless asked for
+}
+
+// Received is a datagram as a server got it.
+type Received struct {
+	Data        []byte
+	From, Local netip.AddrPort
+	TOS         uint8 // IPv4 TOS or IPv6 traffic class
+	HasTOS      bool  // the system tells it
 }
 
 // The largest padding that comes back is that of a request of one Ethernet frame.
@@ -36,9 +45,18 @@ var understood = []stun.AttrType{
 
 var discovery = []stun.AttrType{stun.AttrChangeRequest, stun.AttrResponsePort, stun.AttrPadding}
 
-// Respond answers a datagram that came from from to local. It reports false for
-// what is no Binding request, to which nothing is to be said.
+// Respond is RespondTo for a datagram whose TOS is not known.
 func (s Server) Respond(req []byte, from, local netip.AddrPort) (Response, bool) {
+	return s.RespondTo(Received{Data: req, From: from, Local: local})
+}
+
+// RespondTo answers a datagram. It reports false for what is no Binding request, to
+// which nothing is to be said.
+func (s Server) RespondTo(d Received) (Response, bool) {
+	req, from, local := d.Data, d.From, d.Local
+	if s.discovers(local) {
+		req = trimmed(req)
+	}
 	var m stun.Message
 	if !IsMessage(req) || stun.Decode(req, &m) != nil || m.Type != stun.BindingRequest {
 		return Response{}, false
@@ -53,15 +71,16 @@ func (s Server) Respond(req []byte, from, local netip.AddrPort) (Response, bool)
 		return r, true
 	}
 	mapped := stun.XORMappedAddress{IP: from.Addr().AsSlice(), Port: int(from.Port())}
+	set := append([]stun.Setter{&mapped}, pathResult(&m, d, &r)...)
 	if !s.discovers(local) {
-		r.Data = encode(&m, stun.BindingSuccess, &mapped)
+		r.Data = encode(&m, stun.BindingSuccess, set...)
 		return r, true
 	}
-	return s.discover(&m, r, &mapped)
+	return s.discover(&m, r, set)
 }
 
-// discover answers at one of the two ports.
-func (s Server) discover(m *stun.Message, r Response, mapped *stun.XORMappedAddress) (Response, bool) {
+// discover answers at one of the two ports, with set and more.
+func (s Server) discover(m *stun.Message, r Response, set []stun.Setter) (Response, bool) {
 	port, hasPort := m.Attributes.Get(stun.AttrResponsePort)
 	padding, hasPadding := m.Attributes.Get(stun.AttrPadding)
 	change, hasChange := m.Attributes.Get(stun.AttrChangeRequest)
@@ -84,11 +103,9 @@ func (s Server) discover(m *stun.Message, r Response, mapped *stun.XORMappedAddr
 		}
 		r.From = netip.AddrPortFrom(ip, port)
 	}
-	set := []stun.Setter{
-		mapped,
-		&stun.MappedAddress{IP: mapped.IP, Port: mapped.Port},
-		&stun.ResponseOrigin{IP: r.From.Addr().AsSlice(), Port: int(r.From.Port())},
-	}
+	set = append(set,
+		&stun.MappedAddress{IP: r.To.Addr().AsSlice(), Port: int(r.To.Port())},
+		&stun.ResponseOrigin{IP: r.From.Addr().AsSlice(), Port: int(r.From.Port())})
 	if hasOther {
 		set = append(set, &stun.OtherAddress{IP: other.Addr().AsSlice(), Port: int(other.Port())})
 	}

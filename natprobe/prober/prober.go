@@ -65,13 +65,15 @@ func Ask(ctx context.Context, c Config) (natprobe.Run, error) {
 			return natprobe.Run{Server: c.Server}, err
 		}
 	}
-	r := &runner{config: c, inbox: make(chan packet, 64)}
+	r := newRunner(c)
 	defer r.close()
 	err := r.run(ctx)
 	return natprobe.Run{
 		Server: c.Server, Observations: r.record, Notes: r.notes, Interrupted: ctx.Err() != nil,
 	}, err
 }
+
+func newRunner(c Config) *runner { return &runner{config: c, inbox: make(chan packet, 64)} }
 
 // listen sets where sockets are opened: the address from which this host reaches
 // the server.

@@ -1,6 +1,7 @@
 package prober
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -21,6 +22,7 @@ type runner struct {
 	other   netip.AddrPort // the server's
 	sockets []*socket
 	inbox   chan packet
+	added   []*ask // to the round that goes on
 	readers sync.WaitGroup
 	done    chan struct{}
 
@@ -45,14 +47,17 @@ type ask struct {
 	natprobe.Observation // Node: where an answer must come from
 	on                   *socket
 	to                   netip.AddrPort
+	answers              *socket // where the answer comes; nil: on
 	request              binding.Request
 	limit                int
+	every                time.Duration // between tries; 0: interval
 	due                  time.Time
 
 	finished bool
 	answered bool
 	refused  bool // the server said no, or answered from elsewhere
 	answer   binding.Answer
+	bytes    int // of the answer
 }
 
 func (r *runner) open() (*socket, error) {
@@ -142,7 +147,14 @@ func (r *runner) keep(asks ...*ask) {
 
 // round asks until each is answered or has waited long enough after its last try.
 func (r *runner) round(ctx context.Context, asks ...*ask) error {
-	for {
+	return r.roundUntil(ctx, func() bool { return false }, asks...)
+}
+
+// roundUntil is a round that ends early once over says so, which is asked after
+// each packet.
+func (r *runner) roundUntil(ctx context.Context, over func() bool, asks ...*ask) error {
+	for !over() {
+		asks, r.added = append(asks, r.added...), nil
 		next := r.send(asks)
 		if next.IsZero() {
 			return nil
@@ -158,6 +170,7 @@ func (r *runner) round(ctx context.Context, asks ...*ask) error {
 		}
 		timer.Stop()
 	}
+	return nil
 }
 
 // send sends what is due, and returns when the next is; zero if nothing is left.
@@ -184,7 +197,7 @@ func (r *runner) sendOne(a *ask, now time.Time) {
 	}
 	a.Tries++
 	a.At = now
-	a.due = now.Add(interval)
+	a.due = now.Add(cmp.Or(a.every, interval))
 	if a.Tries == a.limit {
 		a.due = now.Add(grace)
 	}
@@ -213,10 +226,15 @@ func (a *ask) purpose() string {
 	if a.request.ChangeIP {
 		text = "Binding, CHANGE-REQUEST address and port: answer from " + a.Node.String()
 	}
-	if a.Tries > 1 {
-		text += fmt.Sprintf(" (try %d)", a.Tries)
+	return text + nth(a.Tries-1)
+}
+
+// nth names a try that is not the first.
+func nth(before int) string {
+	if before < 1 {
+		return ""
 	}
-	return text
+	return fmt.Sprintf(" (try %d)", before+1)
 }
 
 func (r *runner) receive(asks []*ask, p packet) {
@@ -231,7 +249,7 @@ func (r *runner) receive(asks []*ask, p packet) {
 			if p.on != a.on {
 				a.hit(p, p.from)
 			}
-		case p.on == a.on:
+		case p.on == a.on && a.answers == nil, p.on == a.answers:
 			a.receive(p)
 		}
 	}
@@ -244,7 +262,7 @@ func (a *ask) receive(p packet) {
 	case answer.Code != 0 || p.from != a.Node: // asked to answer from elsewhere, it did not
 		a.refused, a.finished = true, true
 	default:
-		a.answer, a.answered = answer, true
+		a.answer, a.answered, a.bytes = answer, true, len(p.data)
 		a.hit(p, answer.Seen)
 	}
 }

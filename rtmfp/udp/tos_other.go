@@ -4,6 +4,9 @@ package udp
 
 import "syscall"
 
+// CarriesTOS says whether a [Datagram]'s TOS means anything here.
+const CarriesTOS = false
+
 // Windows reports a datagram that does not fit as an error; the flag is never set.
 const msgTruncated = 0
 

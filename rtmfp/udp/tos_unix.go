@@ -10,6 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// CarriesTOS says whether a [Datagram]'s TOS means anything here.
+const CarriesTOS = true
+
 const msgTruncated = unix.MSG_TRUNC
 
 // controlSpace holds one received TOS or traffic class control message.

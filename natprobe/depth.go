@@ -1,0 +1,198 @@
+package natprobe
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// Depth is what a way does to packets beside mapping and filtering them. What is
+// nil was not measured.
+type Depth struct {
+	Lifetime  *Lifetime  `json:"lifetime,omitempty"`
+	Load      *Load      `json:"load,omitempty"`
+	ALG       *ALG       `json:"alg,omitempty"`
+	MTU       *MTU       `json:"mtu,omitempty"`
+	Fragments *Fragments `json:"fragments,omitempty"`
+	Marks     []Mark     `json:"marks,omitempty"`
+	IPv6      *IPv6      `json:"ipv6,omitempty"`
+	Gateways  []Gateway  `json:"gateways,omitempty"`
+	Services  []Service  `json:"services,omitempty"`
+}
+
+// Lifetime is how long a mapping lives without packets from inside.
+type Lifetime struct {
+	// Fresh mappings have seen one exchange, Used ones several in more than two
+	// seconds: Linux and others keep those longer.
+	Fresh Span `json:"fresh"`
+	Used  Span `json:"used"`
+	// InboundRefresh: a packet from outside makes a mapping live longer (RFC 4787
+	// section 4.3). A hit is a mapping that lived on after one.
+	InboundRefresh Finding `json:"inboundRefresh"`
+	// Limit is the longest rest that was tried, in seconds.
+	Limit float64 `json:"limitSeconds"`
+}
+
+// Span is a bracket around a lifetime, in seconds.
+type Span struct {
+	AtLeast float64 `json:"atLeastSeconds"`         // alive after it; 0: never seen alive
+	Below   float64 `json:"belowSeconds,omitempty"` // dead after it; 0: never seen dead
+	Checks  int     `json:"checks"`
+}
+
+func (s Span) String() string {
+	switch {
+	case s.Checks == 0 || s.AtLeast == 0 && s.Below == 0:
+		return "unknown"
+	case s.Below == 0:
+		return fmt.Sprintf("more than %.0f s", s.AtLeast)
+	case s.AtLeast == 0:
+		return fmt.Sprintf("less than %.1f s", s.Below)
+	}
+	return fmt.Sprintf("%.0f s (%.1f to %.1f)", (s.AtLeast+s.Below)/2, s.AtLeast, s.Below)
+}
+
+// Seconds is the middle of the bracket; 0 if it has no two ends.
+func (s Span) Seconds() float64 {
+	if s.AtLeast == 0 || s.Below == 0 {
+		return 0
+	}
+	return (s.AtLeast + s.Below) / 2
+}
+
+// Load is what became of one socket's mapping while it sent to many.
+type Load struct {
+	Destinations int `json:"destinations"` // that answered
+	Same         int `json:"same"`         // that saw what the first one saw
+	// KeptFor is how many destinations in a row, from the first, saw the same; less
+	// than Destinations if the mapping changed on the way.
+	KeptFor int `json:"keptFor"`
+}
+
+// Changed reports whether the mapping gave way: a NAT that looks endpoint-
+// independent with a few destinations is not with many.
+func (l *Load) Changed() bool { return l != nil && l.KeptFor > 0 && l.KeptFor < l.Destinations }
+
+// ALG is whether somebody on the way rewrites addresses in payloads: the plain
+// MAPPED-ADDRESS of an answer then differs from XOR-MAPPED-ADDRESS, which they do
+// not recognise.
+type ALG struct {
+	Answers int            `json:"answers"` // that had both
+	Mangled int            `json:"mangled"`
+	Plain   netip.AddrPort `json:"plain,omitzero"` // a mangled one
+	Seen    netip.AddrPort `json:"seen,omitzero"`
+}
+
+// MTU is the longest IP packet that arrives at the server in one piece, in bytes
+// with its headers.
+type MTU struct {
+	Bytes int `json:"bytes"` // 0: not found
+	// Below is the shortest that did not arrive; Bytes+1, unless the server takes
+	// only packets whose length is a multiple of four. 0: all arrived.
+	Below     int `json:"below,omitempty"`
+	Interface int `json:"interface,omitempty"` // that of this host's own interface; 0: not known
+	Tries     int `json:"tries"`
+	// Limited: nothing longer was tried, or the interface takes nothing longer.
+	Limited bool `json:"limited,omitempty"`
+}
+
+// Fragments is whether packets in several pieces arrive. A hit is an answer.
+type Fragments struct {
+	Out Finding `json:"out"`
+	In  Finding `json:"in"`
+}
+
+// Mark is what becomes of one value of the TOS byte (IPv6: traffic class).
+type Mark struct {
+	Name string `json:"name"` // "ECT(0)", "EF"
+	Sent uint8  `json:"sent"`
+	// Out and In are the values that arrived at the server and from it, by how
+	// often; empty: nothing arrived.
+	Out   map[uint8]int `json:"out,omitempty"`
+	In    map[uint8]int `json:"in,omitempty"`
+	Tries int           `json:"tries"` // each way
+}
+
+// Fate says what became of a mark one way: kept, changed to another value, lost
+// with its packets, or unknown.
+func (m Mark) Fate(arrived map[uint8]int) string {
+	if m.Tries == 0 {
+		return "unknown"
+	}
+	kept, total := arrived[m.Sent], 0
+	other := uint8(0)
+	for tos, n := range arrived {
+		total += n
+		if tos != m.Sent {
+			other = tos
+		}
+	}
+	switch {
+	case total == 0:
+		return "lost"
+	case kept == total:
+		return "kept"
+	case kept > 0:
+		return fmt.Sprintf("kept %d of %d", kept, total)
+	}
+	return fmt.Sprintf("changed to %#02x", other)
+}
+
+// IPv6 is what there is of it here.
+type IPv6 struct {
+	Global bool           `json:"global"` // this host has a global address
+	Local  netip.AddrPort `json:"local,omitzero"`
+	Seen   netip.AddrPort `json:"seen,omitzero"` // by the server; zero: no answer
+	// Translated: seen as another address (NPTv6, NAT66).
+	Translated Answer `json:"translated"`
+	// NAT64 is the prefix that this network's DNS makes IPv6 addresses of IPv4 ones
+	// with (RFC 7050), zero if it does not.
+	NAT64 netip.Prefix `json:"nat64,omitzero"`
+	Text  string       `json:"text,omitempty"`
+}
+
+// Gateway is what a router says of itself.
+type Gateway struct {
+	Protocol string        `json:"protocol"` // UPnP IGD, NAT-PMP, PCP
+	At       string        `json:"at,omitempty"`
+	External netip.Addr    `json:"external,omitzero"`
+	Took     time.Duration `json:"tookNs,omitempty"`
+	Text     string        `json:"text,omitempty"`
+}
+
+// Service is an attempt to reach something in another way.
+type Service struct {
+	Name  string        `json:"name"` // "STUN over TCP", "TURN over TLS", "RTMFP"
+	At    string        `json:"at"`
+	Works Answer        `json:"works"`
+	Took  time.Duration `json:"tookNs,omitempty"`
+	Text  string        `json:"text,omitempty"` // what was got, or why not
+}
+
+// sharedSpace is what carriers' NATs use inside (RFC 6598).
+var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
+
+// NATs says what the addresses on the way tell about how many NATs there are;
+// empty if nothing.
+func (r *Report) NATs() string {
+	for _, g := range r.Depth.Gateways {
+		switch {
+		case !g.External.IsValid() || !r.Seen.IsValid() || g.External == r.Seen.Addr():
+		case sharedSpace.Contains(g.External):
+			return fmt.Sprintf("the router's own address is %v: it is behind a carrier's NAT", g.External)
+		case g.External.IsPrivate():
+			return fmt.Sprintf("the router's own address is %v: it is behind another router", g.External)
+		default:
+			return fmt.Sprintf("the router calls itself %v, but is seen as %v: there is another NAT, or another line", g.External, r.Seen.Addr())
+		}
+	}
+	if sharedSpace.Contains(r.Local.Addr()) && r.Behavior.Public.Answer == No {
+		return fmt.Sprintf("this host's address, %v, is of a carrier's NAT", r.Local.Addr())
+	}
+	for _, g := range r.Depth.Gateways {
+		if g.External.IsValid() && g.External == r.Seen.Addr() {
+			return fmt.Sprintf("one: the router has %v itself", g.External)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,103 @@
+package prober
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"time"
+
+	"pileus/natprobe"
+	"pileus/rtmfp/udp"
+)
+
+// DepthConfig says what to measure beside mapping and filtering, with a server
+// that answered Ask.
+type DepthConfig struct {
+	Config
+	Run      natprobe.Run      // what Ask found
+	Behavior natprobe.Behavior // as classified
+
+	Local netip.Addr // this host's address towards the server
+	MTU   int        // of its interface; 0: not known
+
+	// Lifetime is how long to wait at most for a mapping to end; 0: do not.
+	Lifetime time.Duration
+
+	// OpenTOS opens a socket that carries TOS bytes. Nil: marks are not tested.
+	OpenTOS func() (*udp.Conn, error)
+}
+
+// fillTo keeps answers below twice the length of their requests, which is where
+// servers that guard against reflection begin to ration: bytes of STUN.
+const fillTo = 48
+
+// depth measures several things at the same time.
+type depth struct {
+	DepthConfig
+	other netip.AddrPort // the server's second address; zero: none
+
+	mu    sync.Mutex // of what follows, and of calls to Phase and Trace
+	out   natprobe.Depth
+	notes []string
+}
+
+// Measure measures what it can until ctx ends, and returns that.
+func Measure(ctx context.Context, c DepthConfig) (natprobe.Depth, []string) {
+	d := &depth{DepthConfig: c}
+	if d.Listen == nil {
+		if err := d.listen(ctx); err != nil {
+			return natprobe.Depth{}, []string{err.Error()}
+		}
+	}
+	for _, o := range c.Run.Observations {
+		if o.Kind == natprobe.KindMapping && o.Hits > 0 && o.Node.Addr() != c.Server.Addr() && o.Node.Port() != c.Server.Port() {
+			d.other = o.Node
+		}
+	}
+	var tests sync.WaitGroup
+	for _, test := range []func(context.Context){d.load, d.mtu, d.fragments, d.marks, d.lifetime} {
+		tests.Go(func() { test(ctx) })
+	}
+	tests.Wait()
+	return d.out, d.notes
+}
+
+// runner makes one for a test of its own: tests share nothing but callbacks.
+func (d *depth) runner() *runner {
+	c := d.Config
+	c.Phase = nil
+	c.Trace = d.event
+	return newRunner(c)
+}
+
+func (d *depth) set(f func(*natprobe.Depth)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f(&d.out)
+}
+
+func (d *depth) note(text string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.notes = append(d.notes, text)
+}
+
+func (d *depth) tell(phase string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.Phase != nil {
+		d.Phase(phase)
+	}
+}
+
+// filled is an ask of kind whose answer no server takes for a reflection.
+func (r *runner) filled(on *socket, to netip.AddrPort, tries int) *ask {
+	a := r.ask(natprobe.KindMapping, on, to, tries)
+	a.request.Size = fillTo
+	return a
+}
+
+// finding counts tries and answers.
+func finding(a *ask) natprobe.Finding {
+	return natprobe.Finding{Hits: a.Hits, Tries: a.Tries, At: a.At}
+}

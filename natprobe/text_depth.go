@@ -1,0 +1,123 @@
+package natprobe
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+type liner func(name, format string, args ...any)
+
+// describe writes what was measured, a line each.
+func (d *Depth) describe(line liner) {
+	if l := d.Lifetime; l != nil {
+		line("lifetime", "%v after one exchange, %v in use; packets from outside prolong it: %v (%d of %d)",
+			l.Fresh, l.Used, l.InboundRefresh.Answer, l.InboundRefresh.Hits, l.InboundRefresh.Tries)
+	}
+	if l := d.Load; l != nil {
+		if l.Changed() {
+			line("load", "the port changed after %d destinations (%d of %d saw the first one)", l.KeptFor, l.Same, l.Destinations)
+		} else {
+			line("load", "%d of %d destinations saw the same port", l.Same, l.Destinations)
+		}
+	}
+	if a := d.ALG; a != nil {
+		if a.Mangled > 0 {
+			line("payloads", "somebody rewrites addresses in them: %v became %v (%d of %d answers)", a.Seen, a.Plain, a.Mangled, a.Answers)
+		} else {
+			line("payloads", "not touched (%d of %d answers)", a.Answers, a.Answers)
+		}
+	}
+	if m := d.MTU; m != nil {
+		m.describe(line)
+	}
+	if f := d.Fragments; f != nil {
+		line("fragments", "out: %s (%d of %d), in: %s (%d of %d)", arrive(f.Out.Answer), f.Out.Hits, f.Out.Tries,
+			arrive(f.In.Answer), f.In.Hits, f.In.Tries)
+	}
+	describeMarks(d.Marks, line)
+	if v := d.IPv6; v != nil {
+		v.describe(line)
+	}
+	for _, g := range d.Gateways {
+		if g.External.IsValid() {
+			line("router", "%s: its own address is %v", g.Protocol, g.External)
+		} else {
+			line("router", "%s: %s", g.Protocol, g.Text)
+		}
+	}
+	for _, s := range d.Services {
+		took := ""
+		if s.Works == Yes {
+			took = fmt.Sprintf(" in %d ms", s.Took/time.Millisecond)
+		}
+		line("service", "%s at %s: %v%s%s", s.Name, s.At, s.Works, took, optional(", ", s.Text))
+	}
+}
+
+func arrive(a Answer) string {
+	return map[Answer]string{Yes: "arrive", No: "do not arrive", Unknown: "unknown"}[a]
+}
+
+func optional(separator, text string) string {
+	if text == "" {
+		return ""
+	}
+	return separator + text
+}
+
+func (m *MTU) describe(line liner) {
+	switch {
+	case m.Bytes == 0:
+		line("path MTU", "unknown (%d tries)", m.Tries)
+	case m.Limited:
+		line("path MTU", "%d bytes, as much as this host sends (%d tries)", m.Bytes, m.Tries)
+	case m.Below > m.Bytes+1:
+		line("path MTU", "%d to %d bytes, less than the interface's %d (%d tries)", m.Bytes, m.Below-1, m.Interface, m.Tries)
+	default:
+		line("path MTU", "%d bytes, less than the interface's %d (%d tries)", m.Bytes, m.Interface, m.Tries)
+	}
+}
+
+// describeMarks writes a line each way: what all marks have in common once.
+func describeMarks(marks []Mark, line liner) {
+	if len(marks) == 0 {
+		return
+	}
+	way := func(name string, of func(Mark) map[uint8]int) {
+		by := make(map[string][]string)
+		var order []string
+		for _, m := range marks {
+			fate := m.Fate(of(m))
+			if by[fate] == nil {
+				order = append(order, fate)
+			}
+			by[fate] = append(by[fate], m.Name)
+		}
+		parts := make([]string, 0, len(order))
+		for _, fate := range order {
+			parts = append(parts, strings.Join(by[fate], ", ")+" "+fate)
+		}
+		line("marks "+name, "%s (%d tries each)", strings.Join(parts, "; "), marks[0].Tries)
+	}
+	way("out", func(m Mark) map[uint8]int { return m.Out })
+	way("in", func(m Mark) map[uint8]int { return m.In })
+}
+
+func (v *IPv6) describe(line liner) {
+	text := "no global address"
+	switch {
+	case v.Seen.IsValid() && v.Translated == No:
+		text = fmt.Sprintf("%v, seen as it is", v.Local)
+	case v.Seen.IsValid():
+		text = fmt.Sprintf("%v seen as %v: translated", v.Local, v.Seen)
+	case v.Global:
+		text = "a global address, " + v.Text
+	case v.Text != "":
+		text = v.Text
+	}
+	if v.NAT64.IsValid() {
+		text += fmt.Sprintf("; NAT64 by %v", v.NAT64)
+	}
+	line("IPv6", "%s", text)
+}
