@@ -18,6 +18,7 @@ type Depth struct {
 	IPv6      *IPv6      `json:"ipv6,omitempty"`
 	Gateways  []Gateway  `json:"gateways,omitempty"`
 	Services  []Service  `json:"services,omitempty"`
+	Node      *Node      `json:"node,omitempty"`
 }
 
 // Lifetime is how long a mapping lives without packets from inside.
@@ -167,6 +168,22 @@ type Service struct {
 	Works Answer        `json:"works"`
 	Took  time.Duration `json:"tookNs,omitempty"`
 	Text  string        `json:"text,omitempty"` // what was got, or why not
+}
+
+// Node is what an RTMFP server says to a client, and of it.
+type Node struct {
+	At          netip.AddrPort `json:"at"`
+	Works       Answer         `json:"works"`
+	Took        time.Duration  `json:"tookNs,omitempty"` // from the first packet to the answer to connect
+	Fingerprint string         `json:"fingerprint,omitempty"`
+
+	// What the node found out by introductions, in its own session.
+	Seen      netip.AddrPort `json:"seen,omitzero"`
+	Class     Class          `json:"class"`
+	Mapping   Mapping        `json:"mapping"`
+	Filtering Filtering      `json:"filtering"`
+	Step      int            `json:"step,omitempty"`
+	Text      string         `json:"text,omitempty"`
 }
 
 // sharedSpace is what carriers' NATs use inside (RFC 6598).

@@ -14,7 +14,7 @@ const Schema = "natprobe-report/1"
 type Record struct {
 	Host  Host     `json:"host,omitzero"`
 	Runs  []Run    `json:"runs"` // one a server
-	Depth Depth `json:"depth,omitzero"`
+	Depth Depth    `json:"depth,omitzero"`
 	Trace []Event  `json:"trace,omitempty"`
 	Notes []string `json:"notes,omitempty"` // what could not be tested, and why
 }

@@ -39,12 +39,19 @@ func (d *Depth) describe(line liner) {
 	if v := d.IPv6; v != nil {
 		v.describe(line)
 	}
+	var silent []string
 	for _, g := range d.Gateways {
 		if g.External.IsValid() {
 			line("router", "%s: its own address is %v", g.Protocol, g.External)
 		} else {
-			line("router", "%s: %s", g.Protocol, g.Text)
+			silent = append(silent, g.Protocol)
 		}
+	}
+	if len(silent) > 0 {
+		line("router", "no answer to %s", strings.Join(silent, ", "))
+	}
+	if d.Node != nil {
+		d.Node.describe(line)
 	}
 	for _, s := range d.Services {
 		took := ""
@@ -120,4 +127,17 @@ func (v *IPv6) describe(line liner) {
 		text += fmt.Sprintf("; NAT64 by %v", v.NAT64)
 	}
 	line("IPv6", "%s", text)
+}
+
+func (n *Node) describe(line liner) {
+	if n.Works != Yes {
+		line("RTMFP", "%v at %v%s", n.Works, n.At, optional(": ", n.Text))
+		return
+	}
+	line("RTMFP", "connected to %v in %d ms, fingerprint %s", n.At, n.Took/time.Millisecond, n.Fingerprint)
+	if n.Text != "" {
+		line("introduced", "%s", n.Text)
+		return
+	}
+	line("introduced", "mapping %v, filtering %v, class %v, as the node found by introductions", n.Mapping, n.Filtering, n.Class)
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -13,7 +12,6 @@ import (
 	"pileus/cmd/natprobe/predict"
 	"pileus/natprobe"
 	"pileus/natprobe/prober"
-	"pileus/rtmfp/udp"
 )
 
 // defaultLifetime is more than most NATs keep an unused mapping (RFC 4787 REQ-5
@@ -123,27 +121,6 @@ func (m *measurement) ask(ctx context.Context, s server, index int) (run natprob
 		return run, failed(err)
 	}
 	return run, nil
-}
-
-// deepen measures the rest with the first server that answered.
-func (m *measurement) deepen(ctx context.Context) {
-	known := natprobe.NewReport(m.record, time.Now(), nil)
-	i := slices.IndexFunc(m.record.Runs, func(r natprobe.Run) bool { return r.Server == known.Server })
-	if !known.Seen.IsValid() || i < 0 {
-		return
-	}
-	m.progress.set("what else the way does to packets")
-	c := prober.DepthConfig{
-		Config: m.config(ctx, known.Server, i), Run: m.record.Runs[i], Behavior: known.Behavior,
-		Local: known.Local.Addr(), MTU: m.record.Host.MTUOf(known.Local.Addr()), Lifetime: m.c.Duration("lifetime"),
-		OpenTOS: func() (*udp.Conn, error) { return udp.Listen(netip.AddrPortFrom(known.Local.Addr(), 0), udp.Options{}) },
-	}
-	if m.c.Bool("quick") {
-		c.Lifetime = 0
-	}
-	var notes []string
-	m.record.Depth, notes = prober.Measure(ctx, c)
-	m.record.Notes = append(m.record.Notes, notes...)
 }
 
 func (m *measurement) config(ctx context.Context, addr netip.AddrPort, index int) prober.Config {

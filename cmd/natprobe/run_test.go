@@ -75,11 +75,11 @@ func TestRunAgainstARealServer(t *testing.T) {
 		t.Skip("SKIP: only Linux has 127.0.0.2 without being told")
 	}
 	server := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), serve(t)).String()
-	code, out, errs := call(t, "run", "--server", server)
+	code, out, errs := call(t, "run", "--quick", "--server", server)
 	if code != exitDirect || !strings.HasPrefix(out, "public host, no filter: direct to 10 of 11 kinds of peers; relay needed for hosts whose UDP is blocked\n") || !strings.Contains(out, "EIF") {
 		t.Errorf("exit %d: %s%s", code, out, errs)
 	}
-	code, out, errs = call(t, "run", "--json", "--server", server)
+	code, out, errs = call(t, "run", "--quick", "--json", "--server", server)
 	var r natprobe.Report
 	if err := json.Unmarshal([]byte(out), &r); err != nil || code != exitDirect || r.Class != natprobe.Public {
 		t.Fatalf("exit %d, %v: %s%s", code, err, out, errs)
@@ -101,7 +101,7 @@ func TestNoUDP(t *testing.T) {
 	}
 	addr := closed.LocalAddr().String()
 	closed.Close()
-	code, out, _ := call(t, "run", "--server", addr)
+	code, out, _ := call(t, "run", "--quick", "--server", addr)
 	if code != exitNoUDP || !strings.HasPrefix(out, "no UDP: ") {
 		t.Errorf("exit %d: %s", code, out)
 	}

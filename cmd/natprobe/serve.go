@@ -65,7 +65,7 @@ func serveSTUN(c *cli.Context) error {
 	err = r.Serve(ctx)
 	s := r.Stats()
 	fmt.Fprintf(c.App.ErrWriter, "natprobe: %d answered, %d over the limit of their network, %d not understood\n", s.Answered, s.Limited, s.Malformed)
-	if err != nil && ctx.Err() == nil && c.Context.Err() == nil {
+	if err != nil && ctx.Err() == nil { // ctx ends with the command's, too
 		return failed(err)
 	}
 	return nil

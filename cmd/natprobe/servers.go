@@ -25,7 +25,7 @@ and then here: natprobe run --server HOST`)
 
 // server is one to ask: its addresses are tried in turn until one answers.
 type server struct {
-	name  string
+	host  string // as named, without the port
 	addrs []netip.AddrPort
 }
 
@@ -38,22 +38,22 @@ func resolveAll(ctx context.Context, names []string, v6 bool) ([]server, error) 
 	}
 	all := make([]server, 0, len(names))
 	for _, name := range names {
-		addrs, err := resolve(ctx, name, v6)
+		s, err := resolve(ctx, name, v6)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, server{name, addrs})
+		all = append(all, s)
 	}
 	return all, nil
 }
 
-// resolve returns the addresses to ask, one after the other until one answers.
-func resolve(ctx context.Context, server string, v6 bool) ([]netip.AddrPort, error) {
-	host, ports := server, defaultPorts
-	if h, p, err := net.SplitHostPort(server); err == nil {
+// resolve finds the addresses of a server, of one family.
+func resolve(ctx context.Context, name string, v6 bool) (server, error) {
+	host, ports := name, defaultPorts
+	if h, p, err := net.SplitHostPort(name); err == nil {
 		port, err := strconv.ParseUint(p, 10, 16)
 		if err != nil || port == 0 {
-			return nil, usage("--server: %q is no port", p)
+			return server{}, usage("--server: %q is no port", p)
 		}
 		host, ports = h, []uint16{uint16(port)}
 	}
@@ -65,13 +65,13 @@ func resolve(ctx context.Context, server string, v6 bool) ([]netip.AddrPort, err
 	if err != nil {
 		addrs, err := net.DefaultResolver.LookupNetIP(ctx, network, host)
 		if err != nil {
-			return nil, failed(fmt.Errorf("%s is not found: %w", host, err))
+			return server{}, failed(fmt.Errorf("%s is not found: %w", host, err))
 		}
 		addr = addrs[0]
 	}
-	servers := make([]netip.AddrPort, 0, len(ports))
+	found := server{host: host}
 	for _, p := range ports {
-		servers = append(servers, netip.AddrPortFrom(addr.Unmap(), p))
+		found.addrs = append(found.addrs, netip.AddrPortFrom(addr.Unmap(), p))
 	}
-	return servers, nil
+	return found, nil
 }

@@ -13,12 +13,12 @@ import (
 )
 
 const (
-	headerLen   = 20
+	headerLen = 20
 	// MinSize is the least Request.Size that is kept exactly.
 	MinSize = headerLen + attributeHeaderLen
 
 	attributeHeaderLen = 4
-	magicCookie = 0x2112A442
+	magicCookie        = 0x2112A442
 
 	changeIP   = 0x04 // RFC 5780 section 7.2: bits of the last byte
 	changePort = 0x02

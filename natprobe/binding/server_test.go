@@ -49,7 +49,7 @@ func TestChangeRequest(t *testing.T) {
 			t.Fatalf("%+v: via %v to %v, %t", test, r.From, r.To, ok)
 		}
 		got, err := ParseAnswer(r.Data)
-		want := Answer{Transaction: Transaction{1}, Seen: client, Other: test.other}
+		want := Answer{Transaction: Transaction{1}, Seen: client, Plain: client, Other: test.other}
 		if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); err != nil || diff != "" {
 			t.Errorf("%+v: %v %s", test, err, diff)
 		}

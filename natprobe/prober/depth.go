@@ -17,8 +17,7 @@ type DepthConfig struct {
 	Run      natprobe.Run      // what Ask found
 	Behavior natprobe.Behavior // as classified
 
-	Local netip.Addr // this host's address towards the server
-	MTU   int        // of its interface; 0: not known
+	MTU int // of this host's interface; 0: not known
 
 	// Lifetime is how long to wait at most for a mapping to end; 0: do not.
 	Lifetime time.Duration

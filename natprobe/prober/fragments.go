@@ -14,7 +14,7 @@ const (
 	fragmented = 1500
 	returned   = 1436
 
-	usualMTU       = 1500
+	usualMTU = 1500
 )
 
 // fragments asks with packets in pieces, and for such answers (RFC 5780 section

@@ -21,7 +21,8 @@ const (
 
 	// usedFor is what makes a mapping a used one: Linux lets those live longer that
 	// had traffic both ways for more than two seconds.
-	usedFor = 2400 * time.Millisecond
+	usedFor       = 2400 * time.Millisecond
+	usedExchanges = 4
 
 	checkTries = 4
 	checkEvery = 200 * time.Millisecond
@@ -162,22 +163,11 @@ func (l *lifetimeTest) lay(ctx context.Context) error {
 		waits = append(waits, w)
 	}
 	used := l.opened(ctx, len(waits))
-	for began := time.Now(); time.Since(began) < usedFor; {
-		asks := make([]*ask, 0, len(used))
-		for i, r := range used {
-			a := l.filled(r.on, l.Server, natprobe.MinTries)
-			a.due = a.due.Add(time.Duration(i) * time.Millisecond)
-			asks = append(asks, a)
-		}
-		if err := l.round(ctx, asks...); err != nil {
+	for range usedExchanges - 1 {
+		if err := sleep(ctx, usedFor/(usedExchanges-1)); err != nil {
 			return err
 		}
-		for i, a := range asks {
-			if a.answered {
-				used[i].since, used[i].seen = a.At, a.answer.Seen
-			}
-		}
-		if err := sleep(ctx, usedFor/3); err != nil {
+		if err := l.exchange(ctx, used); err != nil {
 			return err
 		}
 	}
@@ -190,6 +180,23 @@ func (l *lifetimeTest) lay(ctx context.Context) error {
 	}
 	l.rests = append(used, fresh...)
 	return ctx.Err()
+}
+
+// exchange has a packet go out and come in at each mapping.
+func (l *lifetimeTest) exchange(ctx context.Context, rests []*rest) error {
+	asks := make([]*ask, 0, len(rests))
+	for i, r := range rests {
+		a := l.filled(r.on, l.Server, natprobe.MinTries)
+		a.due = a.due.Add(time.Duration(i) * time.Millisecond)
+		asks = append(asks, a)
+	}
+	err := l.round(ctx, asks...)
+	for i, a := range asks {
+		if a.answered {
+			rests[i].since, rests[i].seen = a.At, a.answer.Seen
+		}
+	}
+	return err
 }
 
 func sleep(ctx context.Context, wait time.Duration) error {

@@ -68,15 +68,16 @@ var errTooLong = errors.New("responder: a request longer than any")
 
 // readMessage reads one STUN message.
 func readMessage(in io.Reader) ([]byte, error) {
-	header := make([]byte, stunHeader)
-	if _, err := io.ReadFull(in, header); err != nil {
+	var header [stunHeader]byte
+	if _, err := io.ReadFull(in, header[:]); err != nil {
 		return nil, err
 	}
 	length := int(binary.BigEndian.Uint16(header[lengthAt:]))
 	if length > maxMessage-stunHeader {
 		return nil, errTooLong
 	}
-	message := append(header, make([]byte, length)...)
+	message := make([]byte, stunHeader+length)
+	copy(message, header[:])
 	_, err := io.ReadFull(in, message[stunHeader:])
 	return message, err
 }

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"pileus/natprobe"
+	"pileus/natprobe/gateway"
+	"pileus/natprobe/prober"
+	"pileus/rtmfp/udp"
+)
+
+// deepen measures the rest, with the first server that answered or, where none did,
+// what else there is. What takes no server goes on beside it.
+func (m *measurement) deepen(ctx context.Context) {
+	known := natprobe.NewReport(m.record, time.Now(), nil)
+	if !known.Server.IsValid() {
+		return
+	}
+	local := known.Local.Addr()
+	if !local.IsValid() {
+		local, _ = prober.Route(ctx, known.Server) // zero: no route, which the services say too
+	}
+	m.progress.set("what else the way does to packets")
+	var rest struct {
+		gateways []natprobe.Gateway
+		services []natprobe.Service
+		ipv6     *natprobe.IPv6
+		node     natprobe.Node
+	}
+	var work sync.WaitGroup
+	if !known.Server.Addr().IsLoopback() { // else no router is on the way
+		work.Go(func() { rest.gateways = gateway.Ask(ctx) })
+		work.Go(func() {
+			six := prober.Six(ctx, m.six(ctx, known.Server))
+			rest.ipv6 = &six
+		})
+	}
+	work.Go(func() { rest.services = prober.Fallbacks(ctx, known.Server, local) })
+	work.Go(func() {
+		rest.node = prober.Node(ctx, netip.AddrPortFrom(known.Server.Addr(), prober.NodePort), local)
+	})
+	depth := m.measure(ctx, known)
+	work.Wait()
+	depth.Gateways, depth.Services, depth.IPv6 = rest.gateways, rest.services, rest.ipv6
+	if rest.node.Works == natprobe.Yes {
+		depth.Node = &rest.node
+	}
+	m.record.Depth = depth
+}
+
+// measure asks the server.
+func (m *measurement) measure(ctx context.Context, known natprobe.Report) natprobe.Depth {
+	i := slices.IndexFunc(m.record.Runs, func(r natprobe.Run) bool { return r.Server == known.Server })
+	if !known.Seen.IsValid() || i < 0 {
+		return natprobe.Depth{}
+	}
+	local := known.Local.Addr()
+	c := prober.DepthConfig{
+		Config: m.config(ctx, known.Server, i), Run: m.record.Runs[i], Behavior: known.Behavior,
+		MTU: m.record.Host.MTUOf(local), Lifetime: m.c.Duration("lifetime"),
+		OpenTOS: func() (*udp.Conn, error) { return udp.Listen(netip.AddrPortFrom(local, 0), udp.Options{}) },
+	}
+	if m.c.Bool("quick") {
+		c.Lifetime = 0
+	}
+	depth, notes := prober.Measure(ctx, c)
+	m.record.Notes = append(m.record.Notes, notes...)
+	return depth
+}
+
+// six finds the IPv6 address of a server that was named, if one has any. Its
+// packets are in no trace: they go on beside the others.
+func (m *measurement) six(ctx context.Context, asked netip.AddrPort) prober.SixConfig {
+	c := prober.SixConfig{Host: m.record.Host, Lookup: func(ctx context.Context, name string) ([]netip.Addr, error) {
+		return net.DefaultResolver.LookupNetIP(ctx, "ip6", name)
+	}}
+	for _, s := range m.servers {
+		for _, a := range s.addrs {
+			if a.Addr().Is6() {
+				c.Server = netip.AddrPortFrom(a.Addr(), asked.Port())
+				return c
+			}
+		}
+		if addr, err := c.Lookup(ctx, s.host); err == nil && !asked.Addr().Is6() {
+			c.Server = netip.AddrPortFrom(addr[0], asked.Port())
+			return c
+		}
+	}
+	return c
+}
