@@ -74,13 +74,13 @@ func (r *stunResponder) outside(a netip.Addr) netip.Addr {
 	return r.names.Outside(netip.AddrPortFrom(a, 0)).Addr()
 }
 
-// answer gives the answer to a datagram that came to the socket at local: what to
-// send, whereto, and the own address to send it from. ok is false where there is
-// nothing to say.
-func (r *stunResponder) answer(now time.Time, local netip.AddrPort, d udp.Datagram) (a binding.Response, ok bool) {
-	a, ok = r.servers[local.Addr()].RespondTo(binding.Received{
-		Data: d.Data, From: d.Peer, Local: r.names.Outside(local), TOS: d.TOS, HasTOS: udp.CarriesTOS,
-	})
+// answer gives the answer to what came to the socket at d.Local: what to send,
+// whereto, and the own address to send it from. ok is false where there is nothing
+// to say.
+func (r *stunResponder) answer(now time.Time, d binding.Received) (a binding.Response, ok bool) {
+	server := r.servers[d.Local.Addr()]
+	d.Local = r.names.Outside(d.Local)
+	a, ok = server.RespondTo(d)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
@@ -96,6 +96,11 @@ func (r *stunResponder) answer(now time.Time, local netip.AddrPort, d udp.Datagr
 	return a, ok
 }
 
+// received is a datagram of a socket that carries TOS bytes, where the system does.
+func received(local, from netip.AddrPort, tos uint8, data []byte) binding.Received {
+	return binding.Received{Data: data, From: from, Local: local, TOS: tos, HasTOS: udp.CarriesTOS}
+}
+
 func (r *stunResponder) counts() stunStats {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -107,7 +112,7 @@ func (r *stunResponder) beside(e *rtmfp.Engine, d rtmfp.Datagram) bool {
 	if !binding.IsMessage(d.Data) {
 		return false
 	}
-	if a, ok := r.answer(e.Now(), d.Local, udp.Datagram{Peer: d.Peer, TOS: d.TOS, Data: d.Data}); ok {
+	if a, ok := r.answer(e.Now(), received(d.Local, d.Peer, d.TOS, d.Data)); ok {
 		e.Send(rtmfp.Datagram{Local: a.From, Peer: a.To, TOS: a.TOS, Data: a.Data})
 	}
 	return true
@@ -182,7 +187,7 @@ func (s *stunService) read(c *sharedConn) error {
 		}
 		now := time.Now()
 		for _, d := range batch[:n] {
-			if a, ok := s.responder.answer(now, c.LocalAddr(), d); ok {
+			if a, ok := s.responder.answer(now, received(c.LocalAddr(), d.Peer, d.TOS, d.Data)); ok {
 				s.send(a)
 			}
 		}

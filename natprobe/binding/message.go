@@ -174,7 +174,7 @@ func Describe(b []byte) string {
 	if a.Other.IsValid() {
 		text += fmt.Sprintf("; other address %v", a.Other)
 	}
-	if a.Path != nil && a.Path.HasTOS {
+	if a.Path != nil {
 		text += fmt.Sprintf("; asked with TOS %#02x", a.Path.TOS)
 	}
 	return text

@@ -13,8 +13,9 @@ import (
 //
 //	PATH-TEST (0xFAC1), in a request: TOS byte, 3 bytes reserved (0).
 //	    "Answer with this TOS byte, and tell with which you were asked."
-//	PATH-RESULT (0xFAC2), in the answer to one: flags (1: the TOS is known), the
-//	    request's TOS byte as it arrived, its length in bytes of UDP payload (16 bits).
+//	PATH-RESULT (0xFAC2), in the answer to one: the request's TOS byte as it arrived,
+//	    a byte reserved (0), its length in bytes of UDP payload (16 bits). A socket
+//	    that does not carry TOS bytes both ways passes over PATH-TEST.
 //	FILLER (0xFAC0), in a request: any bytes. They are not sent back, unlike
 //	    PADDING's, so that only the way to the server is tried.
 //
@@ -27,8 +28,7 @@ const (
 	attrPathTest   stun.AttrType = 0xFAC1
 	attrPathResult stun.AttrType = 0xFAC2
 
-	pathLen  = 4
-	tosKnown = 1
+	pathLen = 4
 )
 
 // PathTest asks for an answer with this TOS byte.
@@ -36,22 +36,18 @@ type PathTest struct{ TOS uint8 }
 
 // PathResult is how a request arrived.
 type PathResult struct {
-	TOS    uint8
-	HasTOS bool
-	Bytes  int // of UDP payload
+	TOS   uint8
+	Bytes int // of UDP payload
 }
 
 // pathResult obeys a PATH-TEST.
 func pathResult(m *stun.Message, d Received, r *Response) []stun.Setter {
 	test, err := m.Get(attrPathTest)
-	if err != nil || len(test) != pathLen {
+	if err != nil || len(test) != pathLen || !d.HasTOS {
 		return nil
 	}
 	r.TOS = test[0]
-	value := binary.BigEndian.AppendUint16([]byte{0, 0}, uint16(len(d.Data)))
-	if d.HasTOS {
-		value[0], value[1] = tosKnown, d.TOS
-	}
+	value := binary.BigEndian.AppendUint16([]byte{d.TOS, 0}, uint16(len(d.Data)))
 	return []stun.Setter{stun.RawAttribute{Type: attrPathResult, Value: value}}
 }
 
@@ -60,7 +56,7 @@ func parsePathResult(m *stun.Message) *PathResult {
 	if err != nil || len(v) != pathLen {
 		return nil
 	}
-	return &PathResult{TOS: v[1], HasTOS: v[0]&tosKnown != 0, Bytes: int(binary.BigEndian.Uint16(v[2:]))}
+	return &PathResult{TOS: v[0], Bytes: int(binary.BigEndian.Uint16(v[2:]))}
 }
 
 // trimmed is a request without what trails it.

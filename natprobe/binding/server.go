@@ -31,7 +31,7 @@ type Received struct {
 	Data        []byte
 	From, Local netip.AddrPort
 	TOS         uint8 // IPv4 TOS or IPv6 traffic class
-	HasTOS      bool  // the system tells it
+	HasTOS      bool  // the socket carries it, both ways
 }
 
 // The largest padding that comes back is that of a request of one Ethernet frame.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"pileus/natprobe"
+	"pileus/natprobe/binding"
 	"pileus/rtmfp/udp"
 )
 
@@ -34,6 +35,9 @@ const fillTo = 48
 type depth struct {
 	DepthConfig
 	other netip.AddrPort // the server's second address; zero: none
+	// target is where the server is asked about packets as such: a port that knows
+	// PATH-TEST, if one does.
+	target netip.AddrPort
 
 	mu    sync.Mutex // of what follows, and of calls to Phase and Trace
 	out   natprobe.Depth
@@ -53,12 +57,40 @@ func Measure(ctx context.Context, c DepthConfig) (natprobe.Depth, []string) {
 			d.other = o.Node
 		}
 	}
+	d.target = d.helpful(ctx)
 	var tests sync.WaitGroup
 	for _, test := range []func(context.Context){d.load, d.mtu, d.fragments, d.marks, d.lifetime} {
 		tests.Go(func() { test(ctx) })
 	}
 	tests.Wait()
 	return d.out, d.notes
+}
+
+// helpful finds a port of the server that knows PATH-TEST: where a node has TURN as
+// well, its first STUN port does not.
+func (d *depth) helpful(ctx context.Context) netip.AddrPort {
+	r := d.runner()
+	defer r.close()
+	s, err := r.open()
+	if err != nil {
+		return d.Server
+	}
+	var asks []*ask
+	for _, port := range []uint16{d.Server.Port(), d.other.Port(), sidePorts[0], NodePort} {
+		if port != 0 {
+			a := r.filled(s, netip.AddrPortFrom(d.Server.Addr(), port), sideTries)
+			a.request.Path = &binding.PathTest{}
+			asks = append(asks, a)
+		}
+	}
+	if r.round(ctx, asks...) == nil {
+		for _, a := range asks {
+			if a.answered && a.answer.Path != nil {
+				return a.to
+			}
+		}
+	}
+	return d.Server
 }
 
 // runner makes one for a test of its own: tests share nothing but callbacks.

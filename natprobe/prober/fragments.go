@@ -34,14 +34,14 @@ func (d *depth) fragments(ctx context.Context) {
 		d.note("fragments: " + err.Error())
 		return
 	}
-	out := r.filled(s, d.Server, natprobe.MinTries)
+	out := r.filled(s, d.target, natprobe.MinTries)
 	out.request.Size = fragmented
-	in := r.ask(natprobe.KindMapping, s, d.Server, natprobe.MinTries)
+	in := r.ask(natprobe.KindMapping, s, d.target, natprobe.MinTries)
 	in.request.Padding = returned
 	if r.round(ctx, out, in) != nil {
 		return
 	}
-	control := r.filled(s, d.Server, natprobe.MinTries)
+	control := r.filled(s, d.target, natprobe.MinTries)
 	if r.round(ctx, control) != nil || !control.answered {
 		return
 	}
@@ -65,7 +65,7 @@ func (d *depth) fragments(ctx context.Context) {
 // packet: else its silence about more says nothing.
 func (d *depth) pads(ctx context.Context, r *runner, s *socket) bool {
 	const some = 512
-	a := r.ask(natprobe.KindMapping, s, d.Server, natprobe.MinTries)
+	a := r.ask(natprobe.KindMapping, s, d.target, natprobe.MinTries)
 	a.request.Padding = some
 	return r.round(ctx, a) == nil && a.answered && a.bytes > some
 }

@@ -89,9 +89,7 @@ func (m *marker) run(ctx context.Context) {
 			return
 		}
 		told = true
-		if path.HasTOS {
-			add(&found[i].Out, path.TOS)
-		}
+		add(&found[i].Out, path.TOS)
 		add(&found[i].In, d.TOS)
 	}
 	for try := range markTries {
@@ -121,15 +119,15 @@ func (m *marker) send(i, try int) {
 	request := binding.Request{Transaction: transaction(), Path: &binding.PathTest{TOS: tested[i].Sent}, Size: fillTo}
 	m.sent[request.Transaction] = i
 	data := request.Append(nil)
-	_, _ = m.conn.WriteBatch([]udp.Datagram{{Peer: m.Server, TOS: tested[i].Sent, Data: data}}) // a failure is a loss
+	_, _ = m.conn.WriteBatch([]udp.Datagram{{Peer: m.target, TOS: tested[i].Sent, Data: data}}) // a failure is a loss
 	m.event(natprobe.Event{
-		At: time.Now(), Local: m.conn.LocalAddr(), Peer: m.Server, Sent: true, Bytes: len(data),
+		At: time.Now(), Local: m.conn.LocalAddr(), Peer: m.target, Sent: true, Bytes: len(data),
 		Text: "Binding marked " + tested[i].Name + ": answer with the same, and say what arrived" + nth(try),
 	})
 }
 
 func (m *marker) answerOf(d udp.Datagram) (i int, path *binding.PathResult, ok bool) {
-	if !binding.IsMessage(d.Data) || d.Peer != m.Server {
+	if !binding.IsMessage(d.Data) || d.Peer != m.target {
 		return 0, nil, false
 	}
 	i, ok = m.sent[binding.TransactionOf(d.Data)]

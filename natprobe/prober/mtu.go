@@ -117,7 +117,7 @@ func (s *mtuSearch) refine(ctx context.Context, low, high int) (lower, higher in
 // arrives reports whether the server hears of packets of size bytes. An error
 // response shows that as well as an answer.
 func (s *mtuSearch) arrives(ctx context.Context, size int) (bool, error) {
-	a := s.filled(s.socket, s.Server, mtuTries)
+	a := s.filled(s.socket, s.target, mtuTries)
 	payload := size - s.headerLen()
 	a.request.Trailing = payload % stunAlign
 	a.request.Size = payload - a.request.Trailing
