@@ -11,7 +11,6 @@ import (
 var notYet = []string{
 	"relay.ports", "relay.idle", "relay.max_lifetime",
 	"limits.splices",
-	"tenants",
 	"cores",
 }
 

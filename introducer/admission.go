@@ -1,26 +1,84 @@
 package introducer
 
-import "pileus/rtmfp/netconn"
+import (
+	"pileus/introducer/tenant"
+	"pileus/rtmfp/netconn"
+)
+
+// admission is a client that has connected, and what it may do if it is taken.
+type admission struct {
+	request netconn.Request // its path without developer key, its arguments without token
+	tenant  string
+	token   tenant.Token // zero: none
+}
 
 // admit lets a client in, or does not.
 func (c *client) admit(r netconn.Request) {
 	n := c.node
-	switch {
-	case n.draining:
+	if n.draining {
 		c.refuse("this node is about to stop; connect again to reach another")
+		return
+	}
+	a, why := n.admission(c, r)
+	switch {
+	case why != "":
+		c.refuse(why)
 	case n.cfg.Ask == nil:
-		c.enter(r)
+		c.enter(a)
 	default:
 		s := c.conn.Session()
-		who := PeerInfo{ID: s.PeerID(), App: r.App, Addr: s.Addr(), Since: s.Engine().Now()}
-		n.cfg.Ask(Question{Kind: PeerConnected, Peer: who, Connect: &r}, func(v Verdict) {
-			if v.Allow {
-				c.enter(r) // without effect if the client is gone
-				return
+		who := PeerInfo{
+			ID: s.PeerID(), Tenant: a.tenant, App: a.request.App, Name: a.token.Name, Addr: s.Addr(), Since: s.Engine().Now(),
+		}
+		n.cfg.Ask(Question{Kind: PeerConnected, Peer: who, Connect: &a.request}, func(v Verdict) {
+			switch {
+			case !v.Allow:
+				c.refuse(v.Reason)
+			case n.full(a.tenant): // others were faster
+				c.refuse(tooMany)
+			default:
+				c.enter(a) // without effect if the client is gone
 			}
-			c.refuse(v.Reason)
 		})
 	}
+}
+
+// admission tells whose client it is, or why it is not taken.
+func (n *Node) admission(c *client, r netconn.Request) (a admission, why string) {
+	a = admission{request: r, tenant: defaultTenant}
+	if n.cfg.Tenants == nil {
+		return a, ""
+	}
+	t, rest := n.cfg.Tenants.Find(r.App)
+	a.tenant, a.request.App = t.Name, rest
+	switch {
+	case t.Closed && t.Name == tenant.Default:
+		return a, "a developer key is needed: rtmfp://host/KEY/app"
+	case t.Closed:
+		return a, "this developer key is not in use"
+	case n.full(t.Name):
+		return a, tooMany
+	}
+	if t.RequireToken {
+		text, _ := r.Args.String(0)
+		var err error
+		if a.token, err = n.cfg.Tenants.Spend(c.conn.Session().Engine().Now(), t, rest, text); err != nil {
+			return a, err.Error()
+		}
+		a.request.Args = r.Args.From(1)
+	}
+	return a, ""
+}
+
+const tooMany = "as many clients of this developer key are here as may be"
+
+// full tells whether a tenant has all the clients it may have.
+func (n *Node) full(name string) bool {
+	if n.cfg.Tenants == nil {
+		return false
+	}
+	limit := n.cfg.Tenants.Named(name).MaxPeers
+	return limit > 0 && n.members[name] >= limit
 }
 
 // refuse tells the client why it is not taken, and ends its session.

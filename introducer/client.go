@@ -24,13 +24,15 @@ func (c *client) Connect(r netconn.Request) { c.admit(r) }
 
 // enter takes the client. Its connect decrypted, so it holds the key of its
 // certificate, if that has one.
-func (c *client) enter(r netconn.Request) {
+func (c *client) enter(a admission) {
+	r := a.request
 	n, s := c.node, c.conn.Session()
 	if err := c.conn.Accept(); err != nil {
 		return // Closed is called
 	}
-	c.peer = &Peer{session: s, conn: c.conn, app: r.App, tenant: defaultTenant, since: s.Engine().Now()}
+	c.peer = &Peer{session: s, conn: c.conn, app: r.App, tenant: a.tenant, maxPending: a.token.Pending, since: s.Engine().Now()}
 	n.stats.Connected++
+	n.members[a.tenant]++
 	// An ephemeral certificate can be shown by anyone who has seen it: it proves
 	// no fingerprint.
 	if s.Far().HasStaticKey() {
@@ -40,7 +42,7 @@ func (c *client) enter(r netconn.Request) {
 	}
 	n.log.event(s.Engine().Now(), eventConnect,
 		"peer", c.peer.ID().String(), "address", s.Addr(), "app", clip(r.App), "flash_version", clip(r.FlashVersion))
-	n.nameFromConnect(c.peer, r)
+	n.nameFromConnect(c.peer, r, a.token.Name)
 	n.emit(Event{Kind: PeerConnected, At: s.Engine().Now(), Peer: c.peer.Info(), Connect: &r})
 	n.keepAlive(c.peer)
 }
@@ -80,6 +82,9 @@ func (c *client) Closed(err error) {
 	n.leave(c.peer)
 	if n.cfg.Relay != nil && n.peers[c.peer.ID()] == nil {
 		n.cfg.Relay.Gone(c.peer.ID())
+	}
+	if n.members[c.peer.tenant]--; n.members[c.peer.tenant] == 0 {
+		delete(n.members, c.peer.tenant)
 	}
 	c.peer.stopProbing()
 	now := s.Engine().Now()

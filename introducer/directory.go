@@ -19,6 +19,7 @@ type Peer struct {
 	reported   []netip.AddrPort // as setPeerInfo gave them, at most maxReported
 	since      time.Time
 	pending    []pending // introductions asked for lately
+	maxPending int       // of them; 0: the node's limit
 	rate       udp.Bucket
 	calls      udp.Bucket
 	conn       *netconn.Conn

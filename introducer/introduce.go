@@ -1,6 +1,7 @@
 package introducer
 
 import (
+	"cmp"
 	"net/netip"
 	"time"
 
@@ -22,7 +23,7 @@ func (n *Node) Hello(e *rtmfp.Engine, h rtmfp.Hello) {
 		return
 	}
 	target := n.peers[h.EPD.Fingerprint]
-	if target == nil || asker != nil && asker.tenant != target.tenant {
+	if target == nil || target.tenant != asker.tenantName() {
 		n.stats.Unknown++
 		n.failed(asker, h, failUnknown)
 		return
@@ -49,6 +50,14 @@ func (n *Node) proceed(e *rtmfp.Engine, asker, target *Peer, h rtmfp.Hello) {
 	n.introduce(e, asker, target, h)
 }
 
+// tenantName is whose p is; an anonymous initiator is nobody's in particular.
+func (p *Peer) tenantName() string {
+	if p == nil {
+		return defaultTenant
+	}
+	return p.tenant
+}
+
 // at is the peer whose session comes from the very address of the IHello.
 func (n *Node) at(e *rtmfp.Engine, h rtmfp.Hello) *Peer {
 	s := e.At(h.From)
@@ -66,7 +75,7 @@ func (n *Node) allow(e *rtmfp.Engine, asker, target *Peer, h rtmfp.Hello) bool {
 		return n.anonymous.Allow(e.Now(), h.From.Addr())
 	}
 	return asker.rate.Take(e.Now(), introductionRate, introductionBurst) &&
-		asker.ask(target, n.cfg.MaxPending, e.Now())
+		asker.ask(target, cmp.Or(asker.maxPending, n.cfg.MaxPending), e.Now())
 }
 
 // introduce is the plain way, for a node that has no probe sockets and so knows

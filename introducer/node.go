@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"pileus/introducer/strategy"
+	"pileus/introducer/tenant"
 	"pileus/rtmfp"
 	"pileus/rtmfp/flash"
 	"pileus/rtmfp/netconn"
@@ -45,6 +46,9 @@ type Config struct {
 	// Names are the outside names of this machine's addresses: a peer that runs
 	// here is named to others by them.
 	Names udp.Names
+	// Tenants tell clients apart by developer keys; nil: all are the default
+	// tenant's.
+	Tenants *tenant.Tenants
 	// Ask, if not nil, decides who may connect and be introduced. It does not
 	// block; done is to be called once, on the engine's goroutine, now or later.
 	// VerdictLife is how long a verdict over a pair holds; zero is a minute.
@@ -113,6 +117,7 @@ type Node struct {
 	outcomes  map[OutcomeKey]uint64
 	relayings map[uint64]relaying  // splices, by ID
 	relayed   map[flash.PeerID]int // splices of a peer
+	members   map[string]int // clients by tenant
 	gate      gate
 	draining  bool
 	stats     Stats
@@ -147,6 +152,7 @@ func New(c Config) *Node {
 		cfg: c, log: eventLog{log: c.Log}, peers: make(directory), tenants: make(map[string]*names), running: make(map[introKey]*introduction),
 		outcomes:  make(map[OutcomeKey]uint64),
 		relayings: make(map[uint64]relaying), relayed: make(map[flash.PeerID]int),
+		members:   make(map[string]int),
 		anonymous: udp.NewLimiter(introductionRate, introductionBurst),
 	}
 	n.server = netconn.NewServer(netconn.ServerConfig{}, n.welcome)

@@ -5,14 +5,14 @@ import (
 	"pileus/rtmfp/netconn"
 )
 
-// nameFromConnect registers the name that a client brings as an argument of its
+// nameFromConnect registers the name that a token grants, or the name that a client brings as an argument of its
 // connect. One that cannot be had does not end the connection: an event says so,
 // and the client may ask for another.
-func (n *Node) nameFromConnect(p *Peer, r netconn.Request) {
-	if n.cfg.NameArg == 0 {
-		return
+func (n *Node) nameFromConnect(p *Peer, r netconn.Request, granted string) {
+	name, ok := granted, granted != ""
+	if !ok && n.cfg.NameArg > 0 {
+		name, ok = r.Args.String(n.cfg.NameArg - 1)
 	}
-	name, ok := r.Args.String(n.cfg.NameArg - 1)
 	if !ok || name == "" {
 		return
 	}

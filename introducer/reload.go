@@ -1,6 +1,10 @@
 package introducer
 
-import "time"
+import (
+	"time"
+
+	"pileus/introducer/tenant"
+)
 
 // Settings are what may change in a Node that runs: no session ends by it. They
 // mean what they mean in Config.
@@ -9,6 +13,7 @@ type Settings struct {
 	MaxPending  int
 	NameArg     int
 	VerdictLife time.Duration
+	Tenants     []tenant.Config
 	Ask         func(q Question, done func(Verdict))
 }
 
@@ -16,6 +21,9 @@ type Settings struct {
 func (n *Node) Reload(s Settings) {
 	n.cfg.Anonymous, n.cfg.MaxPending, n.cfg.NameArg, n.cfg.VerdictLife = s.Anonymous, s.MaxPending, s.NameArg, s.VerdictLife
 	n.cfg.Ask = s.Ask
+	if n.cfg.Tenants != nil {
+		n.cfg.Tenants.Set(s.Tenants)
+	}
 	n.cfg.fill()
 	n.gate.forget()
 }

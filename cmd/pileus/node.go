@@ -12,6 +12,7 @@ import (
 	"pileus/cmd/pileus/admin"
 	"pileus/configs"
 	"pileus/introducer"
+	"pileus/introducer/tenant"
 	"pileus/relay/limit"
 	"pileus/relay/turn"
 	"pileus/rtmfp"
@@ -122,6 +123,7 @@ func (n *node) introductions() introducer.Config {
 		ProbeRate:  int(n.config.Probe.Rate),
 		NameArg:    n.config.Presence.NameArg,
 		Names:      n.names,
+		Tenants:    tenant.New(s.Tenants),
 		Ask:        s.Ask, VerdictLife: s.VerdictLife,
 		Observe: func(e introducer.Event) {
 			n.operator.recorder.Record(e)

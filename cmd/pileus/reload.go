@@ -10,6 +10,7 @@ import (
 	"pileus/cmd/pileus/api"
 	"pileus/configs"
 	"pileus/introducer"
+	"pileus/introducer/tenant"
 	"pileus/rtmfp"
 )
 
@@ -20,6 +21,12 @@ func (n *node) settingsOf(cfg *configs.Config) introducer.Settings {
 		MaxPending:  cfg.Limits.PendingIntroductions,
 		NameArg:     cfg.Presence.NameArg,
 		VerdictLife: cfg.Hooks.Verdict,
+	}
+	for name, t := range cfg.Tenants {
+		s.Tenants = append(s.Tenants, tenant.Config{
+			Name: name, Keys: t.Keys, Closed: t.Closed, RequireToken: t.Token == configs.TokenRequire, Secret: []byte(t.Secret),
+			MaxPeers: t.Peers, MaxGroups: t.Groups,
+		})
 	}
 	// A node without a core spends nothing on questions.
 	if cfg.Hooks.URL != "" && len(cfg.Hooks.Ask) > 0 {
