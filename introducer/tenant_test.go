@@ -101,7 +101,7 @@ func TestTokens(t *testing.T) {
 			t.Errorf("%s: %v", why, u.closed)
 		}
 	}
-	if max := node.peers[ann.id.PeerID()].maxPending; max != 1 {
-		t.Errorf("pending %d", max)
+	if p := node.peers[ann.id.PeerID()]; p.maxPending != 1 {
+		t.Errorf("pending %d", p.maxPending)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"pileus/introducer/pairing"
+	"pileus/rtmfp/amf"
 )
 
 const testSecret = "0123456789abcdef"
@@ -173,5 +174,67 @@ func TestDrain(t *testing.T) {
 		}
 	case <-time.After(10 * time.Second):
 		t.Error("it does not end when nobody is left")
+	}
+}
+
+// What an operator types, against a node that runs.
+func TestRemoteCommands(t *testing.T) {
+	file := config(t, "listen: ['127.0.0.1:0']\nprobe: {ports: 1}\nrelay: {extra: []}\nstun: {ports: []}\nlog: {level: error}\n"+
+		"admin: {listen: '127.0.0.1:0', token: "+testSecret+"}\n"+
+		"tenants: {acme: {keys: [k], token: require, secret: "+testSecret+", api_token: acme-token-00000}}\n")
+	n := serving(t, "--config", file)
+	addr, at := n.find(`listening    (127\.0\.0\.1:\d+)/udp`), n.find(`admin        (http://127\.0\.0\.1:\d+)/`)
+	if code, _, stderr := command(t, "status", "--node", at); code != exitFailure || !strings.Contains(stderr, "PILEUS_TOKEN") {
+		t.Errorf("without a token: %d %s", code, stderr)
+	}
+	t.Setenv("PILEUS_TOKEN", testSecret)
+	code, token, stderr := command(t, "token", "--config", file, "--app", "live", "--name", "ann", "acme")
+	if code != exitOK {
+		t.Fatalf("%d %s", code, stderr)
+	}
+	token = strings.TrimSpace(token)
+	if c := connects(t, "rtmfp://"+addr+"/k/live", amf.String(token)); !c.connected() {
+		t.Errorf("a client with a token: %s", c.why())
+	}
+	if c := connects(t, "rtmfp://"+addr+"/k/live", amf.String(token)); c.connected() || !strings.Contains(c.why(), "used before") {
+		t.Errorf("a client with a used token: %s", c.why())
+	}
+	for _, test := range []struct {
+		args string
+		want string
+	}{
+		{"status", "state          ready"},
+		{"peers", `acme    "live"  "ann"`},
+		{"peers --json", `"total":1`},
+		{"introductions", "STRATEGY"},
+		{"reload", `"changed":[]`},
+		{"drain --deadline 1h", ""},
+		{"status", "draining until"},
+		{"drain --cancel", ""},
+		{"key add acme --config " + file, ""},
+	} {
+		args := strings.Fields(test.args)
+		if args[0] != "key" {
+			args = append(args, "--node", at)
+		} else {
+			args = []string{"key", "add", "--config", file, "acme"}
+			test.want = `keys: ["k", "`
+		}
+		if code, stdout, stderr := command(t, args...); code != exitOK || !strings.Contains(stdout, test.want) {
+			t.Errorf("%s: %d %s%s", test.args, code, stdout, stderr)
+		}
+	}
+	if code, _, stderr := command(t, "status", "--node", "http://127.0.0.1:1"); code != exitFailure || !strings.Contains(stderr, "does the node run") {
+		t.Errorf("no node: %d %s", code, stderr)
+	}
+	if code, _, _ := command(t, "status", "--node", "x"); code != exitUsage {
+		t.Errorf("no URL: %d", code)
+	}
+	t.Setenv("PILEUS_TOKEN", "acme-token-00000")
+	if code, stdout, _ := command(t, "peers", "--node", at); code != exitOK || !strings.Contains(stdout, "ann") {
+		t.Errorf("a tenant's own: %d %s", code, stdout)
+	}
+	if code, _, stderr := command(t, "status", "--node", at); code != exitFailure || !strings.Contains(stderr, "operator's token") {
+		t.Errorf("a tenant's view of the node: %d %s", code, stderr)
 	}
 }

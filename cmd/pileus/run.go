@@ -18,6 +18,13 @@ func commands() []*cli.Command {
 		serveCommand(),
 		peerCommand(),
 		checkCommand(),
+		statusCommand(),
+		peersCommand(),
+		introductionsCommand(),
+		drainCommand(),
+		reloadCommand(),
+		keyCommand(),
+		tokenCommand(),
 		versionCommand(),
 		benchCommand(),
 	}

@@ -1,0 +1,224 @@
+package main
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"pileus/cmd/pileus/api"
+)
+
+// These commands speak to a node that runs, over its API.
+
+func remoteFlags(more ...cli.Flag) []cli.Flag {
+	return append([]cli.Flag{
+		&cli.StringFlag{Name: "node", Value: "http://127.0.0.1:8935", Usage: "`URL` of the node's admin listener"},
+		// The environment keeps it out of process lists and shell histories.
+		&cli.StringFlag{Name: "token-file", Usage: "read the token from `FILE` (default: the environment variable PILEUS_TOKEN)"},
+		&cli.StringFlag{Name: "ca", Usage: "trust the certificates in `FILE` (default: the system's)"},
+		&cli.BoolFlag{Name: "json", Usage: "print the node's answer as it came"},
+	}, more...)
+}
+
+const (
+	remoteTimeout = 15 * time.Second
+	maxRemote     = 16 << 20 // bytes of an answer
+)
+
+// remote is the API of a node that runs.
+type remote struct {
+	base, token string
+	client      *http.Client
+}
+
+func newRemote(c *cli.Context) (*remote, error) {
+	u, err := url.Parse(c.String("node"))
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, usage("--node: %q is not a URL such as http://127.0.0.1:8935", c.String("node"))
+	}
+	r := &remote{base: strings.TrimSuffix(u.String(), "/"), token: os.Getenv("PILEUS_TOKEN"), client: &http.Client{Timeout: remoteTimeout}}
+	if file := c.String("token-file"); file != "" {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		r.token = strings.TrimSpace(string(text))
+	}
+	if file := c.String("ca"); file != "" {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		roots := x509.NewCertPool()
+		if !roots.AppendCertsFromPEM(text) {
+			return nil, fmt.Errorf("%s holds no certificate in PEM form", file)
+		}
+		r.client.Transport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
+	}
+	return r, nil
+}
+
+// call gives the answer's body.
+func (r *remote) call(c *cli.Context, method, path string, body any) ([]byte, error) {
+	var text io.Reader
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return nil, err
+		}
+		text = bytes.NewReader(b)
+	}
+	q, err := http.NewRequestWithContext(c.Context, method, r.base+"/api/v1"+path, text)
+	if err != nil {
+		return nil, err
+	}
+	if r.token != "" {
+		q.Header.Set("Authorization", "Bearer "+r.token)
+	}
+	q.Header.Set("Content-Type", "application/json")
+	resp, err := r.client.Do(q)
+	if err != nil {
+		return nil, fmt.Errorf("%w; does the node run, and is --node its admin listener?", err)
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxRemote))
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode/100 != 2 {
+		return nil, refused(resp, answer)
+	}
+	return answer, nil
+}
+
+func refused(resp *http.Response, answer []byte) error {
+	var body struct{ Error struct{ Message string } }
+	if json.Unmarshal(answer, &body) != nil || body.Error.Message == "" {
+		return fmt.Errorf("%s does not speak this API: %s", resp.Request.URL.Host, resp.Status)
+	}
+	if resp.StatusCode == http.StatusUnauthorized {
+		return fmt.Errorf("%s; here: PILEUS_TOKEN or --token-file", body.Error.Message)
+	}
+	return errors.New(body.Error.Message)
+}
+
+// remoteCommand is a command that asks path and shows the answer.
+func remoteCommand[T any](name, use, path string, show func(w io.Writer, v T)) *cli.Command {
+	return &cli.Command{
+		Name: name, Usage: use, Flags: remoteFlags(),
+		Action: func(c *cli.Context) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
+			r, err := newRemote(c)
+			if err != nil {
+				return err
+			}
+			answer, err := r.call(c, http.MethodGet, path, nil)
+			if err != nil {
+				return err
+			}
+			if c.Bool("json") {
+				_, err = c.App.Writer.Write(answer)
+				return err
+			}
+			var v T
+			if err := json.Unmarshal(answer, &v); err != nil {
+				return fmt.Errorf("the node's answer is of another version: %w", err)
+			}
+			table := tabwriter.NewWriter(c.App.Writer, 0, 0, 2, ' ', 0)
+			show(table, v)
+			return table.Flush()
+		},
+	}
+}
+
+func statusCommand() *cli.Command {
+	return remoteCommand("status", "tell how a running node does", "/status", func(w io.Writer, s api.Status) {
+		state := "ready"
+		switch {
+		case s.Draining != nil:
+			state = "draining until " + s.Draining.Local().Format(time.DateTime)
+		case !s.Ready:
+			state = "not ready"
+		}
+		fmt.Fprintf(w, "state\t%s\nversion\t%s\nfingerprint\t%s\nup\t%s\n", state, s.Version, s.Fingerprint, time.Since(s.Started).Round(time.Second))
+		fmt.Fprintf(w, "peers\t%d\nintroductions\t%d, of which %d were asked for again\nrelayed pairs\t%d\n", s.Peers, s.Introduced, s.Retried, s.Relay.Pairs)
+		if h := s.Hooks; h != nil {
+			fmt.Fprintf(w, "hooks\t%d allowed, %d refused, %d without answer; %d events told, %d wait, %d lost\n",
+				h.Allowed, h.Refused, h.NoAnswer, h.Told, h.Waiting, h.Lost)
+		}
+	})
+}
+
+func peersCommand() *cli.Command {
+	return remoteCommand("peers", "list the peers of a running node, 1000 at most", "/peers?limit=1000", func(w io.Writer, l api.PeerList) {
+		fmt.Fprintln(w, "ID\tTENANT\tAPP\tNAME\tADDRESS\tCLASS\tSINCE")
+		for _, p := range l.Peers {
+			fmt.Fprintf(w, "%s\t%s\t%.40q\t%.40q\t%v\t%v\t%s\n", p.ID, p.Tenant, p.App, p.Name, p.Address, p.Class, p.Since.Local().Format(time.DateTime))
+		}
+		if l.Next != "" {
+			fmt.Fprintf(w, "and %d more\n", l.Total-len(l.Peers))
+		}
+	})
+}
+
+func introductionsCommand() *cli.Command {
+	return remoteCommand("introductions", "list the latest introductions of a running node, and why they were made so", "/introductions",
+		func(w io.Writer, l api.Introductions) {
+			fmt.Fprintln(w, "TIME\tINITIATOR\tTARGET\tCLASSES\tSTRATEGY\tOUTCOME\tREASON")
+			for _, e := range l.Introductions {
+				fmt.Fprintf(w, "%s\t%.8s\t%.8s\t%v, %v\t%s\t%s\t%s\n", e.Time.Local().Format(time.DateTime), e.Peer.ID, e.Target.ID,
+					e.Peer.Class, e.Target.Class, e.Plan.Strategy, e.Outcome, e.Plan.Reason)
+			}
+		})
+}
+
+// orderCommand is a command that orders something.
+func orderCommand(name, use, method, path string, more []cli.Flag, body func(*cli.Context) any) *cli.Command {
+	return &cli.Command{
+		Name: name, Usage: use, Flags: remoteFlags(more...),
+		Action: func(c *cli.Context) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
+			r, err := newRemote(c)
+			if err != nil {
+				return err
+			}
+			m, b := method, body(c)
+			if name == "drain" && c.Bool("cancel") {
+				m, b = http.MethodDelete, nil
+			}
+			answer, err := r.call(c, m, path, b)
+			if err == nil {
+				_, err = c.App.Writer.Write(answer)
+			}
+			return err
+		},
+	}
+}
+
+func drainCommand() *cli.Command {
+	return orderCommand("drain", "have a running node take no clients, and end when they have left", http.MethodPost, "/drain", []cli.Flag{
+		&cli.DurationFlag{Name: "deadline", Value: 10 * time.Minute, Usage: "end after `DURATION` at the latest"},
+		&cli.BoolFlag{Name: "cancel", Usage: "take clients again"},
+	}, func(c *cli.Context) any { return map[string]string{"deadline": c.Duration("deadline").String()} })
+}
+
+func reloadCommand() *cli.Command {
+	return orderCommand("reload", "have a running node read its configuration again, as SIGHUP does", http.MethodPost, "/reload", nil,
+		func(*cli.Context) any { return nil })
+}
