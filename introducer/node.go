@@ -117,7 +117,7 @@ type Node struct {
 	outcomes  map[OutcomeKey]uint64
 	relayings map[uint64]relaying  // splices, by ID
 	relayed   map[flash.PeerID]int // splices of a peer
-	members   map[string]int // clients by tenant
+	members   map[string]int       // clients by tenant
 	gate      gate
 	draining  bool
 	stats     Stats

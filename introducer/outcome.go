@@ -94,9 +94,6 @@ func (p *Peer) class() natprobe.Class {
 // peers, from the initiator and from the target, and why it ended. It is called
 // on the engine's goroutine, when the relaying is over; the peers may be gone.
 func (n *Node) NoteRelayed(now time.Time, initiator, target flash.PeerID, bytes [2]uint64, reason string) {
-	if a, b := n.pairInfo(initiator, target); n.cfg.Observe != nil {
-		n.emit(Event{Kind: PairRelayed, At: now, Peer: a, Target: b, Bytes: bytes, Reason: reason})
-	}
 	s := n.pairs.byKey[pairKey{initiator, target}]
 	if s == nil {
 		return
