@@ -9,7 +9,7 @@ import (
 func benchRelayCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "relay",
-		Usage: "packets through TURN servers, side by side: how many, at what cost, how late",
+		Usage: "packets through the splice relay and TURN servers, side by side: how many, at what cost, how late",
 		Description: `Makes three network namespaces joined by veth cables, starts each relay in the
 middle one on core 0, and relays packets from core 1 between the other two:
 first one packet of each pair in turn, then several of one in a row. What the
@@ -22,11 +22,11 @@ lost, how many at twice that load, how many for each second of CPU time, and how
 much later packets come than without a relay. Results are medians of the
 rounds, and ratios of the first relay to the others.` + examples(
 			"bench relay",
-			"bench relay --target coturn --target 'other=turnserver -n --listening-ip {ip} --listening-port {port} --lt-cred-mech --user {user}:{password} --realm r'",
+			"bench relay --target splice --target 'other=turnserver -n --listening-ip {ip} --listening-port {port} --lt-cred-mech --user {user}:{password} --realm r'",
 			"bench relay --turn 192.0.2.1:3478 --user ann --password 1234",
 		),
 		Flags: []cli.Flag{
-			&cli.StringSliceFlag{Name: "target", Usage: "measure `RELAY`: coturn (the turnserver installed here), or NAME=COMMAND, a TURN server that is told {ip}, {port}, {user} and {password}; may be repeated (default coturn)"},
+			&cli.StringSliceFlag{Name: "target", Usage: "measure `RELAY`: splice (this program's, alone in a process), turn (a node's), coturn (the turnserver installed here), or NAME=COMMAND, a TURN server that is told {ip}, {port}, {user} and {password}; may be repeated (default all three)"},
 			&cli.StringFlag{Name: "turn", Usage: "measure the TURN server at `HOST:PORT`, as it is and from here"},
 			&cli.StringFlag{Name: "user", Usage: "`NAME` at that server"},
 			&cli.StringFlag{Name: "password", Usage: "`PASSWORD` at that server"},
@@ -39,6 +39,19 @@ rounds, and ratios of the first relay to the others.` + examples(
 			&cli.BoolFlag{Name: "json", Usage: "print a JSON object for each measurement instead of a table; round 0 holds the medians"},
 		},
 		Action: benchRelay,
+	}
+}
+
+// benchSpliceCommand is the process that bench relay starts to have a relay and
+// nothing else in it: the splices come on its standard input.
+func benchSpliceCommand() *cli.Command {
+	return &cli.Command{
+		Name:   bench.SpliceCommand,
+		Usage:  "relay the splices that standard input names (started by bench relay)",
+		Hidden: true,
+		Action: func(c *cli.Context) error {
+			return bench.ServeSplices(c.Context, c.App.Reader, c.App.Writer)
+		},
 	}
 }
 

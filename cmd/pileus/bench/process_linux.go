@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,8 +20,9 @@ import (
 // A process is the server under load, as /proc shows it. The zero value is one
 // of which nothing is known.
 type process struct {
-	pid int
-	cmd *exec.Cmd // if it is ours to stop
+	pid  int
+	cmd  *exec.Cmd // if it is ours to stop
+	said *tail
 }
 
 // cpu returns the CPU time used so far, by all threads that still live.
@@ -60,6 +63,12 @@ func (p process) resident() (int, error) {
 
 // start runs a server on core 0, when there is another core for the load.
 func start(ctx context.Context, command string) (process, error) {
+	return startPiped(ctx, command, nil, nil)
+}
+
+// startPiped is start for a server that reads and writes something; nil is
+// nothing.
+func startPiped(ctx context.Context, command string, stdin io.Reader, stdout io.Writer) (process, error) {
 	argv := strings.Fields(command)
 	if len(argv) == 0 {
 		return process{}, errors.New("empty server command")
@@ -67,6 +76,8 @@ func start(ctx context.Context, command string) (process, error) {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(unix.SIGTERM) }
 	cmd.WaitDelay = 2 * time.Second
+	said := new(tail)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdout, said
 
 	// A child inherits the affinity of the thread that forks it.
 	runtime.LockOSThread()
@@ -84,7 +95,39 @@ func start(ctx context.Context, command string) (process, error) {
 	if err := cmd.Start(); err != nil {
 		return process{}, err
 	}
-	return process{pid: cmd.Process.Pid, cmd: cmd}, nil
+	return process{pid: cmd.Process.Pid, cmd: cmd, said: said}, nil
+}
+
+// why adds to an error what the server said, if it has gone.
+func (p process) why(err error) error {
+	if _, gone := p.resident(); err == nil || p.cmd == nil || gone == nil {
+		return err
+	}
+	return fmt.Errorf("%w: %w; it said: %s", err, errServerGone, p.said)
+}
+
+// A tail keeps the end of what a process writes.
+type tail struct {
+	mu   sync.Mutex
+	last []byte
+}
+
+const maxTail = 2 << 10 // bytes
+
+func (t *tail) Write(b []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.last = append(t.last, b...)
+	if over := len(t.last) - maxTail; over > 0 {
+		t.last = append(t.last[:0], t.last[over:]...)
+	}
+	return len(b), nil
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return string(bytes.TrimSpace(t.last))
 }
 
 // stop ends a server that start began.

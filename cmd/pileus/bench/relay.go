@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"os/exec"
 	"slices"
 	"strings"
 )
@@ -12,9 +13,11 @@ import (
 // RelayConfig says which relays to load, and how. The zero value of a field is
 // its default.
 type RelayConfig struct {
-	// Targets are measured in turns: "coturn" is the turnserver installed here;
-	// NAME=COMMAND any TURN server, where {ip} and {port} stand for where it is to
-	// listen and {user} and {password} for whom it is to know. By default coturn.
+	// Targets are measured in turns: "splice" is the splice relay of this program,
+	// alone in a process; "turn" a node of it, as TURN server; "coturn" the
+	// turnserver installed here; NAME=COMMAND any TURN server, where {ip} and {port}
+	// stand for where it is to listen and {user} and {password} for whom it is to
+	// know. By default splice and turn, and coturn if it is installed.
 	Targets []string
 	// Turn is a TURN server that runs already, measured beside Targets. It is
 	// loaded from this network namespace as it is. With a PID its CPU time is read.
@@ -45,7 +48,10 @@ const (
 
 func (c RelayConfig) withDefaults() RelayConfig {
 	if len(c.Targets) == 0 && !c.Turn.IsValid() {
-		c.Targets = []string{"coturn"}
+		c.Targets = []string{"splice", "turn"}
+		if _, err := exec.LookPath("turnserver"); err == nil {
+			c.Targets = append(c.Targets, "coturn")
+		}
 	}
 	for field, value := range map[*int]int{&c.Pairs: 64, &c.Size: 1200, &c.Burst: 8, &c.Rounds: 3, &c.Rate: 20_000} {
 		if *field == 0 {
@@ -90,4 +96,8 @@ func (c RelayConfig) Validate() error {
 	return nil
 }
 
-var relayTargets = []string{"coturn"}
+var relayTargets = []string{"splice", "turn", "coturn"}
+
+// SpliceCommand is the subcommand, of the one that this package is for, that
+// calls ServeSplices.
+const SpliceCommand = "relay-splices"

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"runtime"
 	"strconv"
 	"strings"
@@ -18,6 +19,7 @@ import (
 type relayBench struct {
 	cfg       RelayConfig
 	wires     *wires // nil: Turn alone, from here
+	config    string // file of nodeConfig
 	near, far []int  // sockets
 	report    report
 	direct    map[int]flight // without a relay, by burst
@@ -26,7 +28,8 @@ type relayBench struct {
 // A relayTarget is a relay to be measured.
 type relayTarget struct {
 	name    string
-	command []string // "": it runs already
+	command string // "": it runs already
+	splice  bool   // instead of TURN
 	server  netip.AddrPort
 	user    string
 	secret  string
@@ -53,9 +56,17 @@ func RunRelay(ctx context.Context, cfg RelayConfig) (err error) {
 		}
 		defer b.wires.remove()
 	}
+	if b.config, err = writeConfig(); err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(b.config) }()
+	targets, err := b.targets()
+	if err != nil {
+		return err
+	}
 	b.describe()
 	for round := 1; round <= b.cfg.Rounds; round++ {
-		for _, t := range b.targets() {
+		for _, t := range targets {
 			if err := b.round(ctx, round, t); err != nil {
 				return err
 			}
@@ -90,29 +101,57 @@ const (
 	benchUser = "bench"
 )
 
-func (b *relayBench) targets() []relayTarget {
+func (b *relayBench) targets() ([]relayTarget, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	known := map[string]string{
+		"splice": self + " bench " + SpliceCommand,
+		"turn":   self + " serve --config " + b.config,
+		"coturn": coturn,
+	}
 	var out []relayTarget
 	at := netip.AddrPortFrom(netip.MustParseAddr(relayIP), ownPort)
 	for _, t := range b.cfg.Targets {
 		name, command, own := strings.Cut(t, "=")
 		if !own {
-			command = coturn
+			command = known[name]
 		}
 		command = strings.NewReplacer("{ip}", relayIP, "{port}", strconv.Itoa(ownPort), "{user}", benchUser, "{password}", benchUser).Replace(command)
-		out = append(out, relayTarget{name: name, command: strings.Fields(command), server: at, user: benchUser, secret: benchUser})
+		out = append(out, relayTarget{name: name, command: command, splice: t == "splice", server: at, user: benchUser, secret: benchUser})
 	}
 	if b.cfg.Turn.IsValid() {
 		out = append(out, relayTarget{
 			name: b.cfg.Turn.String(), server: b.cfg.Turn, user: b.cfg.User, secret: b.cfg.Password, here: true, pid: b.cfg.PID,
 		})
 	}
-	return out
+	return out, nil
 }
 
-// coturn takes one relay thread: it has one core. Its own limit of ports and
-// its tests of loopback are left as they are.
+// coturn takes one relay thread: it has one core.
 const coturn = "turnserver -n --listening-ip {ip} --relay-ip {ip} --listening-port {port} --lt-cred-mech --user {user}:{password} " +
 	"--realm bench -m 1 --no-tls --no-dtls --no-cli --log-file /dev/null --pidfile /dev/null"
+
+// nodeConfig is of a node that has TURN and nothing else to do.
+var nodeConfig = fmt.Sprintf(`listen: ["%[1]s:1935"]
+turn: {listen: ["%[1]s:%[2]d"], tls: {listen: []}, users: {%[3]s: %[3]s}}
+limits: {allocations: {peer: 0, prefix: 0, total: 0}}
+admin: {listen: ""}
+log: {level: error}
+`, relayIP, ownPort, benchUser)
+
+// writeConfig makes the file of nodeConfig, which the caller removes.
+func writeConfig() (name string, err error) {
+	f, err := os.CreateTemp("", "pileus-bench-*.yaml")
+	if err != nil {
+		return "", err
+	}
+	if _, err = f.WriteString(nodeConfig); err == nil {
+		err = f.Close()
+	}
+	return f.Name(), err
+}
 
 // round does all measurements of one target once.
 func (b *relayBench) round(ctx context.Context, round int, t relayTarget) error {
@@ -167,14 +206,11 @@ func (b *relayBench) pattern(ctx context.Context, t relayTarget, burst int) (val
 			return nil, err
 		}
 	}
-	server := process{pid: t.pid}
-	if len(t.command) > 0 {
-		if server, err = start(ctx, "ip netns exec "+b.wires.namespace("relay")+" "+strings.Join(t.command, " ")); err != nil {
-			return nil, err
-		}
-		defer server.stop()
-	}
-	all, err := turnLanes(b.near, b.far, t.server, t.user, t.secret, b.cfg.Size)
+	server, all, err := b.start(ctx, t)
+	defer func() {
+		err = server.why(err)
+		server.stop()
+	}()
 	if err != nil {
 		return nil, err
 	}
@@ -185,6 +221,30 @@ func (b *relayBench) pattern(ctx context.Context, t relayTarget, burst int) (val
 	defer l.close()
 	m := relayMeasurement{bench: b, ctx: ctx, lanes: l, burst: burst, server: server, wired: !t.here}
 	return m.all()
+}
+
+// start runs a relay, unless it runs, and opens the pairs.
+func (b *relayBench) start(ctx context.Context, t relayTarget) (server process, all []lane, err error) {
+	command := "ip netns exec " + b.namespaceOf(t) + " " + t.command
+	switch {
+	case t.splice:
+		return startSplices(ctx, command, b.near, b.far)
+	case t.here:
+		server.pid = t.pid
+	default:
+		if server, err = start(ctx, command); err != nil {
+			return server, nil, err
+		}
+	}
+	all, err = turnLanes(b.near, b.far, t.server, t.user, t.secret, b.cfg.Size)
+	return server, all, err
+}
+
+func (b *relayBench) namespaceOf(t relayTarget) string {
+	if t.here {
+		return ""
+	}
+	return b.wires.namespace("relay")
 }
 
 // flyDirect measures the way without a relay, through its kernel alone.

@@ -5,6 +5,7 @@ package bench
 import (
 	"context"
 	"errors"
+	"io"
 )
 
 // Run fails: the source address of a datagram is chosen, and the server's CPU
@@ -15,5 +16,10 @@ func Run(context.Context, Config) error {
 
 // RunRelay fails: network namespaces are Linux's.
 func RunRelay(context.Context, RelayConfig) error {
+	return errors.New("bench relay needs Linux")
+}
+
+// ServeSplices fails as RunRelay does.
+func ServeSplices(context.Context, io.Reader, io.Writer) error {
 	return errors.New("bench relay needs Linux")
 }
