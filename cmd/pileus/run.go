@@ -26,6 +26,7 @@ func commands() []*cli.Command {
 		keyCommand(),
 		tokenCommand(),
 		versionCommand(),
+		demoCommand(),
 		benchCommand(),
 	}
 }
