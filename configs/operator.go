@@ -91,3 +91,13 @@ type AdminTLS struct {
 	Cert string `yaml:"cert"`
 	Key  string `yaml:"key"`
 }
+
+// NeedsClock tells whether something goes by the time of day.
+func (c *Config) NeedsClock() bool {
+	for _, t := range c.Tenants {
+		if t.Token == TokenRequire {
+			return true
+		}
+	}
+	return c.Hooks.URL != "" || len(c.TURN.Secrets) > 0
+}

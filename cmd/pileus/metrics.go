@@ -57,6 +57,7 @@ var (
 		metricPackets, metricBytes, metricHellos, metricOpened, metricMoved, metricSessions, metricDrops,
 		metricMessages, metricCommands, metricMessageDrops, metricFragments, metricFlowDrops,
 		metricPeers, metricConnects, metricPeerInfo, metricIntroduced, metricUnanswered,
+		metricVerdicts, metricEvents, metricEventsWaiting,
 		metricPlans, metricOutcomes, metricCalls, metricNames, metricWatches, metricTold,
 	}
 )
@@ -85,7 +86,7 @@ func (n *node) samples() []admin.Sample {
 		return n.socketSamples()
 	}
 	c := <-copied
-	list := append(n.socketSamples(),
+	list := append(append(n.socketSamples(), n.hookSamples()...),
 		sample(metricPackets, c.engine.ReceivedPackets, "in"),
 		sample(metricPackets, c.engine.SentPackets, "out"),
 		sample(metricBytes, c.engine.ReceivedBytes, "in"),

@@ -54,10 +54,11 @@ func serve(polite, atOnce context.Context, cfg *configs.Config, reread func() (*
 	polite, end := context.WithCancel(polite)
 	defer end()
 	n.operator.level, n.operator.reread, n.operator.drain.end = level, reread, end
-	notify(stderr, log, cfg)
+	notify(stderr, log, cfg, notices(cfg))
 	if err := n.open(); err != nil {
 		return err
 	}
+	notify(stderr, log, cfg, n.advice())
 	announce(stderr, log, n)
 
 	outlive, stopBeside := context.WithCancel(context.WithoutCancel(polite))
@@ -69,6 +70,7 @@ func serve(polite, atOnce context.Context, cfg *configs.Config, reread func() (*
 	})
 	beside.Go(func() { n.turn.serve(outlive, log) })
 	beside.Go(func() { n.limits.Run(outlive) })
+	beside.Go(func() { n.checkNames(outlive, log) })
 	beside.Go(func() { n.hooks.run(outlive) })
 	beside.Go(func() { n.operator.reloadOnSignal(outlive) })
 	if n.adminListener != nil {
@@ -106,8 +108,8 @@ func serve(polite, atOnce context.Context, cfg *configs.Config, reread func() (*
 
 // notify and announce speak to whoever reads: lines for people, or events
 // where each line must be an object.
-func notify(stderr io.Writer, log *slog.Logger, cfg *configs.Config) {
-	for _, line := range notices(cfg) {
+func notify(stderr io.Writer, log *slog.Logger, cfg *configs.Config, lines []string) {
+	for _, line := range lines {
 		if cfg.Log.Format == configs.FormatJSON {
 			log.Warn("configuration", "notice", line)
 		} else {
