@@ -84,11 +84,14 @@ func (n *Node) carryOut(e *rtmfp.Engine, asker, target *Peer, h rtmfp.Hello) {
 	}
 	n.stats.Introduced++
 	in.aim()
-	in.send()
-	if len(n.running) < maxRunning {
-		n.running[key] = in
-		in.wait(key)
+	if len(n.running) >= maxRunning {
+		in.plan.HoldReplies = false // nothing is repeated
+		in.send()
+		return
 	}
+	in.send()
+	n.running[key] = in
+	in.wait(key)
 }
 
 // decide makes the plan of what is known by now, and returns that.
@@ -201,7 +204,11 @@ func (in *introduction) send() {
 	} else if len(in.plan.Redirects) > 0 {
 		in.engine.Redirect(in.local, in.from, in.tag, in.plan.Redirects)
 	}
-	for _, a := range in.plan.Replies {
+	replies := in.plan.Replies
+	if in.plan.HoldReplies && in.repeats == 0 {
+		replies = in.plan.Opening
+	}
+	for _, a := range replies {
 		in.target.session.ForwardHello(in.epd, a, in.tag)
 	}
 	// Only the first wave's addresses have been tried when a fresh mapping

@@ -72,9 +72,30 @@ func Decide(p Pair) Plan {
 	}
 	d.name(&plan)
 	plan.Pace = p.pace(max(len(plan.Redirects), len(plan.Replies)))
+	d.hold(&plan)
 	plan.Why = d.why() + clause
 	return plan
 }
+
+// hold spares an initiator a round trip that takes packets from anybody, but
+// answers from ports of their own: the RHello to its session's address brings a
+// cookie for that, and the IIKeying, from another port, is sent back for a new
+// one. Its own IHello does better; what the target's filter needs is but a packet
+// towards it. (Where the target's port changes too, no cookie fits anyhow.)
+func (d *decision) hold(plan *Plan) {
+	plain := plan.Strategy == Public || plan.Strategy == Punch
+	if !plan.Sure || !plain || d.over6 || plan.Pace.Times == 0 ||
+		!d.Initiator.swallows() || d.Target.Behavior.Mapping.Dependent() {
+		return
+	}
+	plan.HoldReplies = true
+	if d.Target.Behavior.Filtering != natprobe.EIF {
+		plan.Opening = []wire.Address{{AddrPort: netip.AddrPortFrom(d.Initiator.Observed.Addr(), discardPort), Origin: wire.OriginObserved}}
+	}
+}
+
+// discardPort is one that no NAT gives to its clients.
+const discardPort = 9
 
 // find sets what there is to say of the ways between the two.
 func (d *decision) find() {

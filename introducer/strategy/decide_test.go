@@ -138,6 +138,9 @@ func check(t *testing.T, p Plan) {
 	if (p.Strategy == Relay) != (p.Relay.Use == RelayOnly) || p.Sure && p.Relay.Use == RelayBeside {
 		t.Errorf("%v, sure %v, uses the relay %v", p.Strategy, p.Sure, p.Relay.Use)
 	}
+	if p.HoldReplies && (!p.Sure || p.Pace.Times == 0 || len(p.Opening) > 1) || !p.HoldReplies && p.Opening != nil {
+		t.Errorf("opens by %v, holds replies %v, paced %+v", p.Opening, p.HoldReplies, p.Pace)
+	}
 	if (p.Strategy == Predict) != (p.Aim != 0) {
 		t.Errorf("%v aims at %v", p.Strategy, p.Aim)
 	}
@@ -197,6 +200,19 @@ func TestWithoutRelay(t *testing.T) {
 				t.Errorf("%s to %s: %v, with a relay %v", a, b, got.Strategy, want.Strategy)
 			case got.Relay.Use != RelayNone || len(got.Relay.Initiator)+len(got.Relay.Target) > 0:
 				t.Errorf("%s to %s: names a relay", a, b)
+			}
+		}
+	}
+}
+
+// Only who takes packets from anybody at a port it does not answer from is better
+// off without an early answer.
+func TestHeldReplies(t *testing.T) {
+	for target, opening := range map[string]int{"N0": 0, "N2": 0, "N3": 1} {
+		for _, initiator := range typeNames {
+			p := Decide(pairOf(initiator, target))
+			if want := initiator == "N7"; p.HoldReplies != want || want && len(p.Opening) != opening {
+				t.Errorf("%s to %s: holds %v, opens by %v", initiator, target, p.HoldReplies, p.Opening)
 			}
 		}
 	}

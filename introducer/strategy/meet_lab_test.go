@@ -196,7 +196,11 @@ func meetInLab(a, b lab.Kind, flows float64, seed uint64) (Plan, bool) {
 		target.order("FIHello", fresh)
 	}
 	initiator.order("Redirect", first.Redirects)
-	target.order("FIHello", first.Replies)
+	if first.HoldReplies {
+		target.order("FIHello", first.Opening)
+	} else {
+		target.order("FIHello", first.Replies)
+	}
 	for range first.Pace.Times {
 		w.run(first.Pace.Interval)
 		initiator.order("Redirect", first.Redirects)

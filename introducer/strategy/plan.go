@@ -39,6 +39,11 @@ type Plan struct {
 	OnePerRedirect bool
 	Replies        []wire.Address
 
+	// HoldReplies: Replies wait for the first repeat, and Opening, whose answers
+	// reach nobody, goes out in their place.
+	HoldReplies bool
+	Opening     []wire.Address
+
 	Relay Joining
 	Aim   Aim
 	Pace  Pace
