@@ -28,11 +28,12 @@ reaches this machine's own network, or is reached from it.
    natprobe lab down
 
    natprobe lab matrix --pileus ./pileus      everybody calls everybody
+   natprobe lab classify --pileus ./pileus    what a node takes everybody for
 
 The node is at 192.0.2.1 and 192.0.2.2. The kinds of sites:
 
 ` + kindsText(),
-		Subcommands: []*cli.Command{labUpCommand(), labExecCommand(), labDownCommand(), labMatrixCommand(), labPeerCommand()},
+		Subcommands: []*cli.Command{labUpCommand(), labExecCommand(), labDownCommand(), labMatrixCommand(), labClassifyCommand(), labPeerCommand()},
 		Action:      noLabCommand,
 	}
 	for _, s := range c.Subcommands {
@@ -54,7 +55,7 @@ func kindsText() string {
 
 func noLabCommand(c *cli.Context) error {
 	if c.Args().Present() {
-		return usage("there is no command lab %q; there are up, exec, down and matrix", c.Args().First())
+		return usage("there is no command lab %q; there are up, exec, down, matrix and classify", c.Args().First())
 	}
 	c.App.Writer = c.App.ErrWriter // nobody asked for help: it is no data
 	_ = cli.ShowSubcommandHelp(c)
@@ -137,11 +138,38 @@ Examples:
 	}
 }
 
+func labClassifyCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "classify",
+		Usage: "count what a node takes the clients of every kind of site for",
+		Description: `Runs a node, and at each site one client after the other. Exit code 1 means that
+one was taken for what it is not; "unknown" is not wrong.
+
+Examples:
+
+   natprobe lab classify --pileus ./pileus --tries 50 --loss 10%
+   natprobe lab classify --site N3 --site N4 --addresses 1      # what one address cannot tell
+   natprobe lab classify --site N4 --deaf                       # clients with peer-to-peer off`,
+		Flags: []cli.Flag{
+			&cli.StringSliceFlag{Name: "site", Usage: "have clients at `KIND`; repeatable (default: N0 to N8, N4i, N11, N11s, N12)"},
+			delayFlag(), lossFlag(),
+			&cli.IntFlag{Name: "tries", Value: 10, Usage: "have `N` clients at each kind of site"},
+			&cli.IntFlag{Name: "copies", Value: 2, Usage: "have each site `N` times, used at once"},
+			&cli.IntFlag{Name: "addresses", Value: 2, Usage: "give the node `N` addresses, 1 or 2"},
+			&cli.DurationFlag{Name: "settle", Value: 15 * time.Second, Usage: "wait up to `TIME` for the node's word"},
+			&cli.BoolFlag{Name: "deaf", Usage: "have clients that answer no introductions"},
+			&cli.StringFlag{Name: "pileus", Usage: "run the node with the program at `PATH` (default: beside this one, or as found)"},
+			jsonFlag,
+		},
+		Action: labClassify,
+	}
+}
+
 // labPeerCommand is the peer of the matrix, which runs this program again.
 func labPeerCommand() *cli.Command {
 	return &cli.Command{
 		Name: "peer", Hidden: true, Action: labPeer,
-		Flags: []cli.Flag{&cli.DurationFlag{Name: "retry"}},
+		Flags: []cli.Flag{&cli.DurationFlag{Name: "retry"}, &cli.BoolFlag{Name: "deaf"}},
 	}
 }
 

@@ -278,7 +278,7 @@ func matrixConfig(c *cli.Context) (matrix.Config, error) {
 		if err != nil {
 			return config, failed(err)
 		}
-		config.Peer = fmt.Sprintf("exec '%s' lab peer --retry %v", strings.ReplaceAll(self, "'", `'\''`), c.Duration("retry"))
+		config.Peer = ownPeer(self, c.Duration("retry"), false)
 	} else if c.IsSet("retry") {
 		return config, usage("--retry is for the built-in peer, and there is --peer")
 	}
@@ -334,7 +334,7 @@ func findPileus() (string, error) {
 }
 
 func labPeer(c *cli.Context) error {
-	config := matrix.PeerConfig{Server: os.Getenv(matrix.ServerVariable), Retry: c.Duration("retry")}
+	config := matrix.PeerConfig{Server: os.Getenv(matrix.ServerVariable), Retry: c.Duration("retry"), Deaf: c.Bool("deaf")}
 	if config.Server == "" {
 		return usage("%s is not set: this is what lab matrix runs", matrix.ServerVariable)
 	}

@@ -27,36 +27,46 @@ type node struct {
 	said   chan struct{} // closed when its log has ended
 
 	mu         sync.Mutex
-	tail       []string          // the last lines of its log
-	class      map[string]string // by peer ID
+	tail       []string           // the last lines of its log
+	class      map[string]verdict // by peer ID
 	strategies map[[2]string]string
 	changed    chan struct{} // closed, and made anew, when something came
 	serving    bool
 	mute       bool // it does not classify
 }
 
+// verdict is what the node found out about a client.
+type verdict struct {
+	Class, Mapping, Filtering, Allocation string
+	Packets                               int // of probes
+}
+
 const tailLines = 10
 
-// nodeConfig has both addresses, and no limit that a matrix would meet.
-func nodeConfig(h *kernel.Host) string {
-	return fmt.Sprintf(`listen: ["%v:%d", "[%v]:%d"]
-alternate: ["%v"]
+// nodeConfig has one or both addresses of IPv4, and no limit that a matrix would
+// meet.
+func nodeConfig(h *kernel.Host, addresses int) string {
+	config := fmt.Sprintf(`listen: ["%v:%d", "[%v]:%d"]
 limits: {handshakes_per_prefix: 1000/s}
 admin: {listen: ""}
 log: {format: json}
-`, lab.FirstNodeAddress, lab.NodePort, h.Addrs[2], lab.NodePort, lab.SecondNodeAddress)
+`, lab.FirstNodeAddress, lab.NodePort, h.Addrs[2], lab.NodePort)
+	if addresses > 1 {
+		config += fmt.Sprintf("alternate: [%q]\n", lab.SecondNodeAddress)
+	}
+	return config
 }
 
-func startNode(ctx context.Context, h *kernel.Host, pileus string) (*node, error) {
+func startNode(ctx context.Context, h *kernel.Host, pileus string, addresses int) (*node, error) {
 	f, err := os.CreateTemp("", "natlab-*.yaml")
 	if err != nil {
 		return nil, err
 	}
 	n := &node{
-		config: f.Name(), said: make(chan struct{}), class: make(map[string]string),
+		config: f.Name(), said: make(chan struct{}), class: make(map[string]verdict),
 		strategies: make(map[[2]string]string), changed: make(chan struct{}),
 	}
-	_, err = f.WriteString(nodeConfig(h))
+	_, err = f.WriteString(nodeConfig(h, addresses))
 	if err := errors.Join(err, f.Close()); err != nil {
 		return nil, errors.Join(err, os.Remove(n.config))
 	}
@@ -95,8 +105,9 @@ func (n *node) stop() {
 // read takes a line of the node's log.
 func (n *node) read(line []byte) {
 	var event struct {
-		Message                             string `json:"msg"`
-		Peer, Class                         string
+		Message string `json:"msg"`
+		Peer    string
+		verdict
 		Initiator, Target, Strategy, Reason string
 	}
 	_ = json.Unmarshal(line, &event) // what is no event is but kept
@@ -109,7 +120,7 @@ func (n *node) read(line []byte) {
 	case "serving":
 		n.serving = true
 	case "classified":
-		n.class[event.Peer] = event.Class
+		n.class[event.Peer] = event.verdict
 	case "introduce":
 		n.strategies[[2]string{event.Initiator, event.Target}] = event.Strategy
 	}
@@ -143,11 +154,19 @@ func (n *node) wait(ctx context.Context, patience time.Duration, holds func() bo
 // node that let it wait in vain, and classified nobody at all, is not waited for
 // again.
 func (n *node) classes(ctx context.Context, patience time.Duration, a, b string) [2]string {
-	n.wait(ctx, patience, func() bool { return n.mute || n.class[a] != "" && n.class[b] != "" })
+	n.wait(ctx, patience, func() bool { return n.mute || n.class[a].Class != "" && n.class[b].Class != "" })
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.mute = len(n.class) == 0
-	return [2]string{n.class[a], n.class[b]}
+	return [2]string{n.class[a].Class, n.class[b].Class}
+}
+
+// verdict waits for the node to have classified a peer; zero if it did not.
+func (n *node) verdict(ctx context.Context, patience time.Duration, id string) verdict {
+	n.wait(ctx, patience, func() bool { return n.class[id].Class != "" })
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.class[id]
 }
 
 func (n *node) strategy(initiator, target string) string {

@@ -35,14 +35,17 @@ const (
 type PeerConfig struct {
 	Server string        // rtmfp://address[:port]/
 	Retry  time.Duration // first repeat of a startup packet; 0: 250 ms
+	Deaf   bool          // answer no introduction
 }
 
 // peer is a peer program of its own. Its fields belong to the engine's
 // goroutine.
 type peer struct {
-	out  io.Writer
-	conn *netconn.Client
-	over chan error
+	out    io.Writer
+	deaf   bool
+	engine *rtmfp.Engine
+	conn   *netconn.Client
+	over   chan error
 }
 
 // RunPeer is the peer that the matrix uses unless told another. It ends with
@@ -62,7 +65,7 @@ func RunPeer(ctx context.Context, c PeerConfig, in io.Reader, out io.Writer) err
 			sockets = append(sockets, s)
 		}
 	}
-	p := &peer{out: out, over: make(chan error, 1)}
+	p := &peer{out: out, deaf: c.Deaf, over: make(chan error, 1)}
 	endpoint, err := rtmfp.NewEndpoint(rtmfp.Config{
 		Identity: identity, Handler: p, SequentialIDs: true, OpenTimeout: peerTimeout,
 	}, sockets, peerGrace)
@@ -80,6 +83,7 @@ func RunPeer(ctx context.Context, c PeerConfig, in io.Reader, out io.Writer) err
 		p.obey(endpoint, in)
 	}()
 	_ = endpoint.Do(func(e *rtmfp.Engine) { // fails only when Serve does
+		p.engine = e
 		p.conn, err = netconn.Dial(e, netconn.ClientConfig{
 			URI: c.Server, Addrs: []netip.AddrPort{server}, Retry: cmp.Or(c.Retry, 250*time.Millisecond), PeerInfo: ownAddrs(sockets),
 		}, p)
@@ -188,7 +192,13 @@ func (p *peer) Accept(s *rtmfp.Session) rtmfp.SessionHandler {
 	return p.conn.Accept(s)
 }
 
-func (p *peer) Connected(amf.Object)                { fmt.Fprintln(p.out, "READY") }
+func (p *peer) Connected(amf.Object) {
+	if p.deaf {
+		p.engine.Sessions(func(s *rtmfp.Session) { s.SetIntroductions(rtmfp.IgnoreIntroductions) })
+	}
+	fmt.Fprintln(p.out, "READY")
+}
+
 func (p *peer) Status(amf.Object)                   {}
 func (p *peer) Command(netconn.Command) bool        { return false }
 func (p *peer) OnPeerConnect(*netconn.Peer) bool    { return true }

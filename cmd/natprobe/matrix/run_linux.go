@@ -54,7 +54,7 @@ func Run(ctx context.Context, c Config) (_ *Report, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, network.Close()) }()
-	node, err := startNode(ctx, network.Node(), c.Pileus)
+	node, err := startNode(ctx, network.Node(), c.Pileus, 2)
 	if err != nil {
 		return nil, err
 	}

@@ -14,14 +14,19 @@ import (
 	"time"
 
 	"pileus/cmd/natprobe/matrix"
+	"pileus/introducer/strategy"
+	"pileus/natprobe"
 	"pileus/natprobe/lab"
 	"pileus/natprobe/lab/kernel"
 )
 
+const deafVariable = "MATRIX_TEST_DEAF"
+
 // The test program is the peer, too.
 func TestMain(m *testing.M) {
 	if uri := os.Getenv(matrix.ServerVariable); uri != "" {
-		if err := matrix.RunPeer(context.Background(), matrix.PeerConfig{Server: uri}, os.Stdin, os.Stdout); err != nil {
+		c := matrix.PeerConfig{Server: uri, Deaf: os.Getenv(deafVariable) != ""}
+		if err := matrix.RunPeer(context.Background(), c, os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -72,14 +77,15 @@ func config(t *testing.T) matrix.Config {
 	}
 }
 
-// Twelve ordered pairs over real NATs, and two hosts of one site.
+// Twelve ordered pairs over real NATs, and two hosts of one site: the node
+// classifies them all and says how they are to meet.
 func TestKernelPairs(t *testing.T) {
 	needLab(t)
 	t.Parallel()
 	c := config(t)
-	c.Initiators, c.Targets = kinds(t, "N0", "N4", "N5"), kinds(t, "N0", "N2", "N4", "N8")
+	c.Initiators, c.Targets = kinds(t, "N0", "N4", "N6"), kinds(t, "N3", "N4", "N6", "N11")
 	c.Neighbours = kinds(t, "N9")
-	c.Pileus = buildNode(t)
+	c.Pileus, c.Settle, c.Parallel = buildNode(t), 10*time.Second, 6
 	report, err := matrix.Run(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
@@ -87,18 +93,35 @@ func TestKernelPairs(t *testing.T) {
 	if len(report.Cells) != 14 {
 		t.Fatalf("%d cells", len(report.Cells))
 	}
+	classes := map[string]natprobe.Class{
+		"N0": natprobe.Public, "N3": natprobe.AddressRestricted, "N4": natprobe.PortRestricted,
+		"N6": natprobe.SymmetricStepping, "N9": natprobe.PortRestricted, "N11": natprobe.Blocked,
+	}
 	for i := range report.Cells {
 		cell := &report.Cells[i]
-		want := matrix.Direct
-		switch {
-		case cell.Initiator == "N5" && (cell.Target == "N4" || cell.Target == "N8"):
-			want = "" // nobody can know the port of either
-		case strings.HasPrefix(cell.Initiator, "N9"):
-			want = matrix.Local
-		}
 		got := cell.Tries[0]
+		want, how := matrix.Direct, strategy.Punch
+		switch {
+		case cell.Target == "N11":
+			want = "" // but for a relay
+		case strings.HasPrefix(cell.Initiator, "N9"):
+			want, how = matrix.Local, strategy.Lan
+		case cell.Initiator == "N0":
+			how = strategy.Public
+		case cell.Target != "N3" && (cell.Initiator == "N6" || cell.Target == "N6"):
+			how = strategy.Predict
+		}
 		if got.Path != want && (want != "" || got.Path != matrix.Relay) {
 			t.Errorf("%s to %s: %q, want %q: %+v", cell.Initiator, cell.Target, got.Path, want, got)
+		}
+		if want != "" && got.Strategy != how.String() {
+			t.Errorf("%s to %s: by %s, want %v", cell.Initiator, cell.Target, got.Strategy, how)
+		}
+		for i, label := range []string{cell.Initiator, cell.Target} {
+			name, _, _ := strings.Cut(label, "/")
+			if want := classes[name].String(); got.Classes[i] != want {
+				t.Errorf("%s to %s: %s is called %q, want %q", cell.Initiator, cell.Target, label, got.Classes[i], want)
+			}
 		}
 		// Symmetric initiators need half a round trip more; the rest is room for
 		// a busy machine.
@@ -109,6 +132,48 @@ func TestKernelPairs(t *testing.T) {
 	var table bytes.Buffer
 	report.WriteTable(&table)
 	t.Log("\n" + table.String())
+}
+
+// One node address tells less, and a client that answers no introductions is
+// called that.
+func TestKernelClassify(t *testing.T) {
+	needLab(t)
+	t.Parallel()
+	pileus := buildNode(t)
+	for _, test := range []struct {
+		name      string
+		kinds     []string
+		addresses int
+		deaf      bool
+		want      natprobe.Class
+	}{
+		{"one address", []string{"N3", "N4"}, 1, false, natprobe.ClassUnknown},
+		{"deaf", []string{"N0", "N4"}, 2, true, natprobe.Silent},
+		{"blocked", []string{"N11", "N11s"}, 2, false, natprobe.Blocked},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			c := matrix.ClassifyConfig{
+				Kinds: kinds(t, test.kinds...), Tries: 1, Copies: 1, Addresses: test.addresses, Deaf: test.deaf,
+				Delay: 10 * time.Millisecond, Settle: 15 * time.Second, Pileus: pileus, Peer: "exec " + os.Args[0], Progress: t.Output(),
+			}
+			if test.deaf {
+				c.Peer = deafVariable + "=1 " + os.Args[0]
+			}
+			report, err := matrix.Classify(t.Context(), c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range report.Sites {
+				if s.Counts[test.want.String()] != 1 {
+					t.Errorf("%s: %v, want %v", s.Site, s.Counts, test.want)
+				}
+			}
+			if n := report.Wrong(); n > 0 {
+				t.Errorf("%d wrong", n)
+			}
+		})
+	}
 }
 
 // A peer program that does not keep the contract must not look connected.
