@@ -1,6 +1,9 @@
 package main
 
-import "pileus/cmd/pileus/admin"
+import (
+	"pileus/cmd/pileus/admin"
+	"pileus/introducer/pairing"
+)
 
 var (
 	metricVerdicts      = admin.Counter("pileus_hook_verdicts_total", "Questions to the core server; none: it did not answer, and hooks.when_down decided.", "verdict")
@@ -9,11 +12,10 @@ var (
 )
 
 func (n *node) hookSamples() []admin.Sample {
-	h := n.hooks.client()
-	if h == nil {
-		return nil
+	var s pairing.Stats // nothing, without a core
+	if h := n.hooks.client(); h != nil {
+		s = h.Stats()
 	}
-	s := h.Stats()
 	return []admin.Sample{
 		sample(metricVerdicts, s.Allowed, "allowed"),
 		sample(metricVerdicts, s.Refused, "refused"),
