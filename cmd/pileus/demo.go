@@ -15,11 +15,11 @@ import (
 func demoCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "demo",
-		Usage: "watch peers behind simulated NATs being classified and introduced",
+		Usage: "watch peers behind simulated NATs being classified, introduced, relayed",
 		Description: `Needs no privileges, no network and no second terminal: a node, and peers behind
 six kinds of simulated NAT, run in this process. The node finds out what each NAT
 does; then every two peers look each other up by name, are introduced, and one
-plays a stream of the other, straight through both NATs.
+plays a stream of the other: straight through both NATs, or by the node's relay.
 
 What to look at:
 
@@ -28,12 +28,13 @@ What to look at:
   punch     both send at once, and each NAT takes the other's packets for answers
   predict   one NAT takes a new port for each destination, in order: the next ones
             are named in advance
-  -         a port for each destination and none to be foreseen, towards somebody
-            who lets in only ports that were sent to: that takes a relay
+  relay     a port for each destination, and none to be foreseen, towards somebody
+            who lets in only ports that were sent to: the node forwards, without
+            being able to read
 
 On a terminal it takes some seconds, elsewhere less than one.
 
-Exit codes: 0 all met that can meet, and nobody else; 1 not so.` + examples(
+Exit codes: 0 all met, each as expected; 1 not so.` + examples(
 			"demo",
 			"demo --fast",
 			"demo --json | jq -c 'select(.event == \"met\") | [.from, .to, .strategy, .ms]'",

@@ -53,7 +53,7 @@ func expected(a, b role) Path {
 	case strategy.PathDirect:
 		return Direct
 	case strategy.PathRelay:
-		return NeedsRelay
+		return Relayed
 	default:
 		panic(fmt.Sprintf("demo: nobody knows whether %s and %s meet", a.name, b.name))
 	}
@@ -63,13 +63,13 @@ func expected(a, b role) Path {
 type Path uint8
 
 const (
-	None       Path = iota // they did not, though they should have
-	Local                  // inside the site of both
-	Direct                 // through both NATs
-	NeedsRelay             // they cannot without a relay, and did not
+	None    Path = iota // they did not
+	Local               // inside the site of both
+	Direct              // through both NATs
+	Relayed             // through the node's relay
 )
 
-var pathNames = [...]string{"none", "local", "direct", "needs-relay"}
+var pathNames = [...]string{"none", "local", "direct", "relayed"}
 
 // String is the path in one word.
 func (p Path) String() string { return pathNames[p] }

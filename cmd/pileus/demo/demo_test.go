@@ -39,7 +39,7 @@ func TestDemo(t *testing.T) {
 				}
 				strategies[m.Strategy]++
 			}
-			for _, s := range []string{"public", "punch", "predict", "lan"} {
+			for _, s := range []string{"public", "punch", "predict", "lan", "relay"} {
 				if strategies[s] == 0 {
 					t.Errorf("nobody shows the strategy %s: %v", s, strategies)
 				}

@@ -161,20 +161,26 @@ func (s *stage) visit(clock *pacer, from, to *person) (Meeting, error) {
 	if plan.Target.ID == to.id() {
 		m.Strategy, m.Why = plan.Plan.Strategy.String(), plan.Plan.Why
 	}
-	switch {
-	case v.text == "hello from "+to.name:
-		m.Path = Direct
-		if v.addr == to.inside {
-			m.Path = Local
-		}
+	if v.text == "hello from "+to.name {
+		m.Path = s.path(v, to)
 		m.Address, m.Millis = v.addr.String(), v.took.Milliseconds()
-	case m.Expected == NeedsRelay:
-		m.Path = NeedsRelay
 	}
 	m.OK = m.Path == m.Expected
 	v.leave()
 	_, err = clock.wait(pause, nil)
 	return m, err
+}
+
+// path is the way that a visit took.
+func (s *stage) path(v *visit, to *person) Path {
+	switch _, relayed := s.relay.socket[v.addr]; {
+	case relayed:
+		return Relayed
+	case v.addr == to.inside:
+		return Local
+	default:
+		return Direct
+	}
 }
 
 // unless is an error if something is not so.

@@ -23,7 +23,7 @@ func NewText(w io.Writer, delay time.Duration) *Text {
 	}
 	t := &Text{w: w, met: make(map[[2]string]Meeting)}
 	t.say("%d peers behind %d NATs, and a node with two addresses; %v from any site to any\n"+
-		"other and back. The network is simulated, node and peers are the real ones.\n\n"+
+		"other and back. The network is simulated; node, relay and peers are the real ones.\n\n"+
 		"What does the NAT of each do? The node finds out by messages that any client\n"+
 		"answers:\n\n", len(cast), sites(), 2*delay)
 	return t
@@ -53,11 +53,10 @@ func (t *Text) Met(m Meeting) {
 		t.failed++
 	}
 	pair := m.From + " → " + m.To
-	switch m.Path {
-	case NeedsRelay, None:
-		t.say("  %-17s %-12s no meeting%s\n", pair, m.Path, remark)
-	default:
-		t.say("  %-17s %-12s %4d ms, %s, at %s%s\n", pair, m.Path, m.Millis, m.Strategy, m.Address, remark)
+	if m.Path == None {
+		t.say("  %-17s no meeting%s\n", pair, remark)
+	} else {
+		t.say("  %-17s %-8s %4d ms, %s, at %s%s\n", pair, m.Path, m.Millis, m.Strategy, m.Address, remark)
 	}
 	t.say("%s", wrap(m.Why, 20, 78))
 }
@@ -74,7 +73,7 @@ func (t *Text) End(err error) {
 
 // table says who met whom, the one who asked to the left.
 func (t *Text) table() {
-	t.say("\nWho met whom, by which strategy, in how many ms (<: who stands above asked; -: it takes\na relay):\n\n")
+	t.say("\nWho met whom, by which strategy, in how many ms (<: the one\nabove asked):\n\n")
 	line := strings.Repeat(" ", 8)
 	for _, r := range cast[1:] {
 		line += fmt.Sprintf("%-13s", r.name)
@@ -99,8 +98,6 @@ func (t *Text) cell(a, b string) string {
 	switch {
 	case !ok:
 		return "?"
-	case m.Path == NeedsRelay:
-		return "-"
 	case m.Path == None:
 		return "FAILED"
 	}

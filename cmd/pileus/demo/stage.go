@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 
 	"pileus/introducer"
 	"pileus/natprobe/lab"
@@ -16,6 +17,7 @@ import (
 type stage struct {
 	net    *memory.Network
 	node   *introducer.Node
+	relay  *relay
 	at     netip.AddrPort
 	people []*person
 
@@ -36,7 +38,7 @@ const (
 // newStage builds the network and has everybody connect at once.
 func newStage(net *memory.Network) (*stage, error) {
 	s := &stage{
-		net: net, at: netip.AddrPortFrom(lab.FirstNodeAddress, lab.NodePort),
+		net: net, relay: newRelay(), at: netip.AddrPortFrom(lab.FirstNodeAddress, lab.NodePort),
 		classified: make(map[flash.PeerID]introducer.Event), introduced: make(map[flash.PeerID]introducer.Event),
 	}
 	if err := s.addNode(); err != nil {
@@ -64,7 +66,7 @@ func (s *stage) addNode() error {
 		return err
 	}
 	c := introducer.Config{
-		Alternates: []netip.Addr{lab.SecondNodeAddress}, NameArg: 1, Observe: s.observe, Log: slog.New(slog.DiscardHandler),
+		Alternates: []netip.Addr{lab.SecondNodeAddress}, NameArg: 1, Relay: s.relay, Observe: s.observe, Log: slog.New(slog.DiscardHandler),
 		Routes: []netip.AddrPort{netip.AddrPortFrom(lab.SecondNodeAddress, lab.NodePort)},
 	}
 	for _, ip := range []netip.Addr{lab.FirstNodeAddress, lab.SecondNodeAddress} {
@@ -76,12 +78,14 @@ func (s *stage) addNode() error {
 	s.node = introducer.New(c)
 	engine, err := rtmfp.NewEngine(rtmfp.Config{
 		Identity: id, Handler: s.node, Policy: flash.Policy{HMAC: flash.Offer, SSEQ: flash.Offer}, KeyPool: -1,
+		Beside: s.relay.receive,
 	}, s.net.Now())
 	if err != nil {
 		return err
 	}
+	s.relay.node, s.relay.engine = s.node, engine
 	s.net.Attach(s.net.Backbone(), engine, s.at)
-	for _, a := range append(c.Probes, c.Routes...) {
+	for _, a := range slices.Concat(c.Probes, c.Routes, s.relay.ports) {
 		s.net.Attach(s.net.Backbone(), engine, a)
 	}
 	return nil
@@ -89,11 +93,10 @@ func (s *stage) addNode() error {
 
 // observe keeps what the node tells operators.
 func (s *stage) observe(e introducer.Event) {
-	switch e.Kind {
-	case introducer.PeerClassified:
+	if e.Kind == introducer.PeerClassified {
 		s.classified[e.Peer.ID] = e
-	case introducer.PeersIntroduced:
+	}
+	if e.Kind == introducer.PeersIntroduced {
 		s.introduced[e.Peer.ID] = e
-	case introducer.PeerConnected, introducer.PairRelayed, introducer.PeerClosed:
 	}
 }
