@@ -82,5 +82,7 @@ func benchRelay(c *cli.Context) error {
 	if err := cfg.Validate(); err != nil {
 		return usage("%w; see %s bench relay --help", err, program())
 	}
-	return bench.RunRelay(c.Context, cfg)
+	ctx, _, release := stopping(c.Context)
+	defer release()
+	return bench.RunRelay(ctx, cfg)
 }

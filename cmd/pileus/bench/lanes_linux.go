@@ -68,22 +68,29 @@ func (l *lanes) close() { _ = unix.Close(l.epoll) }
 
 // A flight is what came of a load.
 type flight struct {
-	sent, received int
-	took           time.Duration
-	behind         bool // the load could not be sent as fast as it should
-	delays         []time.Duration
+	sent     int
+	inTime   int // came while there was still some sent
+	received int // or within grace after that
+	took     time.Duration
+	behind   bool // the load could not be sent as fast as it should
+	delays   []time.Duration
 }
 
 func (f flight) lost() float64 { return 1 - float64(f.received)/float64(max(1, f.sent)) }
 
 // perSecond is what was delivered.
-func (f flight) perSecond() float64 { return float64(f.received) / f.took.Seconds() }
+func (f flight) perSecond() float64 { return float64(f.inTime) / f.took.Seconds() }
 
 const (
 	// turnSends is how many packets are sent before those that came are read.
 	turnSends = 32
-	// drain is how long packets may be on their way when the last was sent.
-	drain = 100 * time.Millisecond
+	// grace is how long packets may be on their way when the last was sent. It is
+	// short beside any load, or a relay's queues would hide what is too much.
+	grace = 20 * time.Millisecond
+	// silence of a relay says that its queues are empty, which is awaited for at
+	// most maxDrain.
+	silence  = 50 * time.Millisecond
+	maxDrain = 5 * time.Second
 	// pause is longer than any turn takes.
 	pause = 2 * time.Millisecond
 	// keptUp is the share of its rate that a load must reach.
@@ -117,8 +124,15 @@ func (l *lanes) fly(ctx context.Context, perSecond, burst int, d time.Duration) 
 	}
 	f.took = now.Sub(p.start)
 	f.behind = float64(f.sent) < keptUp*float64(perSecond)*f.took.Seconds()
-	for time.Since(now) < drain && f.received < f.sent {
+	f.inTime = f.received
+	for time.Since(now) < grace && f.received < f.sent {
 		l.collect(&f)
+	}
+	var late flight
+	for heard := time.Now(); time.Since(heard) < silence && time.Since(now) < maxDrain; {
+		if l.collect(&late) > 0 {
+			heard = time.Now()
+		}
 	}
 	return f, nil
 }
@@ -138,15 +152,17 @@ func (l *lanes) burst(n int) int {
 	return l.out.send(lane.out, n, header+l.size, lane.to)
 }
 
-func (l *lanes) collect(f *flight) {
+// collect reads what has come, and returns how much that is.
+func (l *lanes) collect(f *flight) (total int) {
 	n, err := unix.EpollWait(l.epoll, l.events, 0)
 	if err != nil {
-		return
+		return 0
 	}
 	for _, e := range l.events[:n] {
 		lane := &l.all[e.Fd]
 		came := l.in.receive(lane.in)
 		now := time.Now().UnixNano()
+		total += came
 		for i := range came {
 			b := l.in.data[i][lane.adds:]
 			if int(l.in.messages[i].length) != lane.adds+l.size || binary.BigEndian.Uint64(b[markOffset:]) != l.marks {
@@ -156,6 +172,7 @@ func (l *lanes) collect(f *flight) {
 			f.delays = append(f.delays, time.Duration(now-int64(binary.BigEndian.Uint64(b[stampOffset:]))))
 		}
 	}
+	return total
 }
 
 // quantile of delays, which it sorts.

@@ -8,14 +8,14 @@ import (
 )
 
 const (
-	stepTime    = 600 * time.Millisecond // of the search
+	stepTime    = time.Second // of the search
 	measureTime = 1500 * time.Millisecond
-	restTime    = 50 * time.Millisecond // between steps, for queues to run empty
 
 	lossless  = 0.005 // of the packets may be lost
 	firstRate = 20_000
 	maxRate   = 2_000_000
 	bisects   = 5 // after doubling: to within 3 %
+	tries     = 3
 )
 
 // A relayMeasurement is of one relay in one pattern.
@@ -78,8 +78,8 @@ func (m *relayMeasurement) all() ([]Value, error) {
 func (m *relayMeasurement) search() (best flight, err error) {
 	good, bad := 0, 0
 	try := func(rate int) (bool, error) {
-		// Somebody else's work on the core costs packets: a rate has a second chance.
-		for range 2 {
+		// Somebody else's work on the core costs packets: a rate has another chance.
+		for range tries {
 			f, err := m.fly(rate, stepTime)
 			if err != nil {
 				return false, err
@@ -123,7 +123,6 @@ func (m *relayMeasurement) search() (best flight, err error) {
 
 func (m *relayMeasurement) fly(rate int, d time.Duration) (flight, error) {
 	f, err := m.lanes.fly(m.ctx, rate, m.burst, d)
-	time.Sleep(restTime)
 	if err == nil && f.received == 0 {
 		err = errors.New("the relay delivers nothing")
 	}

@@ -30,8 +30,12 @@ type spliceOrder struct {
 
 type spliceGrant struct{ Near, Far netip.AddrPort }
 
-// firstSplice is the first relay port.
-const firstSplice = 20000
+const (
+	firstSplice = 20000 // the first relay port
+	// spliceBuffer (bytes) is a relay port's: what is two hundred packets late is of
+	// no use, and a thousand ports share the machine's memory.
+	spliceBuffer = 512 << 10
+)
 
 // ServeSplices relays until ctx ends. It reads a JSON array of orders and writes
 // one of grants.
@@ -44,7 +48,7 @@ func ServeSplices(ctx context.Context, orders io.Reader, grants io.Writer) error
 	// One end of each pair only listens, and must not be taken for gone.
 	cfg := splice.Config{Guard: guard.New(guard.Config{}), Limits: limits, Idle: time.Hour}
 	for i := range 2 * len(all) {
-		c, err := udp.Listen(netip.AddrPortFrom(netip.MustParseAddr(relayIP), uint16(firstSplice+i)), udp.Options{})
+		c, err := udp.Listen(netip.AddrPortFrom(netip.MustParseAddr(relayIP), uint16(firstSplice+i)), udp.Options{ReceiveBuffer: spliceBuffer})
 		if err != nil {
 			return err
 		}

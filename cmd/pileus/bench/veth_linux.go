@@ -124,10 +124,35 @@ func (w *wires) thread(role, device string, core int) (pid int, err error) {
 				return 0, err
 			}
 		}
-		// Like an interrupt it does not wait for its turn among processes.
-		return id, unix.SchedSetAttr(id, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1}, 0)
+		return id, unix.SchedSetAttr(id, priority(core), 0)
 	}
 	return 0, fmt.Errorf("this kernel has no thread for what %s receives: threaded NAPI came with Linux 5.12", device)
+}
+
+// priority of a thread that receives. The load's is there at once. The relay's is
+// to its process as ksoftirqd would be: it interrupts, but has no more than half
+// of the core when both want all of it, so that a flood does not starve the relay.
+func priority(core int) *unix.SchedAttr {
+	if core != 0 {
+		return &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1}
+	}
+	return &unix.SchedAttr{
+		Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL, Nice: groupNice(),
+		// The shortest slice makes it the next to run. Kernels before 6.12 ignore it.
+		Runtime: uint64(100 * time.Microsecond),
+	}
+}
+
+// groupNice is the weight that the processes started from here have beside
+// kernel threads, which are in no group.
+func groupNice() int32 {
+	b, err := os.ReadFile("/proc/self/autogroup")
+	if _, nice, ok := bytes.Cut(b, []byte(" nice ")); err == nil && ok {
+		if n, err := strconv.Atoi(string(bytes.TrimSpace(nice))); err == nil {
+			return int32(n)
+		}
+	}
+	return 0
 }
 
 // interrupts makes a veth receive as other devices do. It has NAPI only with
