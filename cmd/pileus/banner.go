@@ -44,7 +44,7 @@ func (b *banner) print(w io.Writer) {
 	if b.admin == "" {
 		row("admin", "none")
 	} else {
-		row("admin", "%s/metrics, /healthz and /api/v1", b.admin)
+		row("admin", "%s/console/, and /metrics, /healthz, /api/v1", b.admin)
 	}
 	name = "firewall"
 	for _, line := range append(firewall(slices.Concat(b.at[:]...)), b.turnFirewall()...) {

@@ -71,6 +71,7 @@ func (o *operator) Status(ctx context.Context) (api.Status, error) {
 		Version: version(), Fingerprint: o.node.engine.Identity.PeerID().String(), Started: o.started,
 		Ready: o.ready(ctx) == nil, Draining: o.drain.ends(),
 	}
+	s.Relay.Limit = int64(o.config.Limits.Node)
 	if h := o.hooks.client(); h != nil {
 		c := h.Stats()
 		s.Hooks = &api.HookState{

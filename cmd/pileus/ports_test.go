@@ -31,7 +31,7 @@ func TestServeLeavesOutBusyDefaultPorts(t *testing.T) {
 	n := serving(t, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
 	n.find(`level=WARN msg="ports left out" key=probe\.ports sockets=(8) first=127\.0\.0\.1:1936 last=127\.0\.0\.1:1943 error="address already in use"\n`)
 	n.find(`probes       (none)\n`)
-	at := n.find(`admin        (http://127\.0\.0\.1:\d+)/metrics`)
+	at := n.find(`admin        (http://127\.0\.0\.1:\d+)/console`)
 	if _, body := fetch(t, at+"/metrics", ""); !strings.Contains(body, `pileus_sockets{for="probe",state="left_out"} 8`) {
 		t.Errorf("the ports left out are not counted:\n%s", body)
 	}

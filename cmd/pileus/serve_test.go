@@ -105,7 +105,7 @@ func TestServe(t *testing.T) {
 	n.find(`fingerprint  ([0-9a-f]{64})\n`)
 	n.find(`firewall     (nothing to open)`)
 	n.find(`try next     .* peer --server rtmfp://127\.0\.0\.1:(\d+)/\n`)
-	at := n.find(`admin        (http://127\.0\.0\.1:\d+)/metrics`)
+	at := n.find(`admin        (http://127\.0\.0\.1:\d+)/console`)
 	if status, body := fetch(t, at+"/healthz", ""); status != 200 || body != "ok\n" {
 		t.Errorf("/healthz: %d %q", status, body)
 	}
@@ -133,7 +133,7 @@ func TestServeWithoutAdmin(t *testing.T) {
 
 func TestServeGuardsMetrics(t *testing.T) {
 	n := serving(t, "--listen", "127.0.0.1:0", "--config", config(t, "admin: {listen: '127.0.0.1:0', token: secret}\n"))
-	at := n.find(`admin        (http://127\.0\.0\.1:\d+)/metrics`)
+	at := n.find(`admin        (http://127\.0\.0\.1:\d+)/console`)
 	for token, want := range map[string]int{"": 401, "secret": 200} {
 		if status, _ := fetch(t, at+"/metrics", token); status != want {
 			t.Errorf("token %q: %d, want %d", token, status, want)

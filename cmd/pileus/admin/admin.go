@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"pileus/cmd/pileus/api"
+	"pileus/cmd/pileus/console"
 )
 
 // An operator's tools are near and few; whoever is slower than this holds a
@@ -78,6 +79,7 @@ func New(o Options) (*Server, error) {
 	}
 	mux.HandleFunc("GET /healthz", health(o.Health))
 	mux.HandleFunc("GET /readyz", health(o.Ready))
+	mux.Handle("GET /console/", http.StripPrefix("/console", console.Handler()))
 	if o.API != nil {
 		mux.Handle("/api/v1/", o.API)
 	}
@@ -129,7 +131,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 }
 
 func index(w http.ResponseWriter, _ *http.Request) {
-	_, _ = io.WriteString(w, "pileus\n\n/healthz\n/readyz\n/metrics\n/api/v1/openapi.json\n")
+	_, _ = io.WriteString(w, "pileus\n\n/healthz\n/console/\n/readyz\n/metrics\n/api/v1/openapi.json\n")
 }
 
 func health(check func(context.Context) error) http.HandlerFunc {

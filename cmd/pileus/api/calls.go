@@ -20,6 +20,8 @@ type PeerList struct {
 	Peers []Peer `json:"peers"`
 	Total int    `json:"total"` // that match, on all pages
 	Next  string `json:"next"`  // the next page's after; empty: there is none
+
+	Classes map[string]int `json:"classes"` // how many of the total are behind which kind of NAT
 }
 
 func (s *server) peers(who scope, r *http.Request) (any, error) {
@@ -41,7 +43,10 @@ func (s *server) peers(who scope, r *http.Request) (any, error) {
 		from++
 	}
 	to := min(from+limit, len(list))
-	page := PeerList{Peers: notNil(list[from:to]), Total: len(list)}
+	page := PeerList{Peers: notNil(list[from:to]), Total: len(list), Classes: map[string]int{}}
+	for _, p := range list {
+		page.Classes[p.Class.String()]++
+	}
 	if to < len(list) {
 		page.Next = list[to-1].ID
 	}

@@ -115,15 +115,25 @@ func (r *Recorder) Record(e introducer.Event) {
 
 // settle notes what became of the latest introduction of a pair.
 func (r *Recorder) settle(outcome Event) {
+	var latest *Event
 	for e := range r.introductions.newestFirst {
 		if e.Peer.ID != outcome.Peer.ID || e.Target.ID != outcome.Target.ID {
 			continue
 		}
-		e.Outcome = outcome.Outcome
-		if t := r.tallies[e.tenant()]; t != nil {
-			t.outcomes[Fate{e.Plan.Strategy, outcome.Outcome}]++
+		if latest == nil {
+			latest = e
 		}
+		if e.Outcome == "" {
+			latest = e
+			break
+		}
+	}
+	if latest == nil {
 		return
+	}
+	latest.Outcome = outcome.Outcome
+	if t := r.tallies[latest.tenant()]; t != nil {
+		t.outcomes[Fate{latest.Plan.Strategy, outcome.Outcome}]++
 	}
 }
 
