@@ -12,13 +12,13 @@ import (
 
 // Bounds on presence. Together they hold a tenant's below some 20 MB.
 const (
-	maxNameBytes       = 64      // of UTF-8
-	maxNamesPerPeer    = 8       // names of one session
-	maxNamesPerTenant  = 1 << 16 // names of all sessions of one tenant
-	maxWatchesPerPeer  = 64      // names that one session watches
-	maxWatchesPerName  = 1 << 10 // sessions that watch one name: each change is a message to all
-	maxWatchesByTenant = 1 << 17 // watches of all sessions of one tenant
-	maxListPage        = 100     // names in one answer
+	maxNameBytes        = 64      // of UTF-8
+	maxNamesPerPeer     = 8       // names of one session
+	maxNamesPerTenant   = 1 << 16 // names of all sessions of one tenant
+	maxWatchesPerPeer   = 64      // names that one session watches
+	maxWatchesPerName   = 1 << 10 // sessions that watch one name: each change is a message to all
+	maxWatchesPerTenant = 1 << 17 // watches of all sessions of one tenant
+	maxListPage         = 100     // names in one answer
 )
 
 const (
@@ -117,7 +117,7 @@ func (b *names) watch(p *Peer, name string) *callError {
 		return nil
 	case len(p.watches) >= maxWatchesPerPeer:
 		return &callError{codeTooMany, fmt.Sprintf("one session watches %d names at most", maxWatchesPerPeer)}
-	case len(b.watchers[name]) >= maxWatchesPerName, b.watches >= maxWatchesByTenant:
+	case len(b.watchers[name]) >= maxWatchesPerName, b.watches >= maxWatchesPerTenant:
 		return &callError{codeTooMany, "too many watch this name, or names on this node; ask with presence.lookup instead"}
 	}
 	if b.watchers == nil {

@@ -11,7 +11,7 @@ import (
 // A name belongs to the session that registered it first, for as long as that
 // lives. A later one is refused, but for two cases in which the first is a ghost:
 // it is an older session of the same peer ID, or it has been silent for
-// deadAfter times as long as clients are told to be at most. Peer IDs are new for
+// deadAfter times as long as it was told to be at most. Peer IDs are new for
 // each NetConnection of most clients, so one that lost its network could not have
 // its own name back for minutes otherwise.
 const deadAfter = 3
@@ -44,8 +44,7 @@ func (n *Node) register(p *Peer, name string) *callError {
 	if !p.registers.Take(now, registerRate, registerBurst) {
 		return &callError{codeTooFast, "names change too often; wait some seconds"}
 	}
-	limit := deadAfter * n.cfg.ServerKeepalive
-	dead := func(h *Peer) bool { return now.Sub(h.session.Heard()) > limit }
+	dead := func(h *Peer) bool { return now.Sub(h.session.Heard()) > deadAfter*h.keepalives.node }
 	b := n.presence(p.tenant)
 	held := b.holders[name]
 	previous, err := b.register(p, name, dead)

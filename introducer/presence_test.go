@@ -205,7 +205,7 @@ func TestPresenceBounds(t *testing.T) {
 	if _, err := b.register(two, "one more", nil); err == nil || err.code != codeTooMany {
 		t.Errorf("the tenant's last name and one more: %v", err)
 	}
-	for i := 0; b.watches < maxWatchesByTenant; i++ {
+	for i := 0; b.watches < maxWatchesPerTenant; i++ {
 		if err := b.watch(&Peer{}, fmt.Sprint("other ", i)); err != nil {
 			t.Fatal(err)
 		}

@@ -275,6 +275,7 @@ func TestPeerIsRefused(t *testing.T) {
 		t.Parallel()
 		player := startPeer(t, "--server", uri, "--play", other+"/cam", "--timeout", "600ms")
 		player.wait(exitFailure)
+		player.find(`not met    No such peer is connected to this node\. A peer has another ID after each connect`)
 		player.find("no answer from peer " + other + " in 600 ms: it is not connected to 127")
 	})
 	t.Run("itself accepted", func(t *testing.T) {

@@ -26,6 +26,9 @@ const MaxSites = 240
 // the public address is 198.51.100.NUMBER+10, or 203.0.113.NUMBER+10 of a host
 // without translation. The seed is of the NATs' chance.
 func (n *Network) Site(k lab.Kind, number int, seed uint64) *Site {
+	if number < 0 || number >= MaxSites {
+		panic("memory: no addresses for such a site")
+	}
 	s := &Site{net: n, kind: k, number: byte(number), seed: seed, shared: n.backbone}
 	own := 0
 	if k.Homes {
