@@ -9,8 +9,6 @@ import (
 // They parse and are checked, so that a file written for a later version is
 // right today; Unused tells the operator that they do nothing.
 var notYet = []string{
-	"relay.ports", "relay.idle", "relay.max_lifetime",
-	"limits.splices",
 	"cores",
 }
 

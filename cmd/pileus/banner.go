@@ -38,6 +38,7 @@ func (b *banner) print(w io.Writer) {
 		name = ""
 	}
 	row("probes", "%s", places(b.at[forProbes])+b.advice)
+	row("relay", "%s", places(b.at[forRelay]))
 	row("stun", "%s", places(slices.Concat(b.at[forMain], b.at[forAlternate], b.at[forSTUN])))
 	row("turn", "%s", b.turnRow())
 	row("fingerprint", "%s", b.fingerprint)

@@ -44,6 +44,7 @@ func (o *operator) Drain(ctx context.Context, after time.Duration) error {
 	if err := o.ask(ctx, func(*rtmfp.Engine) { o.intro.Drain(true) }); err != nil {
 		return err
 	}
+	o.limits.Drain(true)
 	o.log.Info("draining", "deadline", after.String())
 	d := &o.drain
 	d.mu.Lock()
@@ -91,6 +92,7 @@ func (o *operator) CancelDrain(ctx context.Context) error {
 	}
 	d.stop()
 	d.deadline, d.stop = nil, nil
+	o.limits.Drain(false)
 	o.log.Info("drain called off")
 	return o.ask(ctx, func(*rtmfp.Engine) { o.intro.Drain(false) })
 }

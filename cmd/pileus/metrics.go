@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -12,6 +13,7 @@ import (
 	"pileus/rtmfp"
 	"pileus/rtmfp/flow"
 	"pileus/rtmfp/netconn"
+	"pileus/rtmfp/udp"
 )
 
 // askTimeout bounds how long a scrape waits for the engine.
@@ -64,7 +66,7 @@ var (
 
 // collector is what Prometheus sees of the node.
 func (n *node) collector() prometheus.Collector {
-	return admin.NewCollector(n.samples, collectedFamilies...)
+	return admin.NewCollector(n.samples, slices.Concat(collectedFamilies, relayFamilies)...)
 }
 
 // samples copies the counters on the engine's goroutine and names them on the
@@ -107,6 +109,7 @@ func (n *node) samples() []admin.Sample {
 		sample(metricConnects, c.intro.Unproven, "unproven"),
 		sample(metricPeerInfo, c.intro.SetPeerInfo),
 		sample(metricIntroduced, c.intro.Introduced),
+		sample(metricUnrelayed, c.intro.RelayRefused),
 		sample(metricUnanswered, c.intro.Unknown, "unknown_peer"),
 		sample(metricUnanswered, c.intro.Stranger, "stranger"),
 		sample(metricUnanswered, c.intro.Limited, "limit"),
@@ -146,6 +149,7 @@ func (n *node) socketSamples() []admin.Sample {
 	list := make([]admin.Sample, 0, 4+2*int(numPurposes)+perSocket*len(n.sockets.bound))
 	list = append(list, sample(metricInfo, 1, version()))
 	list = append(list, n.turn.samples()...)
+	list = append(list, n.relaySamples()...)
 	stun := n.stun.responder.counts()
 	list = append(list,
 		sample(metricSTUN, stun.answered, "answered"),
@@ -155,13 +159,26 @@ func (n *node) socketSamples() []admin.Sample {
 		list = append(list,
 			sample(metricSockets, uint64(len(n.sockets.open[p])), p.String(), "open"),
 			sample(metricSockets, uint64(n.sockets.leftOut[p]), p.String(), "left_out"))
+		var all udp.Stats
 		for _, c := range n.sockets.open[p] {
-			s, local := c.Stats(), c.LocalAddr().String()
-			list = append(list,
-				sample(metricSocket, s.ReadErrors, local, "read"),
-				sample(metricSocket, s.WriteErrors, local, "write"),
-				sample(metricSocket, s.Oversize, local, "oversize"))
+			s := c.Stats()
+			if p == forRelay { // too many to tell one by one
+				all.ReadErrors, all.WriteErrors, all.Oversize = all.ReadErrors+s.ReadErrors, all.WriteErrors+s.WriteErrors, all.Oversize+s.Oversize
+			} else {
+				list = append(list, socketErrors(c.LocalAddr().String(), s)...)
+			}
+		}
+		if p == forRelay {
+			list = append(list, socketErrors("relay", all)...)
 		}
 	}
 	return list
+}
+
+func socketErrors(local string, s udp.Stats) []admin.Sample {
+	return []admin.Sample{
+		sample(metricSocket, s.ReadErrors, local, "read"),
+		sample(metricSocket, s.WriteErrors, local, "write"),
+		sample(metricSocket, s.Oversize, local, "oversize"),
+	}
 }

@@ -43,6 +43,7 @@ type node struct {
 	sockets       *sockets
 	stun          *stunService
 	turn          *turnService
+	relay         *relayService // nil: none
 	endpoint      *rtmfp.Endpoint
 	adminListener net.Listener // nil: none
 
@@ -93,9 +94,15 @@ func (n *node) open() (err error) {
 			n.sockets.close()
 		}
 	}()
+	if err = n.openRelay(); err != nil {
+		return err
+	}
 	n.intro = introducer.New(n.introductions())
 	n.stun = newSTUNService(n.sockets, n.names)
 	n.engine.Handler, n.engine.Silent, n.engine.Beside = n.intro, n.sockets.silent, n.stun.responder.beside
+	if n.relay != nil {
+		n.engine.Foreign = foreign{n.relay.Relay}
+	}
 	if n.endpoint, err = rtmfp.NewEndpoint(n.engine, n.sockets.forEngine(), closeGrace); err != nil {
 		return err
 	}
@@ -114,7 +121,7 @@ func (n *node) introductions() introducer.Config {
 	// there.
 	routes := slices.Concat(n.sockets.at(forMain), n.sockets.at(forAlternate), n.sockets.at(forExtra))
 	s := n.settingsOf(n.config)
-	return introducer.Config{
+	c := introducer.Config{
 		Anonymous:  n.config.Introduce.Anonymous,
 		MaxPending: n.config.Limits.PendingIntroductions,
 		Probes:     n.sockets.at(forProbes),
@@ -131,6 +138,10 @@ func (n *node) introductions() introducer.Config {
 		},
 		Log: n.log,
 	}
+	if n.relay != nil {
+		c.Relay = n.relay
+	}
+	return c
 }
 
 // ask runs f on the engine's goroutine, or gives up with ctx. One asks at a

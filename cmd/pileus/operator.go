@@ -146,8 +146,6 @@ func (o *operator) Names(ctx context.Context, tenant, prefix, after string) (api
 	return list, err
 }
 
-func (o *operator) Splices(context.Context) ([]api.Splice, error)         { return nil, nil }
-func (o *operator) EndSplice(context.Context, string) error               { return api.ErrNotFound }
 func (o *operator) Allocations(context.Context) ([]api.Allocation, error) { return nil, nil }
 func (o *operator) Cores(context.Context) ([]api.Core, error)             { return nil, nil }
 func (o *operator) Groups(context.Context) ([]api.Group, error)           { return nil, nil }

@@ -18,6 +18,14 @@ import (
 // packets of each client: some hundreds of them.
 const sparseBuffer = 512 << 10
 
+// relayBuffer is the receive buffer of a relay port, in bytes: 40 ms of one peer
+// that sends 200 Mbit/s, with what the kernel counts beside.
+const relayBuffer = 2 << 20
+
+// spareFiles are given back where relay ports used up all files that the process
+// may have open: clients of the admin listener need some, too.
+const spareFiles = 64
+
 // errOwn is why a default port was left out that this node uses otherwise.
 var errOwn = errors.New("this node has another use for it")
 
@@ -42,11 +50,26 @@ func (s *sockets) openPorts(p purpose) error {
 		r.count++
 		r.last = at
 	}
+	if r := reasons[syscall.EMFILE]; r != nil && p == forRelay {
+		r.count += s.giveBack(p, spareFiles)
+	}
 	for err, r := range reasons {
 		s.leftOut[p] += r.count
 		s.log.Warn("ports left out", "key", purposeKeys[p], "sockets", r.count, "first", r.first, "last", r.last, "error", err)
 	}
 	return nil
+}
+
+// giveBack closes the last n sockets of a purpose, or as many as there are.
+func (s *sockets) giveBack(p purpose, n int) int {
+	keep := max(0, len(s.open[p])-n)
+	for _, c := range s.open[p][keep:] {
+		delete(s.bound, c.LocalAddr())
+		_ = c.Close()
+	}
+	n = len(s.open[p]) - keep
+	s.open[p] = s.open[p][:keep]
+	return n
 }
 
 // leftOut is the default ports of one purpose that cannot be bound for one reason.
@@ -67,8 +90,12 @@ func (s *sockets) placesOf(p purpose) []netip.AddrPort {
 		})
 	}
 	var list []netip.AddrPort
+	addrs := s.addrs()
+	if public := slices.DeleteFunc(slices.Clone(addrs), netip.Addr.IsLoopback); p == forRelay && len(public) > 0 {
+		addrs = public // nobody is relayed on loopback, and a range is many sockets
+	}
 	for _, port := range s.portsOf(p) {
-		for _, a := range s.addrs() {
+		for _, a := range addrs {
 			list = append(list, netip.AddrPortFrom(a, port))
 		}
 	}
@@ -110,6 +137,11 @@ func (s *sockets) portsOf(p purpose) []uint16 {
 		for i := range r.Len() {
 			ports = append(ports, r.First+uint16(i))
 		}
+	case forRelay:
+		r := s.config.Relay.Ports
+		for i := range r.Len() {
+			ports = append(ports, r.First+uint16(i))
+		}
 	case forMain, forAlternate, forTURN, numPurposes:
 	}
 	return ports
@@ -121,7 +153,11 @@ func (s *sockets) bindSparse(p purpose, at netip.AddrPort) error {
 	if _, own := s.bound[at]; own {
 		return errOwn
 	}
-	err := s.bind(p, at, udp.Options{ReceiveBuffer: sparseBuffer})
+	buffer := sparseBuffer
+	if p == forRelay {
+		buffer = relayBuffer
+	}
+	err := s.bind(p, at, udp.Options{ReceiveBuffer: buffer})
 	var reason syscall.Errno
 	if errors.As(err, &reason) {
 		return reason

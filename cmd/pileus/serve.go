@@ -71,6 +71,8 @@ func serve(polite, atOnce context.Context, cfg *configs.Config, reread func() (*
 	beside.Go(func() { n.turn.serve(outlive, log) })
 	beside.Go(func() { n.limits.Run(outlive) })
 	beside.Go(func() { n.checkNames(outlive, log) })
+	beside.Go(func() { n.relay.serve(outlive, log) })
+	beside.Go(func() { n.relay.tell(outlive, n) })
 	beside.Go(func() { n.hooks.run(outlive) })
 	beside.Go(func() { n.operator.reloadOnSignal(outlive) })
 	if n.adminListener != nil {

@@ -22,6 +22,7 @@ func settingsFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "alternate", Usage: "`IP` is a further address of this machine, to tell NATs apart by; repeatable"},
 		&cli.StringSliceFlag{Name: "public", Usage: "`BIND=NAME` of a 1:1 NAT: the address BIND has the outside name NAME; repeatable"},
 		&cli.StringFlag{Name: "probe-ports", Usage: "probe clients' NATs from the ports `FIRST-LAST`, \"\" for not at all (default: 1936-1943)"},
+		&cli.StringFlag{Name: "relay-ports", Usage: "relay peers that cannot meet at the ports `FIRST-LAST`, \"\" for not at all (default: 20000-20999)"},
 		&cli.StringFlag{Name: "admin", Usage: "answer /healthz and /metrics over TCP at `ADDR:PORT`, \"\" for nowhere (default: 127.0.0.1:8935)"},
 		&cli.StringFlag{Name: "log-format", Usage: "write the log as `FORMAT`: text, or json, one object a line (default: text)"},
 	}
@@ -126,6 +127,7 @@ func override(cfg *configs.Config, c *cli.Context) error {
 		return nil
 	})
 	set("probe-ports", "probe.ports", func() error { return cfg.Probe.Ports.UnmarshalText([]byte(c.String("probe-ports"))) })
+	set("relay-ports", "relay.ports", func() error { return cfg.Relay.Ports.UnmarshalText([]byte(c.String("relay-ports"))) })
 	set("admin", "admin.listen", func() error { return cfg.Admin.Listen.UnmarshalText([]byte(c.String("admin"))) })
 	set("log-format", "log.format", func() error { return cfg.Log.Format.UnmarshalText([]byte(c.String("log-format"))) })
 	return errors.Join(errs...)

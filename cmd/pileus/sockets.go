@@ -23,14 +23,15 @@ const (
 	forProbes                   // no IHello is answered there
 	forSTUN                     // RFC 5780; not RTMFP
 	forTURN                     // where no STUN socket is; not RTMFP
+	forRelay                    // splices
 	numPurposes
 )
 
 // purposeKeys are the configuration keys that name the ports.
-var purposeKeys = [numPurposes]string{"listen", "alternate", "relay.extra", "probe.ports", "stun.ports", "turn.listen"}
+var purposeKeys = [numPurposes]string{"listen", "alternate", "relay.extra", "probe.ports", "stun.ports", "turn.listen", "relay.ports"}
 
 func (p purpose) String() string {
-	return [numPurposes]string{"main", "alternate", "extra", "probe", "stun", "turn"}[p]
+	return [numPurposes]string{"main", "alternate", "extra", "probe", "stun", "turn", "relay"}[p]
 }
 
 // sockets are all that a node binds over UDP: one for each address and port, so
@@ -65,7 +66,7 @@ func (s *sockets) openAll() error {
 			return err
 		}
 	}
-	for _, p := range []purpose{forExtra, forProbes, forSTUN, forTURN} {
+	for _, p := range []purpose{forExtra, forProbes, forSTUN, forTURN, forRelay} {
 		if err := s.openPorts(p); err != nil {
 			return err
 		}

@@ -41,7 +41,7 @@ type Config struct {
 }
 
 // Relay is a Book and a Table with sockets and a clock. Its methods may be called
-// from any goroutine but where they say otherwise; none blocks.
+// from any goroutine but where they say otherwise; none but List and Serve blocks.
 //
 // One goroutine, in Serve, has the table and all that packets touch: it takes no
 // lock for a packet, nor do flows share one. The mutex is for the book.
@@ -145,6 +145,29 @@ func (r *Relay) End(id uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.order(func(now time.Time) { r.table.End(now, id) })
+}
+
+// List tells of the live splices, which it waits for, or for ctx.
+func (r *Relay) List(ctx context.Context) ([]Live, error) {
+	list := make(chan []Live, 1)
+	r.mu.Lock()
+	if r.finished {
+		r.mu.Unlock()
+		return nil, ErrStopped
+	}
+	r.order(func(now time.Time) { list <- r.table.List(now) })
+	r.mu.Unlock()
+	select {
+	case l := <-list:
+		for i := range l {
+			for side, s := range l[i].Sockets {
+				l[i].Relay[side] = r.writers[s].LocalAddr()
+			}
+		}
+		return l, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // order leaves something for the table; mu is held.
@@ -267,7 +290,9 @@ func (r *Relay) settle(now time.Time) {
 	}
 	r.mu.Lock()
 	for i := range ended {
-		for _, s := range r.book.Ended(now, &ended[i]) {
+		sockets := r.book.Ended(now, &ended[i])
+		ended[i].Standing = len(sockets) == 0
+		for _, s := range sockets {
 			r.hold(s, -1)
 		}
 	}

@@ -1,0 +1,207 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"strconv"
+	"sync/atomic"
+
+	"pileus/cmd/pileus/api"
+	"pileus/introducer"
+	"pileus/relay/guard"
+	"pileus/relay/limit"
+	"pileus/relay/splice"
+	"pileus/rtmfp"
+	"pileus/rtmfp/flash"
+	"pileus/rtmfp/wire"
+)
+
+// maxEndings bounds the ends of splices that wait for the engine's goroutine. More
+// of them are counted and not told: the peers' keepalives then stay short.
+const maxEndings = 4096
+
+// relayService is the splice relay and what ties it to introducer and engine.
+type relayService struct {
+	*splice.Relay
+	endings chan splice.Ended
+	lost    atomic.Uint64
+}
+
+// openRelay makes the relay of the sockets that are there; none without a port.
+func (n *node) openRelay() (err error) {
+	if len(n.sockets.open[forRelay]) == 0 {
+		return nil
+	}
+	own, err := n.guarded()
+	if err != nil {
+		return err
+	}
+	s := &relayService{endings: make(chan splice.Ended, maxEndings)}
+	cfg := splice.Config{
+		Idle: n.config.Relay.Idle, MaxLifetime: n.config.Relay.MaxLifetime,
+		Guard: guard.New(own), Limits: n.limits, Ended: s.ended,
+	}
+	defer func() {
+		if err != nil {
+			for _, w := range cfg.Shared {
+				_ = w.Close()
+			}
+		}
+	}()
+	for _, c := range n.sockets.open[forRelay] {
+		cfg.Sockets = append(cfg.Sockets, c)
+	}
+	for _, c := range slices.Concat(n.sockets.open[forMain], n.sockets.open[forAlternate], n.sockets.open[forExtra]) {
+		twin, err := c.Twin()
+		if err != nil {
+			return err
+		}
+		cfg.Shared = append(cfg.Shared, twin)
+	}
+	if s.Relay, err = splice.New(cfg); err != nil {
+		return err
+	}
+	n.relay = s
+	n.adviseBuffers()
+	return nil
+}
+
+// guarded says where nothing is relayed to: the machine's own addresses, and the
+// names that they have outside. A node on loopback alone is one to try things on.
+func (n *node) guarded() (guard.Config, error) {
+	cfg := guard.Config{AllowPrivate: n.config.Relay.AllowPrivate, AllowLoopback: true}
+	for _, a := range n.sockets.addrs() {
+		cfg.AllowLoopback = cfg.AllowLoopback && a.IsLoopback()
+	}
+	own, err := ownAddrs()
+	for _, a := range own {
+		at := netip.AddrPortFrom(a, 0)
+		if !a.IsLoopback() {
+			cfg.Own = append(cfg.Own, at, n.names.Outside(at))
+		}
+	}
+	return cfg, err
+}
+
+// adviseBuffers tells if the kernel granted the relay less than it needs not to
+// lose bursts.
+func (n *node) adviseBuffers() {
+	granted, _ := n.sockets.open[forRelay][0].Buffers()
+	if granted > 0 && granted < relayBuffer {
+		n.log.Warn("small receive buffers: the relay may lose packets in bursts",
+			"granted", granted, "wanted", relayBuffer, "try", "sysctl -w net.core.rmem_max="+strconv.Itoa(relayBuffer))
+	}
+}
+
+// serve relays until ctx ends. A relay that fails leaves the node to go on.
+func (s *relayService) serve(ctx context.Context, log *slog.Logger) {
+	if s == nil {
+		return
+	}
+	if err := s.Serve(ctx); err != nil {
+		log.Error("the relay failed; the node goes on without it", "error", err)
+	}
+}
+
+// ended is called on the relay's goroutine.
+func (s *relayService) ended(e splice.Ended) {
+	select {
+	case s.endings <- e:
+	default:
+		s.lost.Add(1)
+	}
+}
+
+// tell takes the ends of splices to the introducer, until ctx ends.
+func (s *relayService) tell(ctx context.Context, n *node) {
+	if s == nil {
+		return
+	}
+	for {
+		select {
+		case e := <-s.endings:
+			end := spliceEnd(&e)
+			if n.endpoint.Do(func(e *rtmfp.Engine) { n.intro.SpliceEnded(e.Now(), end) }) != nil {
+				return // the engine has ended
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func spliceEnd(e *splice.Ended) introducer.SpliceEnd {
+	end := introducer.SpliceEnd{ID: e.ID, Reason: e.Reason.String(), Duration: e.Totals.Duration, Standing: e.Standing}
+	counts := [2]limit.Counts{e.Totals.Sent, e.Totals.Received}
+	for i := range counts {
+		c := &counts[(e.From+i)%2]
+		end.Bytes[i], end.Packets[i] = c.Bytes, c.Packets
+		end.Drops += c.Dropped()
+		end.Marks += c.Marks
+	}
+	return end
+}
+
+// Splice implements introducer.Relay.
+func (s *relayService) Splice(q introducer.SpliceRequest) (introducer.SpliceGrant, error) {
+	party := func(p introducer.SpliceParty) splice.Party {
+		return splice.Party{Peer: p.ID, Tenant: p.Tenant, Addr: p.Addr, Local: p.Local, At: p.At}
+	}
+	g, err := s.Open(splice.Request{
+		Tag: q.Tag, EPD: q.EPD, Initiator: party(q.Initiator), Target: party(q.Target), Hold: q.Hold, Rebind: q.Rebind,
+	})
+	return introducer.SpliceGrant{ID: g.ID, Initiator: g.Initiator, Target: g.Target}, err
+}
+
+// foreign offers the relay what came to the engine's sockets and is not for it.
+type foreign struct{ relay *splice.Relay }
+
+func (f foreign) Packet(d rtmfp.Datagram) bool { return f.relay.Packet(d.Local, d.Peer, d.TOS, d.Data) }
+
+func (f foreign) Startup(d rtmfp.Datagram, typ wire.ChunkType, body []byte) bool {
+	return f.relay.Startup(d.Local, d.Peer, d.TOS, d.Data, typ, body)
+}
+
+// Splices implements api.Node.
+func (o *operator) Splices(ctx context.Context) ([]api.Splice, error) {
+	if o.relay == nil {
+		return nil, nil
+	}
+	live, err := o.relay.List(ctx)
+	list := make([]api.Splice, 0, len(live))
+	for _, l := range live {
+		v := api.Splice{
+			ID: strconv.FormatUint(l.ID, 10), Tenant: defaultTenant, Target: l.Peers[1].String(),
+			Relay: l.Relay, Sources: l.Sources, Since: l.Since,
+			Bytes: [2]uint64{l.Totals.Sent.Bytes, l.Totals.Received.Bytes},
+		}
+		for i := range v.Relay {
+			v.Relay[i] = o.names.Outside(v.Relay[i])
+		}
+		if l.Peers[0] != (flash.PeerID{}) {
+			v.Initiator = l.Peers[0].String()
+		}
+		list = append(list, v)
+	}
+	return list, err
+}
+
+// EndSplice implements api.Node.
+func (o *operator) EndSplice(ctx context.Context, id string) error {
+	number, err := strconv.ParseUint(id, 10, 64)
+	if err != nil || o.relay == nil {
+		return api.ErrNotFound
+	}
+	live, err := o.relay.List(ctx)
+	if err != nil {
+		return fmt.Errorf("relay: %w", err)
+	}
+	if !slices.ContainsFunc(live, func(l splice.Live) bool { return l.ID == number }) {
+		return api.ErrNotFound
+	}
+	o.relay.End(number)
+	return nil
+}
