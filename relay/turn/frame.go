@@ -31,7 +31,7 @@ func frameLen(b []byte) (int, error) {
 			return 0, errFrame
 		}
 		n = stunHeader + length
-	case 4: // RFC 8656 section 12: channels are 0x4000 to 0x4FFF
+	case 4, 5, 6, 7: // see isChannel
 		n = channelHeader + (length+3)/4*4
 	default:
 		return 0, errFrame
@@ -42,9 +42,14 @@ func frameLen(b []byte) (int, error) {
 	return n, nil
 }
 
+// isChannel reports whether a channel number, or the message that begins with it, has the right first
+// byte. RFC 8656 section 12 leaves 0x4000 to 0x4FFF for channels so that other protocols may share the
+// port; none does here, and clients of RFC 5766, coturn's among them, use all up to 0x7FFF.
+func isChannel(first byte) bool { return first>>6 == 1 }
+
 // isChannelData reports whether b, a datagram or a frame, is a whole ChannelData message.
 func isChannelData(b []byte) bool {
-	return len(b) >= channelHeader && b[0]>>4 == 4 &&
+	return len(b) >= channelHeader && isChannel(b[0]) &&
 		int(binary.BigEndian.Uint16(b[2:4])) <= len(b)-channelHeader
 }
 

@@ -129,18 +129,18 @@ func (r *request) peers() ([]netip.AddrPort, error) {
 	return list, nil
 }
 
-// lifetime is what the allocation gets (RFC 8656 sections 7.2 and 8.2).
-func (r *request) lifetime() (time.Duration, error) {
+// lifetime is what the allocation gets (RFC 8656 sections 7.2 and 8.2), at least shortest.
+func (r *request) lifetime(shortest time.Duration) (time.Duration, error) {
 	seconds, present, ok := r.number(stun.AttrLifetime, 4)
 	switch {
 	case !ok:
 		return 0, errRequest
 	case !present:
-		return defaultLifetime, nil
+		return shortest, nil
 	case seconds == 0 && r.Type.Method == stun.MethodRefresh:
 		return 0, nil
 	}
-	return min(max(time.Duration(seconds)*time.Second, defaultLifetime), maxLifetime), nil
+	return min(max(time.Duration(seconds)*time.Second, shortest), maxLifetime), nil
 }
 
 // answer builds a response. key is nil before the request is authenticated.

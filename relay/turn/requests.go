@@ -33,7 +33,7 @@ type exchange struct {
 	channel    uint16 // 0: no ChannelBind
 }
 
-// errorWith is an error response to come: a code, words for who reads the client's log, and what
+// A refusal is an error response to come: a code, words for who reads the client's log, and what
 // goes with the code.
 type refusal struct {
 	code   stun.ErrorCode
@@ -106,7 +106,7 @@ func (f *front) judgeAllocate(now time.Time, ex *exchange) (*exchange, *refusal)
 		return refuse(stun.CodeAddrFamilyNotSupported, "no relay address of this family")
 	}
 	var err error
-	if ex.lifetime, err = ex.request.lifetime(); err != nil {
+	if ex.lifetime, err = ex.request.lifetime(f.server.lifetime); err != nil {
 		return refuse(stun.CodeBadRequest, "LIFETIME")
 	}
 	ex.even, ex.partial = asksEven, asksAdditional
@@ -165,7 +165,7 @@ func (f *front) judgeRefresh(ex *exchange) (*exchange, *refusal) {
 		return refuse(stun.CodePeerAddrFamilyMismatch, "the allocation is of the other family")
 	}
 	var err error
-	if ex.lifetime, err = ex.request.lifetime(); err != nil {
+	if ex.lifetime, err = ex.request.lifetime(f.server.lifetime); err != nil {
 		return refuse(stun.CodeBadRequest, "LIFETIME")
 	}
 	ex.set = []stun.Setter{lifetimeAttr(ex.lifetime)}
@@ -212,7 +212,7 @@ func (f *front) judgePeers(ex *exchange) *refusal {
 // checked by pion.
 func (f *front) judgeChannel(now time.Time, ex *exchange) (*exchange, *refusal) {
 	number, present := ex.Attributes.Get(stun.AttrChannelNumber)
-	if !present || len(number.Value) != 4 || number.Value[0]>>4 != 4 {
+	if !present || len(number.Value) != 4 || !isChannel(number.Value[0]) {
 		return refuse(stun.CodeBadRequest, "CHANNEL-NUMBER")
 	}
 	ex.channel = binary.BigEndian.Uint16(number.Value)

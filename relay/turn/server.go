@@ -66,6 +66,7 @@ type Server struct {
 	count    counters
 	law      atomic.Pointer[rules]
 	open     sync.WaitGroup // allocations
+	lifetime time.Duration  // of an allocation whose client asks for no longer one
 
 	mu        sync.Mutex
 	ration    *udp.Limiter
@@ -92,6 +93,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		cfg:       cfg,
+		lifetime:  defaultLifetime,
 		internal:  newInternalKey(),
 		ration:    udp.NewLimiter(strangerRate, strangerBurst),
 		fronts:    make(map[*front]struct{}),

@@ -71,13 +71,18 @@ func serve(t testing.TB, cfg Config) (*Server, netip.AddrPort) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := udp.Listen(netip.AddrPortFrom(cfg.Relays[0], 0), udp.Options{})
+	return s, start(t, s)
+}
+
+func start(t testing.TB, s *Server) netip.AddrPort {
+	t.Helper()
+	c, err := udp.Listen(netip.AddrPortFrom(s.cfg.Relays[0], 0), udp.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	go func() { _ = s.ServePacket(&socket{Conn: c}) }()
 	t.Cleanup(s.Close)
-	return s, c.LocalAddr()
+	return c.LocalAddr()
 }
 
 func listenUDP(t testing.TB, at netip.Addr) *net.UDPConn {

@@ -97,6 +97,7 @@ type streamLink struct {
 	front *front
 	count *counters
 
+	spoke    bool // a whole frame has come
 	buf      [2 * (maxDatagram + 1)]byte
 	at, have int
 }
@@ -112,6 +113,7 @@ func (l *streamLink) next() ([]byte, netip.AddrPort, error) {
 		}
 		if n > 0 && n <= len(have) {
 			l.at += n
+			l.spoke = true
 			return have[:n], l.peer, nil
 		}
 		l.have = copy(l.buf[:], have)
@@ -140,7 +142,7 @@ func (l *streamLink) next() ([]byte, netip.AddrPort, error) {
 // deadline is until when more has to come.
 func (l *streamLink) deadline(now, begun time.Time) time.Time {
 	switch {
-	case l.have > 0:
+	case l.have > 0 || !l.spoke:
 		return begun.Add(frameTime)
 	case l.front.find(l.peer) != nil:
 		return now.Add(maxLifetime + frameTime)

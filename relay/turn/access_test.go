@@ -1,0 +1,488 @@
+package turn
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pion/stun/v2"
+
+	"pileus/relay/limit"
+	"pileus/rtmfp/udp"
+)
+
+func TestLogin(t *testing.T) {
+	s, at := serve(t, testConfig())
+	known := dial(t, at, testUser, testPassword)
+	known.allocate()
+	in := func(d time.Duration) string { return strconv.FormatInt(time.Now().Add(d).Unix(), 10) }
+	soon, gone := in(time.Hour), in(-time.Second)
+	for _, test := range []struct {
+		name, user, password string
+		want                 int
+	}{
+		{"static", testUser, testPassword, 0},
+		{"wrong password", testUser, "x", 401},
+		{"nobody", "mallory", testPassword, 401},
+		{"no name", "", "", 401},
+		{"secret", soon + ":carol", Password(testSecret, soon+":carol"), 0},
+		{"other secret", soon + ":carol", Password("south", soon+":carol"), 0},
+		{"secret of none", soon + ":carol", Password("west", soon+":carol"), 401},
+		{"time alone", soon, Password(testSecret, soon), 0},
+		{"too late", gone + ":carol", Password(testSecret, gone+":carol"), 401},
+		{"no time", "x:carol", Password(testSecret, "x:carol"), 401},
+		{"long name", strings.Repeat("x", maxUsername+1), "x", 400},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := known.another(at)
+			c.user, c.password = test.user, test.password
+			if answer, code := c.do(stun.MethodAllocate, overUDP); code != test.want {
+				t.Errorf("%v, want %d", answer, test.want)
+			}
+		})
+	}
+	users := map[string]int{}
+	for _, a := range s.Allocations(time.Now()) {
+		users[a.User]++
+	}
+	if users["carol"] != 2 || users[testUser] != 2 || users[soon] != 1 || len(users) != 3 {
+		t.Errorf("users %v", users)
+	}
+}
+
+// Attributes behind the signature may be anybody's.
+func TestUnsignedAttributesAreIgnored(t *testing.T) {
+	_, at := serve(t, testConfig())
+	c := dial(t, at, testUser, testPassword)
+	c.allocate()
+	m := stun.MustBuild(stun.TransactionID, stun.NewType(stun.MethodRefresh, stun.ClassRequest),
+		stun.NewUsername(c.user), stun.NewRealm(c.realm), stun.NewNonce(c.nonce), c.key(), lifetimeAttr(0))
+	if answer := c.ask(m); codeFrom(answer) != 0 {
+		t.Fatal(answer)
+	}
+	if _, code := c.do(stun.MethodRefresh); code != 0 {
+		t.Errorf("the allocation is gone: %d", code)
+	}
+}
+
+func TestNonce(t *testing.T) {
+	n, now, who := newNoncer(), time.Unix(1<<32-100, 0), netip.MustParseAddr("203.0.113.7")
+	nonce := n.mint(now, who)
+	if len(nonce) != 16 {
+		t.Errorf("%q", nonce)
+	}
+	for _, test := range []struct {
+		name  string
+		after time.Duration
+		who   netip.Addr
+		nonce string
+		want  bool
+	}{
+		{"fresh", 0, who, nonce, true},
+		{"over the end of 32 bits", 10 * time.Minute, who, nonce, true},
+		{"at the end", nonceLifetime, who, nonce, true},
+		{"stale", nonceLifetime + time.Second, who, nonce, false},
+		{"from the future", -time.Second, who, nonce, false},
+		{"another's", 0, who.Next(), nonce, false},
+		{"changed", 0, who, "A" + nonce[1:], false},
+		{"short", 0, who, nonce[:15], false},
+		{"empty", 0, who, "", false},
+	} {
+		if got := n.valid(now.Add(test.after), test.who, test.nonce); got != test.want {
+			t.Errorf("%s: %t", test.name, got)
+		}
+	}
+}
+
+func TestStaleNonce(t *testing.T) {
+	s, at := serve(t, testConfig())
+	c := dial(t, at, testUser, testPassword)
+	c.allocate()
+	c.nonce = s.rules().nonces.mint(time.Now().Add(-nonceLifetime-time.Minute), loopback)
+	answer := c.ask(c.request(stun.MethodRefresh))
+	if code := codeFrom(answer); code != 438 || !c.challenged(answer) {
+		t.Fatal(answer)
+	}
+	if _, code := c.do(stun.MethodRefresh); code != 0 {
+		t.Errorf("with the new nonce: %d", code)
+	}
+}
+
+// Who has an allocation keeps it when his name or secret goes; nobody else gets one.
+func TestReload(t *testing.T) {
+	s, at := serve(t, testConfig())
+	name := strconv.FormatInt(time.Now().Add(time.Hour).Unix(), 10) + ":carol"
+	c := dial(t, at, name, Password(testSecret, name))
+	c.allocate()
+	s.Reload(Credentials{Secrets: []string{"west"}})
+	if _, code := c.do(stun.MethodRefresh); code != 0 {
+		t.Errorf("Refresh: %d", code)
+	}
+	if _, code := c.another(at).do(stun.MethodAllocate, overUDP); code != 401 {
+		t.Errorf("Allocate: %d", code)
+	}
+	c.password = Password("west", name)
+	if _, code := c.another(at).do(stun.MethodAllocate, overUDP); code != 0 {
+		t.Errorf("Allocate with the new secret: %d", code)
+	}
+}
+
+// With neither users nor secrets there is Binding alone.
+func TestNobody(t *testing.T) {
+	cfg := testConfig()
+	cfg.Credentials = Credentials{}
+	s, at := serve(t, cfg)
+	c := dial(t, at, testUser, testPassword)
+	if answer := c.ask(c.request(stun.MethodAllocate, overUDP)); codeFrom(answer) != 403 {
+		t.Errorf("%v", answer)
+	}
+	if answer := c.ask(stun.MustBuild(stun.TransactionID, stun.BindingRequest)); answer.Type != stun.BindingSuccess {
+		t.Errorf("%v", answer)
+	}
+	if st := s.Stats(); st.Bindings != 1 || st.Refused[403] != 1 {
+		t.Errorf("%+v", st)
+	}
+}
+
+func TestQuotas(t *testing.T) {
+	for name, test := range map[string]struct {
+		quota limit.Quota
+		other int // what bob gets when alice has her two
+	}{
+		"user":   {limit.Quota{Peer: 2}, 0},
+		"prefix": {limit.Quota{Prefix: 2}, 486},
+		"total":  {limit.Quota{Total: 2}, 486},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := testConfig()
+			limits := limit.Config{}
+			limits.Quotas[limit.Allocation] = test.quota
+			cfg.Limits = limit.New(limits, nil)
+			_, at := serve(t, cfg)
+			first := dial(t, at, testUser, testPassword)
+			first.allocate()
+			first.another(at).allocate(stun.RawAttribute{Type: stun.AttrEvenPort, Value: []byte{0}})
+			third := first.another(at)
+			if _, code := third.do(stun.MethodAllocate, overUDP); code != 486 {
+				t.Errorf("third: %d", code)
+			}
+			bob := first.another(at)
+			bob.user, bob.password = "bob", "builder"
+			if _, code := bob.do(stun.MethodAllocate, overUDP); code != test.other {
+				t.Errorf("bob: %d", code)
+			}
+			if test.other == 0 {
+				bob.do(stun.MethodRefresh, lifetimeAttr(0))
+			}
+			first.do(stun.MethodRefresh, lifetimeAttr(0))
+			third.allocate()
+		})
+	}
+}
+
+func TestDrain(t *testing.T) {
+	s, at := serve(t, testConfig())
+	c := dial(t, at, testUser, testPassword)
+	c.allocate()
+	alternate := netip.MustParseAddrPort("198.51.100.7:3478")
+	s.Drain(true, netip.MustParseAddrPort("[2001:db8::7]:3478"), alternate)
+	answer, code := c.another(at).do(stun.MethodAllocate, overUDP)
+	var other stun.AlternateServer
+	if err := other.GetFrom(answer); code != 300 || err != nil || other.IP.String() != alternate.Addr().String() || other.Port != int(alternate.Port()) {
+		t.Errorf("%v: %v", answer, err)
+	}
+	if _, code := c.do(stun.MethodRefresh); code != 0 {
+		t.Errorf("Refresh: %d", code)
+	}
+	s.Drain(true)
+	if _, code := c.another(at).do(stun.MethodAllocate, overUDP); code != 486 {
+		t.Errorf("without alternate: %d", code)
+	}
+	s.Drain(false)
+	c.another(at).allocate()
+	s.cfg.Limits.Drain(true)
+	if _, code := c.another(at).do(stun.MethodAllocate, overUDP); code != 486 {
+		t.Errorf("the node drains: %d", code)
+	}
+}
+
+// Nothing inside the server's machine or network can be named as a peer, however it is spelled.
+func TestForbiddenPeers(t *testing.T) {
+	cfg := testConfig()
+	cfg.AllowLoopback = false
+	cfg.Relays = append(cfg.Relays, netip.IPv6Loopback())
+	cfg.Own = []netip.Addr{netip.MustParseAddr("198.51.100.1")}
+	var err error
+	if cfg.Names, err = udp.NewNames(map[string]string{"198.51.100.1": "203.0.113.1"}); err != nil {
+		t.Fatal(err)
+	}
+	_, at := serve(t, cfg)
+	four, six := dial(t, at, testUser, testPassword), dial(t, at, testUser, testPassword)
+	four.allocate()
+	six.allocate(stun.RawAttribute{Type: stun.AttrRequestedAddressFamily, Value: []byte{familyIPv6, 0, 0, 0}})
+	n := uint16(0x4000)
+	for _, a := range []string{
+		"127.0.0.1", "127.1.2.3", "0.0.0.0", "0.1.2.3", "10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1",
+		"100.64.0.1", "100.127.255.254", "169.254.169.254", "169.254.0.1", "224.0.0.1", "239.255.255.255", "255.255.255.255", "240.0.0.1",
+		"198.51.100.1", "203.0.113.1", "192.0.0.1",
+		"::", "::1", "fe80::1", "fc00::1", "fd12::1", "ff02::1", "fec0::1",
+		"::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:169.254.169.254", "::127.0.0.1", "::10.0.0.1",
+		"64:ff9b::7f00:1", "64:ff9b::a00:1", "64:ff9b:1::a00:1", "2002:7f00:1::", "2002:a00:1::1", "2001::1", "2001:0:7f00:1::",
+		"::ffff:0:127.0.0.1",
+	} {
+		peer := netip.AddrPortFrom(netip.MustParseAddr(a), 3478)
+		c := six
+		if peer.Addr().Unmap().Is4() {
+			c = four
+		}
+		// In the spelling given: a 4-in-6 address with 16 bytes.
+		raw := rawPeer(peer)
+		if _, code := c.do(stun.MethodCreatePermission, raw); code != 403 {
+			t.Errorf("permission for %s: %d", a, code)
+		}
+		if _, code := c.do(stun.MethodChannelBind, channelNumber(n), raw); code != 403 {
+			t.Errorf("channel to %s: %d", a, code)
+		}
+		// Among others that would be allowed, none gets a permission.
+		if code := c.permit(netip.MustParseAddrPort("192.0.2.77:9"), peer); code != 403 && code != 443 {
+			t.Errorf("permission for %s and another: %d", a, code)
+		}
+		n++
+	}
+	if code := four.permit(netip.MustParseAddrPort("8.8.8.8:0")); code != 0 {
+		t.Errorf("permission for a public peer: %d", code)
+	}
+	if code := six.permit(netip.MustParseAddrPort("[2606:4700::1]:53")); code != 0 {
+		t.Errorf("permission for a public peer of IPv6: %d", code)
+	}
+}
+
+// rawPeer is XOR-PEER-ADDRESS in the family of the spelling.
+type rawPeer netip.AddrPort
+
+func (p rawPeer) AddTo(m *stun.Message) error {
+	a := netip.AddrPort(p)
+	family, mask := byte(familyIPv4), make([]byte, 16)
+	if a.Addr().Is6() {
+		family = familyIPv6
+	}
+	copy(mask, m.Raw[4:stunHeader])
+	v := []byte{0, family, byte(a.Port()>>8) ^ mask[0], byte(a.Port()) ^ mask[1]}
+	for i, b := range a.Addr().AsSlice() {
+		v = append(v, b^mask[i])
+	}
+	m.Add(stun.AttrXORPeerAddress, v)
+	return nil
+}
+
+// Packets of the server's own for one of its relay addresses stay inside, under their outside names.
+func TestRelayToRelay(t *testing.T) {
+	cfg := testConfig()
+	var err error
+	if cfg.Names, err = udp.NewNames(map[string]string{"127.0.0.1": "198.51.100.1"}); err != nil {
+		t.Fatal(err)
+	}
+	s, at := serve(t, cfg)
+	a := dial(t, at, testUser, testPassword)
+	ra := a.allocate()
+	b := a.another(at)
+	rb := b.allocate()
+	if ra.Addr().String() != "198.51.100.1" {
+		t.Fatalf("relay %v", ra)
+	}
+	dead := netip.AddrPortFrom(ra.Addr(), 39999)
+	if code := a.permit(dead); code != 403 {
+		t.Errorf("permission for a port of the server: %d", code)
+	}
+	for _, code := range []int{a.permit(rb), b.bind(0x4001, ra)} {
+		if code != 0 {
+			t.Fatal(code)
+		}
+	}
+	a.send(sendIndication(dead, []byte("inside?")))
+	a.send(sendIndication(netip.AddrPortFrom(ra.Addr(), at.Port()), []byte("inside?")))
+	a.send(sendIndication(rb, []byte("hello")))
+	if got := b.read(5 * time.Second); string(got) != string(channelData(0x4001, []byte("hello"))) {
+		t.Fatalf("%x", got)
+	}
+	b.send(channelData(0x4001, []byte("world")))
+	got := stun.Message{Raw: a.read(5 * time.Second)}
+	if err := got.Decode(); err != nil {
+		t.Fatal(err)
+	}
+	v, _ := got.Get(stun.AttrXORPeerAddress)
+	if from, ok := parsePeer(v, got.TransactionID); !ok || from != rb {
+		t.Errorf("from %v, want %v", from, rb)
+	}
+	if st := s.Stats(); st.Drops[DropForbidden] != 2 {
+		t.Errorf("%+v", st)
+	}
+	// When the far relay ends, its port is the server's again.
+	b.do(stun.MethodRefresh, lifetimeAttr(0))
+	if code := a.permit(rb); code != 403 {
+		t.Errorf("permission for a relay that was: %d", code)
+	}
+	a.send(sendIndication(rb, []byte("anybody?")))
+	eventually(t, "refused", func() bool { return s.Stats().Drops[DropForbidden] == 3 })
+}
+
+// A peer is heard only with a permission, and costs the client nothing without.
+func TestPermissionIsNeeded(t *testing.T) {
+	s, at := serve(t, testConfig())
+	c := dial(t, at, testUser, testPassword)
+	relay := c.allocate()
+	peer := listenUDP(t, elsewhere)
+	if _, err := peer.WriteToUDPAddrPort([]byte("hello"), relay); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "dropped", func() bool { return s.Stats().Drops[DropNoPermission] == 1 })
+	if n := s.Allocations(time.Now())[0].Totals.Received.Packets; n != 0 {
+		t.Errorf("%d packets were counted", n)
+	}
+	if b := c.read(10 * time.Millisecond); b != nil {
+		t.Errorf("came: %x", b)
+	}
+	// And what a client sends without one goes nowhere.
+	c.send(sendIndication(unmap(peer.LocalAddr().(*net.UDPAddr).AddrPort()), []byte("hello")))
+	eventually(t, "refused", func() bool { return s.Stats().PionSaid == 1 })
+	// Nor from who has no allocation.
+	d := dial(t, at, testUser, testPassword)
+	d.send(channelData(0x4000, []byte("hello")))
+	d.send(sendIndication(unmap(peer.LocalAddr().(*net.UDPAddr).AddrPort()), []byte("hello")))
+	eventually(t, "dropped", func() bool { return s.Stats().Drops[DropNoAllocation] == 2 })
+}
+
+// abandoned is as long as an allocation of these tests lasts.
+const abandoned = 1500 * time.Millisecond
+
+func TestAbandonedAllocationsEnd(t *testing.T) {
+	const clients = 100
+	cfg := testConfig()
+	cfg.Limits = limit.New(limit.Config{Quotas: [2]limit.Quota{limit.Allocation: {Total: clients}}}, nil)
+	s, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.lifetime = abandoned
+	at := start(t, s)
+	before := runtime.NumGoroutine()
+	peer := listenUDP(t, elsewhere)
+	echo(peer)
+	first := dial(t, at, testUser, testPassword)
+	for i := range clients {
+		c := first
+		if i > 0 {
+			c = first.another(at)
+		}
+		c.allocate()
+		if code := c.bind(0x4000, unmap(peer.LocalAddr().(*net.UDPAddr).AddrPort())); code != 0 {
+			t.Fatal(code)
+		}
+		c.send(channelData(0x4000, []byte("hello")))
+		if c.read(5*time.Second) == nil {
+			t.Fatal("no echo")
+		}
+	}
+	eventually(t, "gone", func() bool { return s.Stats().Allocations[UDP] == 0 })
+	if n := len(s.Allocations(time.Now())); n != 0 {
+		t.Errorf("%d allocations", n)
+	}
+	eventually(t, "without their goroutines", func() bool { return runtime.NumGoroutine() <= before+5 })
+	s.mu.Lock()
+	for f := range s.fronts {
+		if n := len(f.allocations); n != 0 {
+			t.Errorf("%d are remembered", n)
+		}
+	}
+	s.mu.Unlock()
+	first.another(at).allocate() // the quota is free again
+}
+
+// 401s to a prefix: a burst, then one a second; and never more than three times what a bare request is.
+func TestChallengesAreRationed(t *testing.T) {
+	const requests = 10_000
+	s, err := New(testConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &sink{}
+	f := newFront(s, l, UDP, netip.MustParseAddrPort("127.0.0.1:3478"))
+	bare := stun.MustBuild(stun.TransactionID, stun.NewType(stun.MethodAllocate, stun.ClassRequest)).Raw
+	in := 0
+	for i := range requests {
+		from := netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, 113, byte(i)}), uint16(1024+i))
+		f.take(nil, bare, from)
+		in += len(bare)
+	}
+	if l.packets < strangerBurst || l.packets > strangerBurst+3 {
+		t.Errorf("%d answers", l.packets)
+	}
+	if l.bytes > 3*in || l.bytes > 3*len(bare)*l.packets {
+		t.Errorf("%d bytes for %d", l.bytes, in)
+	}
+	if got := s.Stats().Drops[DropRationed]; got != uint64(requests-l.packets) {
+		t.Errorf("%d are counted as dropped", got)
+	}
+	// Another prefix is not held back, and what is no amplification passes.
+	l.packets = 0
+	f.take(nil, bare, netip.MustParseAddrPort("192.0.2.1:9"))
+	if l.packets != 1 {
+		t.Error("another prefix got no answer")
+	}
+	s.Close()
+}
+
+// sink is a link that nothing comes from.
+type sink struct{ packets, bytes int }
+
+func (*sink) next() ([]byte, netip.AddrPort, error) {
+	return nil, netip.AddrPort{}, errors.ErrUnsupported
+}
+
+func (s *sink) send(p []byte, _ netip.AddrPort) error {
+	s.packets++
+	s.bytes += len(p)
+	return nil
+}
+
+func (*sink) close() error { return nil }
+
+func TestNewRefuses(t *testing.T) {
+	for name, change := range map[string]func(*Config){
+		"ports":   func(c *Config) { c.LastPort = c.FirstPort - 1 },
+		"relays":  func(c *Config) { c.Relays = nil },
+		"limits":  func(c *Config) { c.Limits = nil },
+		"binding": func(c *Config) { c.Binding = nil },
+	} {
+		cfg := testConfig()
+		change(&cfg)
+		if _, err := New(cfg); err == nil {
+			t.Errorf("without %s there is a server", name)
+		}
+	}
+}
+
+// The last port of a range is found however many are taken.
+func TestLastPort(t *testing.T) {
+	cfg := testConfig()
+	cfg.FirstPort, cfg.LastPort = 47000, 47019
+	_, at := serve(t, cfg)
+	first := dial(t, at, testUser, testPassword)
+	first.allocate()
+	seen := map[string]bool{}
+	for range 19 {
+		seen[fmt.Sprint(first.another(at).allocate())] = true
+	}
+	if len(seen) != 19 {
+		t.Errorf("%d ports", len(seen))
+	}
+	if _, code := first.another(at).do(stun.MethodAllocate, overUDP); code != 508 {
+		t.Errorf("one more: %d", code)
+	}
+}
