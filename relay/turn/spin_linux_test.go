@@ -1,0 +1,45 @@
+package turn
+
+import (
+	"syscall"
+	"testing"
+	"time"
+)
+
+// cpu is the time this process has used.
+func cpu(t testing.TB) time.Duration {
+	t.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// The 20-byte frame with which anybody makes pion's TCP and TLS listeners burn a core, and its twins.
+func TestSpinFrame(t *testing.T) {
+	watch := 10 * time.Second
+	if testing.Short() {
+		watch = time.Second
+	}
+	eachStream(t, func(t *testing.T, s *Server, dial func() *client) {
+		t.Parallel()
+		logged := dial()
+		logged.allocate()
+		for _, b := range spins() {
+			dial().send(b)
+			c := dial()
+			c.send(b[:9])
+		}
+		logged.send(spins()[0])
+		eventually(t, "closed", func() bool { return s.Stats().Streams <= len(spins()) })
+		before := cpu(t)
+		time.Sleep(watch)
+		if used := cpu(t) - before; used > watch/20 {
+			t.Errorf("%v of CPU in %v", used, watch)
+		}
+		if n := len(s.Allocations(time.Now())); n != 0 {
+			t.Errorf("%d allocations", n)
+		}
+	})
+}

@@ -1,0 +1,290 @@
+package turn
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pion/stun/v2"
+)
+
+// writeCertificate makes a self-signed one for a name, and tells where.
+func writeCertificate(t *testing.T, dir, name string) (certFile, keyFile string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	for file, block := range map[string]*pem.Block{
+		certFile: {Type: "CERTIFICATE", Bytes: der}, keyFile: {Type: "PRIVATE KEY", Bytes: private},
+	} {
+		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return certFile, keyFile
+}
+
+var trusting = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // a certificate made for the test
+
+// serveStream starts a server over TCP or TLS.
+func serveStream(t testing.TB, s *Server, config *tls.Config) netip.AddrPort {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = s.ServeStream(l, config) }()
+	t.Cleanup(s.Close)
+	return tcpAddr(l.Addr())
+}
+
+// eachStream runs a test over TCP and TLS.
+func eachStream(t *testing.T, f func(t *testing.T, s *Server, dial func() *client)) {
+	for _, transport := range []Transport{TCP, TLS} {
+		t.Run(transport.String(), func(t *testing.T) {
+			s, err := New(testConfig())
+			if err != nil {
+				t.Fatal(err)
+			}
+			var server, mine *tls.Config
+			if transport == TLS {
+				c, err := NewCertificate(writeCertificate(t, t.TempDir(), "one"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				server, mine = c.Config(), trusting
+			}
+			at := serveStream(t, s, server)
+			f(t, s, func() *client { return dialStream(t, at, mine, testUser, testPassword) })
+		})
+	}
+}
+
+func TestStream(t *testing.T) {
+	eachStream(t, func(t *testing.T, s *Server, dial func() *client) {
+		c := dial()
+		if answer := c.ask(stun.MustBuild(stun.TransactionID, stun.BindingRequest)); answer.Type != stun.BindingSuccess {
+			t.Errorf("%v", answer)
+		}
+		c.allocate()
+		peer := listenUDP(t, elsewhere)
+		echo(peer)
+		if code := c.bind(0x4000, unmap(peer.LocalAddr().(*net.UDPAddr).AddrPort())); code != 0 {
+			t.Fatal(code)
+		}
+		// Frames of 4 to 8 bytes, which pion would keep until more comes; in one write, and byte by byte.
+		var want, all []byte
+		for n := range 9 {
+			all = append(all, channelData(0x4000, bytes.Repeat([]byte{byte(n)}, n))...)
+		}
+		c.send(all)
+		for _, b := range all {
+			c.send([]byte{b})
+		}
+		want = append(all[:len(all):len(all)], all...)
+		var got []byte
+		for len(got) < len(want) {
+			b := c.read(5 * time.Second)
+			if b == nil {
+				break
+			}
+			got = append(got, b...)
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("got %x\nwant %x", got, want)
+		}
+		if st := s.Stats(); st.Streams != 1 || st.Allocations[UDP] != 0 || st.PionSaid != 0 {
+			t.Errorf("%+v", st)
+		}
+		c.conn.Close()
+		eventually(t, "gone", func() bool { return s.Stats().Streams == 0 && len(s.Allocations(time.Now())) == 0 })
+	})
+}
+
+// What is no frame ends the connection.
+func TestStreamRefuses(t *testing.T) {
+	eachStream(t, func(t *testing.T, s *Server, dial func() *client) {
+		for i, b := range spins() {
+			c := dial()
+			c.send(b)
+			if c.read(5*time.Second) != nil {
+				t.Errorf("%x got an answer", b)
+			}
+			want := uint64(i + 1)
+			eventually(t, "closed", func() bool { st := s.Stats(); return st.Streams == 0 && st.Drops[DropStreamFrame] == want })
+		}
+	})
+}
+
+func TestStreamCaps(t *testing.T) {
+	s, err := New(testConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := serveStream(t, s, nil)
+	clients := make([]*client, maxStreamsPerPrefix)
+	for i := range clients {
+		clients[i] = dialStream(t, at, nil, testUser, testPassword)
+	}
+	eventually(t, "all there", func() bool { return s.Stats().Streams == maxStreamsPerPrefix })
+	more := dialStream(t, at, nil, testUser, testPassword)
+	if more.read(5*time.Second) != nil || s.Stats().Drops[DropStreamLimit] != 1 {
+		t.Errorf("one more: %+v", s.Stats())
+	}
+	clients[0].conn.Close()
+	eventually(t, "one less", func() bool { return s.Stats().Streams < maxStreamsPerPrefix })
+	again := dialStream(t, at, nil, testUser, testPassword)
+	if answer := again.ask(stun.MustBuild(stun.TransactionID, stun.BindingRequest)); answer.Type != stun.BindingSuccess {
+		t.Errorf("%v", answer)
+	}
+}
+
+// Who says nothing, or only half of something, does not keep his connection.
+func TestStreamDeadlines(t *testing.T) {
+	whole := stun.MustBuild(stun.TransactionID, stun.BindingRequest).Raw
+	for _, test := range []struct {
+		name string
+		send func(c net.Conn)
+		want time.Duration
+	}{
+		{"nothing", func(net.Conn) {}, frameTime},
+		{"half a frame", func(c net.Conn) { _, _ = c.Write(whole[:10]) }, frameTime},
+		{"byte by byte", func(c net.Conn) {
+			for _, b := range whole[:19] {
+				if _, err := c.Write([]byte{b}); err != nil {
+					return
+				}
+				time.Sleep(time.Second)
+			}
+		}, frameTime},
+		{"one frame", func(c net.Conn) { _, _ = c.Write(whole) }, idleTime},
+		{"one and a half", func(c net.Conn) { _, _ = c.Write(append(whole, whole[:3]...)) }, frameTime},
+		{"frames now and then", func(c net.Conn) {
+			for range 5 {
+				_, _ = c.Write(whole)
+				time.Sleep(idleTime - time.Second)
+			}
+		}, 5*(idleTime-time.Second) + time.Second},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, err := New(testConfig())
+				if err != nil {
+					t.Fatal(err)
+				}
+				mine, its := net.Pipe()
+				l := &streamLink{conn: its, count: &s.count}
+				l.front = newFront(s, l, TCP, netip.AddrPort{})
+				begun := time.Now()
+				var sender sync.WaitGroup
+				sender.Go(func() { test.send(mine) })
+				for err == nil {
+					_, _, err = l.next()
+				}
+				if took := time.Since(begun); took != test.want {
+					t.Errorf("ended after %v, want %v", took, test.want)
+				}
+				mine.Close()
+				its.Close()
+				sender.Wait()
+			})
+		})
+	}
+}
+
+// Who does not read is cut off; until then he holds up nobody else's.
+func TestStreamThatReadsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mine, its := net.Pipe()
+		l := &streamLink{conn: its}
+		begun := time.Now()
+		if err := l.send([]byte("hello"), netip.AddrPort{}); err == nil {
+			t.Error("sent")
+		}
+		if took := time.Since(begun); took != writeTime {
+			t.Errorf("after %v", took)
+		}
+		if _, err := its.Write([]byte{0}); err == nil {
+			t.Error("still open")
+		}
+		mine.Close()
+	})
+}
+
+func TestCertificateIsReadAgain(t *testing.T) {
+	dir := t.TempDir()
+	c, err := NewCertificate(writeCertificate(t, dir, "one"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	name := func() string {
+		t.Helper()
+		leaf, err := x509.ParseCertificate(c.get(now).Certificate[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return leaf.Subject.CommonName
+	}
+	certFile, _ := writeCertificate(t, dir, "two")
+	touch := func(age time.Duration) {
+		t.Helper()
+		if err := os.Chtimes(certFile, time.Time{}, time.Now().Add(age)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	touch(time.Minute)
+	now = now.Add(certificateCheck)
+	if got := name(); got != "two" {
+		t.Errorf("serves %s", got)
+	}
+	// A broken file is not taken.
+	if err := os.WriteFile(certFile, []byte("no certificate"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	touch(2 * time.Minute)
+	now = now.Add(certificateCheck)
+	if got := name(); got != "two" {
+		t.Errorf("serves %s", got)
+	}
+	writeCertificate(t, dir, "three")
+	touch(3 * time.Minute)
+	if got := name(); got != "two" {
+		t.Errorf("looked again at once: %s", got)
+	}
+	now = now.Add(certificateCheck)
+	if got := name(); got != "three" {
+		t.Errorf("serves %s", got)
+	}
+	if _, err := NewCertificate(filepath.Join(dir, "none.pem"), certFile); err == nil {
+		t.Error("a missing file is no error")
+	}
+}
