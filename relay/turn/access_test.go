@@ -396,9 +396,11 @@ func TestAbandonedAllocationsEnd(t *testing.T) {
 	eventually(t, "without their goroutines", func() bool { return runtime.NumGoroutine() <= before+5 })
 	s.mu.Lock()
 	for f := range s.fronts {
+		f.mu.RLock()
 		if n := len(f.allocations); n != 0 {
 			t.Errorf("%d are remembered", n)
 		}
+		f.mu.RUnlock()
 	}
 	s.mu.Unlock()
 	first.another(at).allocate() // the quota is free again

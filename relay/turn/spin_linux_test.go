@@ -22,24 +22,27 @@ func TestSpinFrame(t *testing.T) {
 	if testing.Short() {
 		watch = time.Second
 	}
-	eachStream(t, func(t *testing.T, s *Server, dial func() *client) {
-		t.Parallel()
+	var servers []*Server
+	for _, transport := range []Transport{TCP, TLS} {
+		s, dial := streamServer(t, transport)
+		servers = append(servers, s)
 		logged := dial()
 		logged.allocate()
 		for _, b := range spins() {
 			dial().send(b)
-			c := dial()
-			c.send(b[:9])
+			dial().send(b[:9])
 		}
 		logged.send(spins()[0])
 		eventually(t, "closed", func() bool { return s.Stats().Streams <= len(spins()) })
-		before := cpu(t)
-		time.Sleep(watch)
-		if used := cpu(t) - before; used > watch/20 {
-			t.Errorf("%v of CPU in %v", used, watch)
-		}
+	}
+	before := cpu(t)
+	time.Sleep(watch)
+	if used := cpu(t) - before; used > watch/20 {
+		t.Errorf("%v of CPU in %v", used, watch)
+	}
+	for _, s := range servers {
 		if n := len(s.Allocations(time.Now())); n != 0 {
 			t.Errorf("%d allocations", n)
 		}
-	})
+	}
 }

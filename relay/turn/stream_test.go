@@ -66,24 +66,31 @@ func serveStream(t testing.TB, s *Server, config *tls.Config) netip.AddrPort {
 	return tcpAddr(l.Addr())
 }
 
+// streamServer starts a server over TCP or TLS, and gives a way to connect to it.
+func streamServer(t *testing.T, transport Transport) (*Server, func() *client) {
+	t.Helper()
+	s, err := New(testConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var server, mine *tls.Config
+	if transport == TLS {
+		c, err := NewCertificate(writeCertificate(t, t.TempDir(), "one"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		server, mine = c.Config(), trusting
+	}
+	at := serveStream(t, s, server)
+	return s, func() *client { return dialStream(t, at, mine, testUser, testPassword) }
+}
+
 // eachStream runs a test over TCP and TLS.
 func eachStream(t *testing.T, f func(t *testing.T, s *Server, dial func() *client)) {
 	for _, transport := range []Transport{TCP, TLS} {
 		t.Run(transport.String(), func(t *testing.T) {
-			s, err := New(testConfig())
-			if err != nil {
-				t.Fatal(err)
-			}
-			var server, mine *tls.Config
-			if transport == TLS {
-				c, err := NewCertificate(writeCertificate(t, t.TempDir(), "one"))
-				if err != nil {
-					t.Fatal(err)
-				}
-				server, mine = c.Config(), trusting
-			}
-			at := serveStream(t, s, server)
-			f(t, s, func() *client { return dialStream(t, at, mine, testUser, testPassword) })
+			s, dial := streamServer(t, transport)
+			f(t, s, dial)
 		})
 	}
 }

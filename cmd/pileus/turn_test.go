@@ -1,0 +1,161 @@
+package main
+
+import (
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pion/stun/v2"
+
+	"pileus/natprobe/binding"
+	"pileus/relay/turn"
+)
+
+// allocated sends an Allocate without credentials over a connection, and gives the error code.
+func allocated(t *testing.T, network, to string) int {
+	t.Helper()
+	c, err := net.Dial(network, to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	m := stun.MustBuild(stun.TransactionID, stun.NewType(stun.MethodAllocate, stun.ClassRequest),
+		stun.RawAttribute{Type: stun.AttrRequestedTransport, Value: []byte{17, 0, 0, 0}})
+	if _, err := c.Write(m.Raw); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 1500)
+	n, err := c.Read(b)
+	if err != nil {
+		t.Fatalf("%s %s: %v", network, to, err)
+	}
+	answer := stun.Message{Raw: b[:n]}
+	var code stun.ErrorCodeAttribute
+	if answer.Decode() != nil || code.GetFrom(&answer) != nil {
+		t.Fatalf("%s %s: %v", network, to, &answer)
+	}
+	return int(code.Code)
+}
+
+// TURN and behaviour discovery share a UDP port.
+func TestServeTURN(t *testing.T) {
+	p := free(t, 3)
+	file := config(t, "relay: {extra: []}\nstun: {ports: ["+p[0]+", "+p[1]+"]}\nturn: {listen: ["+p[0]+", "+p[2]+"], ports: 40000-40099, users: {alice: wonderland}}\n")
+	n := serving(t, "--config", file, "--listen", "127.0.0.1:0", "--alternate", "127.0.0.2", "--probe-ports", "", "--admin", "127.0.0.1:0")
+	n.find(`turn         .*(\d+)/tcp.*, relay ports 40000-40099/udp\n`)
+	for _, network := range []string{"udp", "tcp"} {
+		for _, port := range []string{p[0], p[2]} {
+			if code := allocated(t, network, "127.0.0.1:"+port); code != 401 {
+				t.Errorf("%s %s: %d", network, port, code)
+			}
+		}
+	}
+	a, _ := asked(t, "127.0.0.1:"+p[0], binding.Request{})
+	if want := "127.0.0.2:" + p[1]; a.Other.String() != want {
+		t.Errorf("other address %v, want %v", a.Other, want)
+	}
+	if _, from := asked(t, "127.0.0.1:"+p[0], binding.Request{ChangeIP: true, ChangePort: true}); from != a.Other {
+		t.Errorf("changed both: from %v", from)
+	}
+	if _, from := asked(t, "127.0.0.1:"+p[1], binding.Request{ChangePort: true}); from.String() != "127.0.0.1:"+p[0] {
+		t.Errorf("changed port: from %v", from)
+	}
+	if a, _ := asked(t, "127.0.0.1:"+p[2], binding.Request{}); a.Other.IsValid() || a.Code != 0 {
+		t.Errorf("where TURN is alone: %+v", a)
+	}
+	_, metrics := fetch(t, n.find(`admin        (http://127\.0\.0\.1:\d+)/metrics`)+"/metrics", "")
+	for _, line := range []string{`pileus_turn_requests_total{result="401"} 4`, `pileus_turn_requests_total{result="binding"} 3`} {
+		if !strings.Contains(metrics, "\n"+line+"\n") {
+			t.Errorf("/metrics lacks %s", line)
+		}
+	}
+}
+
+// Nobody was given a relay: Binding alone is answered, over TCP too.
+func TestServeTURNForNobody(t *testing.T) {
+	p := free(t, 2)
+	file := config(t, "relay: {extra: []}\nstun: {ports: ["+p[0]+", "+p[1]+"]}\nturn: {listen: ["+p[0]+"]}\n")
+	n := serving(t, "--config", file, "--listen", "127.0.0.1:0", "--probe-ports", "", "--admin", "")
+	n.find(`turn         .*(\d+)/udp, .* for Binding alone; `)
+	if code := allocated(t, "udp", "127.0.0.1:"+p[0]); code != 403 {
+		t.Errorf("Allocate: %d", code)
+	}
+	c, err := net.Dial("tcp", "127.0.0.1:"+p[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Write(binding.Request{}.Append(nil)); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 100)
+	size, err := c.Read(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, err := binding.ParseAnswer(b[:size]); err != nil || a.Seen.String() != c.LocalAddr().String() {
+		t.Errorf("%+v, %v", a, err)
+	}
+}
+
+// A port that somebody named must be there, a default one need not.
+func TestServeTURNPorts(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	p := port(taken.Addr().String())
+	file := config(t, "relay: {extra: []}\nstun: {ports: []}\nturn: {listen: ["+p+"]}\n")
+	code, _, stderr := command(t, "serve", "--config", file, "--listen", "127.0.0.1:0", "--probe-ports", "", "--admin", "")
+	if want := "turn.listen: cannot listen on 127.0.0.1:" + p + "/tcp: address already in use; is another node running?"; code != exitFailure || !strings.Contains(stderr, want) {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+	busy, err := net.Listen("tcp", "127.0.0.1:3478")
+	if err != nil {
+		t.Logf("somebody has it already: %v", err)
+	} else {
+		defer busy.Close()
+	}
+	n := serving(t, "--listen", "127.0.0.1:0", "--probe-ports", "", "--admin", "")
+	if !strings.Contains(n.banner, `key=turn.listen error="cannot listen on 127.0.0.1:3478/tcp: address already in use`) {
+		t.Errorf("not warned of:\n%s", n.banner)
+	}
+}
+
+func TestCheckReadsCertificates(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "cert.pem")
+	file := config(t, "turn: {tls: {cert: "+missing+", key: "+missing+"}}\n")
+	if code, _, stderr := command(t, "check", file); code != exitFailure || !strings.Contains(stderr, "turn.tls: ") || !strings.Contains(stderr, os.ErrNotExist.Error()) && !strings.Contains(stderr, "no such file") {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+}
+
+// A flood of bare requests is worth no more than twice what it costs, wherever Binding is answered.
+func TestBindingIsNoAmplifier(t *testing.T) {
+	const requests = 10_000
+	s := &sockets{bound: map[netip.AddrPort]purpose{}}
+	a1, a2 := netip.MustParseAddr("198.51.100.1"), netip.MustParseAddr("198.51.100.2")
+	n := &node{sockets: s, stun: &stunService{responder: &stunResponder{servers: map[netip.Addr]binding.Server{
+		a1: {Addrs: []netip.Addr{a1, a2}, Ports: [2]uint16{3478, 3479}},
+	}}}}
+	for _, local := range []uint16{3478, 1935} {
+		in, out := 0, 0
+		for i := range requests {
+			request := binding.Request{Transaction: binding.Transaction{byte(i), byte(i >> 8)}}.Append(nil)
+			from := netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, byte(local), byte(i)}), uint16(1024+i))
+			in += len(request)
+			out += len(n.answerBinding(turn.UDP, netip.AddrPortFrom(a1, local), from, request))
+		}
+		if out == 0 || out > 2*in {
+			t.Errorf("port %d: %d bytes out for %d", local, out, in)
+		}
+	}
+}
