@@ -43,13 +43,13 @@ func (m *pairs) failures(now time.Time, asker, target *Peer) int {
 }
 
 // retried is the introduction that failed if tag is another try at it: nil if the
-// pair is new, or is known to have met.
+// pair is new, is known to have met, or was told of nothing.
 func (m *pairs) retried(now time.Time, asker, target *Peer, tag []byte) *pairState {
 	if asker == nil {
 		return nil
 	}
 	s := m.byKey[pairKey{asker.ID(), target.ID()}]
-	if s == nil || s.trial.tag == string(tag) || s.trial.met || now.Sub(s.trial.at) > retriedWithin {
+	if s == nil || s.trial.tag == string(tag) || s.trial.met || s.trial.strategy == strategy.Refuse || now.Sub(s.trial.at) > retriedWithin {
 		return nil
 	}
 	return s
