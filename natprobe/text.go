@@ -20,35 +20,59 @@ const (
 	ansiRed    = "\x1b[31m"
 )
 
+// Line is a line of evidence.
+type Line struct{ Name, Text string }
+
 // WriteText writes the report for people: the verdict on the first line, and
 // below it what it rests on.
 func (r Report) WriteText(w io.Writer, style Style) error {
-	t := table{Style: style}
-	t.verdict(r.Verdict, r.Direct)
+	var out strings.Builder
+	color := map[Answer]string{Yes: ansiGreen, No: ansiRed, Unknown: ansiYellow}[r.Direct]
+	fmt.Fprintln(&out, style.in(ansiBold+color, r.Verdict))
+	for _, l := range r.Lines() {
+		fmt.Fprintf(&out, "  %s %s\n", style.in(ansiDim, fmt.Sprintf("%-11s", l.Name)), l.Text)
+	}
+	_, err := io.WriteString(w, out.String())
+	return err
+}
+
+func (s Style) in(escape, text string) string {
+	if !s.Color {
+		return text
+	}
+	return escape + text + ansiReset
+}
+
+// Lines returns what the verdict rests on, what to do about it, and what could not
+// be tested.
+func (r Report) Lines() []Line {
+	var lines []Line
+	line := func(name, format string, args ...any) {
+		lines = append(lines, Line{name, fmt.Sprintf(format, args...)})
+	}
 	if r.Seen.IsValid() {
 		own := "this host"
 		if r.Local.IsValid() {
 			own = r.Local.String() + r.on()
 		}
-		t.line("address", "%s seen as %v by %v%s", own, r.Seen, r.Server, translation(r.Behavior))
-		r.Behavior.describe(t.line)
-		r.Ports.describe(t.line)
+		line("address", "%s seen as %v by %v%s", own, r.Seen, r.Server, translation(r.Behavior))
+		r.Behavior.describe(line)
+		r.Ports.describe(line)
 	}
 	if nats := r.NATs(); nats != "" {
-		t.line("NATs", "%s", nats)
+		line("NATs", "%s", nats)
 	}
-	r.Depth.describe(t.line)
+	r.Depth.describe(line)
 	for _, d := range r.Disagreements {
-		t.line("disagreed", "%s: %s", d.Question, strings.Join(d.Answers, ", "))
+		line("disagreed", "%s: %s", d.Question, strings.Join(d.Answers, ", "))
 	}
 	if r.Advice != "" {
-		t.line("advice", "%s", r.Advice)
+		line("advice", "%s", r.Advice)
 	}
 	for _, n := range r.notes() {
-		t.line("note", "%s", n)
+		line("note", "%s", n)
 	}
-	_, err := io.WriteString(w, t.out.String())
-	return err
+	return lines
 }
 
 // notes are those of the record and of its runs, each once.
@@ -92,27 +116,6 @@ func (r Report) on() string {
 		}
 	}
 	return ""
-}
-
-type table struct {
-	Style
-	out strings.Builder
-}
-
-func (t *table) verdict(v string, direct Answer) {
-	color := map[Answer]string{Yes: ansiGreen, No: ansiRed, Unknown: ansiYellow}[direct]
-	fmt.Fprintln(&t.out, t.in(ansiBold+color, v))
-}
-
-func (t *table) in(escape, text string) string {
-	if !t.Color {
-		return text
-	}
-	return escape + text + ansiReset
-}
-
-func (t *table) line(name, format string, args ...any) {
-	fmt.Fprintf(&t.out, "  %s %s\n", t.in(ansiDim, fmt.Sprintf("%-11s", name)), fmt.Sprintf(format, args...))
 }
 
 func translation(b Behavior) string {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"pileus/cmd/natprobe/page"
 	"pileus/cmd/natprobe/predict"
 	"pileus/natprobe"
 )
@@ -20,19 +22,47 @@ func outputFlags() []cli.Flag {
 	return []cli.Flag{
 		jsonFlag,
 		&cli.StringFlag{Name: "record", Usage: "write what was measured to `FILE` as well, for classify and predict"},
+		&cli.BoolFlag{Name: "explain", Usage: "also tell packet by packet what was sent and what came"},
+		&cli.StringFlag{Name: "html", Usage: "write a page with a picture of that to `FILE` as well"},
+		&cli.StringFlag{Name: "prom", Usage: "write `FILE` for Prometheus' node exporter as well"},
 	}
 }
 
 // show prints a report, and writes the files that were asked for.
 func show(c *cli.Context, r natprobe.Report) error {
-	if name := c.String("record"); name != "" {
-		if err := writeFile(name, func(w io.Writer) error { return writeJSON(w, r) }); err != nil {
-			return failed(err)
+	if err := writeFiles(c, r); err != nil {
+		return err
+	}
+	return writeReport(c, r)
+}
+
+func writeFiles(c *cli.Context, r natprobe.Report) error {
+	for flag, write := range map[string]func(io.Writer) error{
+		"record": func(w io.Writer) error { return writeJSON(w, r) },
+		"html":   func(w io.Writer) error { return page.Write(w, r) },
+		"prom":   r.WriteProm,
+	} {
+		if name := c.String(flag); name != "" {
+			if err := writeFile(name, write); err != nil {
+				return failed(err)
+			}
 		}
 	}
+	return nil
+}
+
+func writeReport(c *cli.Context, r natprobe.Report) error {
 	write := func(w io.Writer) error { return r.WriteText(w, natprobe.Style{Color: colorOn(w)}) }
-	if c.Bool(jsonFlag.Name) {
+	switch {
+	case c.Bool(jsonFlag.Name):
 		write = func(w io.Writer) error { return writeJSON(w, r) }
+	case c.Bool("explain"):
+		text := write
+		write = func(w io.Writer) error {
+			err := text(w)
+			_, blank := io.WriteString(w, "\n")
+			return errors.Join(err, blank, r.WriteTrace(w))
+		}
 	}
 	if err := write(c.App.Writer); err != nil {
 		return failed(err)

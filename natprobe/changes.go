@@ -1,0 +1,35 @@
+package natprobe
+
+import "fmt"
+
+// Changes says in lines of text what differs between two reports of one host. What
+// became unknown did not change: it may be lost packets.
+func Changes(before, after Report) []string {
+	var out []string
+	change := func(what string, a, b any, unknown bool) {
+		if a != b && !unknown {
+			out = append(out, fmt.Sprintf("%s: %v, was %v", what, b, a))
+		}
+	}
+	a, b := &before.Behavior, &after.Behavior
+	change("UDP blocked", before.NoUDP, after.NoUDP, false)
+	change("public address", before.Seen.Addr(), after.Seen.Addr(), !after.Seen.IsValid())
+	change("local address", before.Local.Addr(), after.Local.Addr(), !after.Local.IsValid())
+	change("class", before.Class, after.Class, after.Class == ClassUnknown)
+	change("mapping", a.Mapping, b.Mapping, b.Mapping == MappingUnknown)
+	change("filtering", a.Filtering, b.Filtering, b.Filtering == FilteringUnknown)
+	change("ports", a.Allocation, b.Allocation, b.Allocation == AllocationUnknown)
+	change("port step", a.Step, b.Step, b.Allocation != Stepping)
+	change("hairpin", a.Hairpin.Answer, b.Hairpin.Answer, b.Hairpin.Answer == Unknown)
+	if x, y := before.Depth.MTU, after.Depth.MTU; x != nil && y != nil {
+		change("path MTU", x.Bytes, y.Bytes, y.Bytes == 0)
+	}
+	if x, y := before.Depth.Fragments, after.Depth.Fragments; x != nil && y != nil {
+		change("fragments out", x.Out.Answer, y.Out.Answer, y.Out.Answer == Unknown)
+		change("fragments in", x.In.Answer, y.In.Answer, y.In.Answer == Unknown)
+	}
+	if x, y := before.Depth.ALG, after.Depth.ALG; x != nil && y != nil {
+		change("payloads rewritten", x.Mangled > 0, y.Mangled > 0, false)
+	}
+	return out
+}
