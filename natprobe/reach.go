@@ -22,11 +22,11 @@ func (r *Reach) clause() string {
 	if len(r.Direct) > 0 || len(r.Unsure) == 0 {
 		parts = append(parts, fmt.Sprintf("direct to %d of %d kinds of peers", len(r.Direct), r.of()))
 	}
-	if len(r.Relay) > 0 {
-		parts = append(parts, "relay needed for "+list(r.Relay))
-	}
 	if len(r.Unsure) > 0 {
 		parts = append(parts, fmt.Sprintf("%d of %d cannot be told", len(r.Unsure), r.of()))
+	}
+	if len(r.Relay) > 0 {
+		parts = append(parts, "relay needed for "+list(r.Relay))
 	}
 	if len(r.Never) > 0 {
 		parts = append(parts, "cannot meet "+list(r.Never))

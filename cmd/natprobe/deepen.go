@@ -11,6 +11,7 @@ import (
 	"pileus/natprobe"
 	"pileus/natprobe/gateway"
 	"pileus/natprobe/prober"
+	"pileus/natprobe/relayed"
 	"pileus/rtmfp/udp"
 )
 
@@ -44,9 +45,13 @@ func (m *measurement) deepen(ctx context.Context) {
 	work.Go(func() {
 		rest.node = prober.Node(ctx, netip.AddrPortFrom(known.Server.Addr(), prober.NodePort), local)
 	})
+	relays := make([]natprobe.Service, len(m.turns))
+	for i, t := range m.turns {
+		work.Go(func() { relays[i] = relayed.Try(ctx, t) })
+	}
 	depth := m.measure(ctx, known)
 	work.Wait()
-	depth.Gateways, depth.Services, depth.IPv6 = rest.gateways, rest.services, rest.ipv6
+	depth.Gateways, depth.Services, depth.IPv6 = rest.gateways, append(rest.services, relays...), rest.ipv6
 	if rest.node.Works == natprobe.Yes {
 		depth.Node = &rest.node
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"pileus/cmd/natprobe/predict"
 	"pileus/natprobe"
 	"pileus/natprobe/prober"
+	"pileus/natprobe/relayed"
 )
 
 // defaultLifetime is more than most NATs keep an unused mapping (RFC 4787 REQ-5
@@ -42,6 +44,7 @@ Examples:
 func measureFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringSliceFlag{Name: "server", EnvVars: []string{"NATPROBE_SERVER"}, Usage: "ask `HOST[:PORT]`, a pileus node or a STUN server (ports 3478 and 1935 are tried); repeatable"},
+		turnFlag(),
 		&cli.BoolFlag{Name: "6", Usage: "ask over IPv6"},
 		&cli.BoolFlag{Name: "quick", Usage: "skip the binding lifetime: ten seconds at most instead of minutes"},
 		&cli.DurationFlag{Name: "lifetime", Value: defaultLifetime, Usage: "wait up to `TIME` for a mapping to end"},
@@ -70,7 +73,11 @@ func measure(c *cli.Context) (natprobe.Report, error) {
 	if err != nil {
 		return natprobe.Report{}, err
 	}
-	m := measurement{c: c, servers: servers, record: natprobe.Record{Host: thisHost()}}
+	turns, err := turnServers(c)
+	if err != nil {
+		return natprobe.Report{}, err
+	}
+	m := measurement{c: c, servers: servers, turns: turns, record: natprobe.Record{Host: thisHost()}}
 	if bind := c.String("bind"); bind != "" {
 		if m.bind, err = boundTo(bind, m.record.Host, servers[0].addrs[0].Addr().Is4()); err != nil {
 			return natprobe.Report{}, err
@@ -89,6 +96,7 @@ func measure(c *cli.Context) (natprobe.Report, error) {
 type measurement struct {
 	c        *cli.Context
 	servers  []server
+	turns    []relayed.Server
 	bind     netip.Addr
 	progress *progress
 	record   natprobe.Record
@@ -109,18 +117,24 @@ func (m *measurement) run(ctx context.Context) error {
 	return nil
 }
 
-// ask tries the addresses of one server until one answers.
-func (m *measurement) ask(ctx context.Context, s server, index int) (run natprobe.Run, err error) {
-	for _, addr := range s.addrs {
-		run, err = prober.Ask(ctx, m.config(ctx, addr, index))
-		if !errors.Is(err, prober.ErrNoAnswer) {
-			break
+// ask tries the addresses of one server until one answers; if none does, the run is
+// that of the first.
+func (m *measurement) ask(ctx context.Context, s server, index int) (first natprobe.Run, err error) {
+	for i, addr := range s.addrs {
+		run, err := prober.Ask(ctx, m.config(ctx, addr, index))
+		silent := errors.Is(err, prober.ErrNoAnswer)
+		switch {
+		case err != nil && !silent && !run.Interrupted:
+			return run, failed(err)
+		case !silent:
+			return run, nil
+		case i == 0:
+			first = run
+		default:
+			first.Notes = append(first.Notes, fmt.Sprintf("port %d is silent too", addr.Port()))
 		}
 	}
-	if err != nil && !run.Interrupted && !errors.Is(err, prober.ErrNoAnswer) {
-		return run, failed(err)
-	}
-	return run, nil
+	return first, nil
 }
 
 func (m *measurement) config(ctx context.Context, addr netip.AddrPort, index int) prober.Config {

@@ -62,7 +62,7 @@ Exit codes:
    2    no UDP to the server
    3    could not test: no server was named or found, or what was seen fits several kinds
    64   the command line is wrong`,
-		Commands:                  []*cli.Command{runCommand(), watchCommand(), classifyCommand(), predictCommand(), serveCommand(), labCommand()},
+		Commands:                  []*cli.Command{runCommand(), watchCommand(), classifyCommand(), predictCommand(), relayCommand(), serveCommand(), labCommand()},
 		Writer:                    stdout,
 		ErrWriter:                 stderr,
 		HideVersion:               true,
@@ -102,7 +102,7 @@ func exitCode(stderr io.Writer, err error) int {
 
 func noCommand(c *cli.Context) error {
 	if c.Args().Present() {
-		return usage("there is no command %q; there are run, watch, classify, predict, serve and lab", c.Args().First())
+		return usage("there is no command %q; there are run, watch, classify, predict, relay, serve and lab", c.Args().First())
 	}
 	c.App.Writer = c.App.ErrWriter // nobody asked for help: it is no data
 	_ = cli.ShowAppHelp(c)

@@ -215,7 +215,7 @@ func (r *runner) usable(other netip.AddrPort) netip.AddrPort {
 	default:
 		return other
 	}
-	r.notes = append(r.notes, why+": who is let in, and what other addresses see, takes one")
+	r.notes = append(r.notes, why+": who is let in, and what other addresses see, takes one (any second server tells the mapping)")
 	return netip.AddrPort{}
 }
 

@@ -1,0 +1,149 @@
+package relayed
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/pion/turn/v3"
+
+	"pileus/natprobe"
+)
+
+const patience = 5 * time.Second
+
+// allocation is a relay on a server.
+type allocation struct {
+	client  *turn.Client
+	conn    net.PacketConn // to the server
+	relay   net.PacketConn // at the server
+	local   netip.Addr
+	mapped  netip.AddrPort // of conn, as the server sees it; zero over TCP and TLS
+	relayed netip.AddrPort
+}
+
+func (a *allocation) close() {
+	if a.relay != nil {
+		_ = a.relay.Close()
+	}
+	if a.client != nil {
+		a.client.Close()
+	}
+	_ = a.conn.Close()
+}
+
+// Try asks for a relay, and gives it back.
+func Try(ctx context.Context, s Server) natprobe.Service {
+	service := natprobe.Service{Name: s.Name(), At: s.String(), Works: natprobe.Yes}
+	began := time.Now()
+	a, err := allocate(ctx, s)
+	if err != nil {
+		service.Works, service.Text = natprobe.No, reason(err)
+		return service
+	}
+	defer a.close()
+	service.Took, service.Text = time.Since(began), "relay at "+a.relayed.String()
+	return service
+}
+
+// reason is what a TURN server said, in a line.
+func reason(err error) string {
+	if t, ok := errors.AsType[net.Error](err); ok && t.Timeout() || errors.Is(err, context.DeadlineExceeded) {
+		return "no answer"
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		err = op.Err
+	}
+	text, _, _ := strings.Cut(err.Error(), "\n")
+	if strings.Contains(text, "all retransmissions failed") {
+		return "no answer"
+	}
+	return text
+}
+
+func allocate(ctx context.Context, s Server) (_ *allocation, err error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	a := &allocation{}
+	if err := a.connect(ctx, s); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			a.close()
+		}
+	}()
+	a.client, err = turn.NewClient(&turn.ClientConfig{
+		STUNServerAddr: s.Host, TURNServerAddr: s.Host, Conn: a.conn, Username: s.User, Password: s.Password,
+	})
+	if err != nil {
+		return nil, err
+	}
+	// The client has its own patience, which a blocked port exhausts it.
+	stop := context.AfterFunc(ctx, func() { _ = a.conn.Close() })
+	defer stop()
+	if err := a.client.Listen(); err != nil {
+		return nil, err
+	}
+	if a.relay, err = a.client.Allocate(); err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, err
+	}
+	a.relayed = addrPort(a.relay.LocalAddr())
+	if mapped, err := a.client.SendBindingRequest(); err == nil {
+		a.mapped = addrPort(mapped)
+	}
+	return a, nil
+}
+
+// connect opens the way to the server.
+func (a *allocation) connect(ctx context.Context, s Server) error {
+	var d net.Dialer
+	network := s.Transport
+	if network == "tls" {
+		network = "tcp"
+	}
+	conn, err := d.DialContext(ctx, network, s.Host)
+	if err != nil {
+		return err
+	}
+	a.local = addrPort(conn.LocalAddr()).Addr()
+	switch s.Transport {
+	case "udp": // the client wants a socket that is not connected
+		_ = conn.Close()
+		var lc net.ListenConfig
+		a.conn, err = lc.ListenPacket(ctx, "udp", netip.AddrPortFrom(a.local, 0).String())
+		return err
+	case "tls":
+		host, _, err := net.SplitHostPort(s.Host)
+		if err != nil {
+			return err
+		}
+		secure := tls.Client(conn, &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12})
+		if err := secure.HandshakeContext(ctx); err != nil {
+			_ = conn.Close()
+			return fmt.Errorf("the certificate or TLS: %w", err)
+		}
+		conn = secure
+	}
+	a.conn = turn.NewSTUNConn(conn)
+	return nil
+}
+
+func addrPort(a net.Addr) netip.AddrPort {
+	var ap netip.AddrPort
+	switch a := a.(type) {
+	case *net.UDPAddr:
+		ap = a.AddrPort()
+	case *net.TCPAddr:
+		ap = a.AddrPort()
+	}
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}
