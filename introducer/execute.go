@@ -228,7 +228,7 @@ func (in *introduction) wait(key introKey) {
 			d = pace.First
 		}
 	}
-	in.timer = in.engine.After(d, func() {
+	in.timer = in.engine.After(together(in.engine.Now(), d), func() {
 		if in.repeats < in.plan.Pace.Times {
 			in.repeats++
 			in.send()
@@ -237,6 +237,18 @@ func (in *introduction) wait(key introKey) {
 		}
 		in.end(key)
 	})
+}
+
+// repeatGrid is what repeats fall on: those of many introductions then leave by
+// one system call, and the engine wakes once for them.
+const repeatGrid = 10 * time.Millisecond
+
+// together is d, made longer so that it ends on the grid.
+func together(now time.Time, d time.Duration) time.Duration {
+	if past := time.Duration(now.Add(d).UnixNano()) % repeatGrid; past > 0 {
+		d += repeatGrid - past
+	}
+	return d
 }
 
 // end finishes what was not asked for again meanwhile.
