@@ -54,7 +54,7 @@ func TestCommandLines(t *testing.T) {
 		{"help bench node", exitOK, "--server HOST:PORT", ""},
 		{"bench nod", exitUsage, "", `there is no command "nod"; there are node`},
 		{"help nothing", exitUsage, "", "nothing"},
-		{"srve", exitUsage, "", `pileus: there is no command "srve"; there are serve, peer, check, version`},
+		{"srve", exitUsage, "", `pileus: there is no command "srve"; there are serve, peer, check,`},
 		{"--lissten x", exitUsage, "", "there is no flag --lissten; see "},
 		{"check --lissten :1936", exitUsage, "", "check --help"},
 		{"check FILE --listen :1936", exitUsage, "", "flags go before the name of the file"},

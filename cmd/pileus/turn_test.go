@@ -70,7 +70,7 @@ func TestServeTURN(t *testing.T) {
 	if a, _ := asked(t, "127.0.0.1:"+p[2], binding.Request{}); a.Other.IsValid() || a.Code != 0 {
 		t.Errorf("where TURN is alone: %+v", a)
 	}
-	_, metrics := fetch(t, n.find(`admin        (http://127\.0\.0\.1:\d+)/metrics`)+"/metrics", "")
+	_, metrics := fetch(t, n.find(`admin        (http://127\.0\.0\.1:\d+)/`)+"/metrics", "")
 	for _, line := range []string{`pileus_turn_requests_total{result="401"} 4`, `pileus_turn_requests_total{result="binding"} 3`} {
 		if !strings.Contains(metrics, "\n"+line+"\n") {
 			t.Errorf("/metrics lacks %s", line)
