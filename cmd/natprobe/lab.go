@@ -126,6 +126,7 @@ Examples:
 			&cli.Float64Flag{Name: "noise", Usage: "have others behind each site's NAT open `N` flows a second"},
 			&cli.IntFlag{Name: "tries", Value: 1, Usage: "call `N` times in each cell"},
 			&cli.IntFlag{Name: "copies", Value: 1, Usage: "have each site `N` times, to try one cell several times at once"},
+			&cli.IntFlag{Name: "addresses", Value: 2, Usage: "give the node `N` addresses, 1 or 2"},
 			&cli.IntFlag{Name: "parallel", Value: 4, Usage: "fill `N` cells at once, never two at one site"},
 			&cli.DurationFlag{Name: "patience", Value: 5 * time.Second, Usage: "a call fails after `TIME`"},
 			&cli.DurationFlag{Name: "settle", Value: 4 * time.Second, Usage: "wait up to `TIME` for the node to classify both peers"},

@@ -22,13 +22,15 @@ type Config struct {
 	Initiators, Targets []lab.Kind
 	Neighbours          []lab.Kind
 
-	Delay    time.Duration // of each site's line, one way; a quarter of the RTT
-	Loss     float64       // 0 to 1, between any two sites
-	Tries    int           // of each cell; 0 is 1
-	Copies   int           // of each site, for tries of one cell at once; 0 is 1
-	Parallel int           // cells at once; 0 is 4
-	Patience time.Duration // with a call; 0 is 5 s
-	Settle   time.Duration // longest wait for the node to classify both peers; 0: none
+	Delay  time.Duration // of each site's line, one way; a quarter of the RTT
+	Loss   float64       // 0 to 1, between any two sites
+	Tries  int           // of each cell; 0 is 1
+	Copies int           // of each site, for tries of one cell at once; 0 is 1
+	// Addresses is how many addresses of IPv4 the node has, 1 or 2; 0 is 2.
+	Addresses int
+	Parallel  int           // cells at once; 0 is 4
+	Patience  time.Duration // with a call; 0 is 5 s
+	Settle    time.Duration // longest wait for the node to classify both peers; 0: none
 
 	// Noise is how many flows a second others open behind each site's NAT.
 	Noise float64
@@ -54,7 +56,7 @@ func Run(ctx context.Context, c Config) (_ *Report, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, network.Close()) }()
-	node, err := startNode(ctx, network.Node(), c.Pileus, 2)
+	node, err := startNode(ctx, network.Node(), c.Pileus, cmp.Or(c.Addresses, 2))
 	if err != nil {
 		return nil, err
 	}

@@ -103,7 +103,7 @@ func TestKernelPairs(t *testing.T) {
 		want, how := matrix.Direct, strategy.Punch
 		switch {
 		case cell.Target == "N11":
-			want = "" // but for a relay
+			want, how = matrix.Relay, strategy.Relay
 		case strings.HasPrefix(cell.Initiator, "N9"):
 			want, how = matrix.Local, strategy.Lan
 		case cell.Initiator == "N0":
@@ -111,10 +111,10 @@ func TestKernelPairs(t *testing.T) {
 		case cell.Target != "N3" && (cell.Initiator == "N6" || cell.Target == "N6"):
 			how = strategy.Predict
 		}
-		if got.Path != want && (want != "" || got.Path != matrix.Relay) {
+		if got.Path != want {
 			t.Errorf("%s to %s: %q, want %q: %+v", cell.Initiator, cell.Target, got.Path, want, got)
 		}
-		if want != "" && got.Strategy != how.String() {
+		if got.Strategy != how.String() {
 			t.Errorf("%s to %s: by %s, want %v", cell.Initiator, cell.Target, got.Strategy, how)
 		}
 		for i, label := range []string{cell.Initiator, cell.Target} {
@@ -132,6 +132,44 @@ func TestKernelPairs(t *testing.T) {
 	var table bytes.Buffer
 	report.WriteTable(&table)
 	t.Log("\n" + table.String())
+}
+
+// With a relay everybody meets, if the node has two addresses; with one, nobody
+// calls who reaches only the port where it is connected.
+func TestKernelRelay(t *testing.T) {
+	needLab(t)
+	t.Parallel()
+	pileus := buildNode(t)
+	for _, addresses := range []int{1, 2} {
+		t.Run(fmt.Sprintf("%d addresses", addresses), func(t *testing.T) {
+			t.Parallel()
+			c := config(t)
+			c.Initiators = kinds(t, "N4", "N5", "N11")
+			c.Targets = c.Initiators
+			c.Neighbours = kinds(t, "N9s")
+			c.Pileus, c.Settle, c.Parallel, c.Addresses = pileus, 10*time.Second, 6, addresses
+			report, err := matrix.Run(t.Context(), c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range report.Cells {
+				cell := &report.Cells[i]
+				got, want := cell.Tries[0], matrix.Relay
+				switch {
+				case cell.Initiator == "N4" && cell.Target == "N4":
+					want = matrix.Direct
+				case cell.Target == "N11" && addresses == 1:
+					want = ""
+				}
+				if got.Path != want {
+					t.Errorf("%s to %s: %q, want %q: %+v", cell.Initiator, cell.Target, got.Path, want, got)
+				}
+				if got.Connected && got.Millis > 600 { // 168 on an idle machine
+					t.Errorf("%s to %s took %.0f ms", cell.Initiator, cell.Target, got.Millis)
+				}
+			}
+		})
+	}
 }
 
 // One node address tells less, and a client that answers no introductions is
