@@ -1,11 +1,14 @@
 package udp
 
 import (
+	"errors"
 	"net"
 	"net/netip"
+	"os"
 
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
+	"golang.org/x/sys/unix"
 )
 
 // mmsg moves a batch per system call. Its message headers are made once and point into the caller's
@@ -14,9 +17,11 @@ type mmsg struct {
 	socket  batchSocket
 	in, out []ipv4.Message
 	peers   []peerSlot
-	marks   []tosControl
-	offer   int // slots the next read shows to the kernel, at least 1
-	burst   int // datagrams read since a read last emptied the socket
+	marks   []sendControl
+	runs    []int // datagrams in each message of out
+	segment bool  // the kernel cuts runs
+	offer   int   // slots the next read shows to the kernel, at least 1
+	burst   int   // datagrams read since a read last emptied the socket
 	v6      bool
 	counts  *counters
 }
@@ -38,7 +43,7 @@ func newBatcher(socket *net.UDPConn, v6 bool, counts *counters) batcher {
 }
 
 func newBatcherOn(socket net.PacketConn, v6 bool, counts *counters) batcher {
-	m := &mmsg{offer: 1, v6: v6, counts: counts}
+	m := &mmsg{offer: 1, v6: v6, counts: counts, segment: canSegment(socket)}
 	if v6 {
 		m.socket = ipv6.NewPacketConn(socket)
 	} else {
@@ -92,16 +97,49 @@ func (m *mmsg) adapt(n int) {
 }
 
 func (m *mmsg) write(d []Datagram) (int, error) {
+	n, err := m.writeRuns(d, m.segment)
+	if n > 0 || err == nil || !m.segment || errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) {
+		return n, err
+	}
+	first := run(d)
+	if first == 1 {
+		return n, err
+	}
+	// Perhaps its segments are longer than the path takes in one piece, which is no fault of a datagram.
+	if errors.Is(err, unix.EIO) {
+		m.segment = false // the device computes no checksums, and will not
+	}
+	return m.writeRuns(d[:first], false)
+}
+
+// writeRuns is write, with datagrams put together if segment says so.
+func (m *mmsg) writeRuns(d []Datagram, segment bool) (int, error) {
 	m.growOut(len(d))
-	for i := range d {
-		msg, peer := &m.out[i], &m.peers[i]
-		msg.Buffers[0] = d[i].Data
-		msg.OOB = m.marks[i].set(d[i].TOS)
+	messages := 0
+	for i := 0; i < len(d); messages++ {
+		msg, peer := &m.out[messages], &m.peers[messages]
+		n, size := 1, 0
+		if segment {
+			if n = run(d[i:]); n > 1 {
+				size = len(d[i].Data)
+			}
+		}
+		msg.Buffers = msg.Buffers[:0]
+		for _, part := range d[i : i+n] {
+			msg.Buffers = append(msg.Buffers, part.Data)
+		}
+		msg.OOB = m.marks[messages].set(d[i].TOS, size)
 		peer.set(d[i].Peer)
 		msg.Addr = &peer.addr
+		m.runs[messages] = n
+		i += n
 	}
-	n, err := m.socket.WriteBatch(m.out[:len(d)], 0)
-	return max(n, 0), err // x/net passes on the -1 of a call that failed
+	n, err := m.socket.WriteBatch(m.out[:messages], 0)
+	sent := 0
+	for _, r := range m.runs[:max(n, 0)] { // x/net passes on the -1 of a call that failed
+		sent += r
+	}
+	return sent, err
 }
 
 func (m *mmsg) growOut(n int) {
@@ -110,10 +148,11 @@ func (m *mmsg) growOut(n int) {
 	}
 	m.out = make([]ipv4.Message, n)
 	m.peers = make([]peerSlot, n)
-	m.marks = make([]tosControl, n)
+	m.marks = make([]sendControl, n)
+	m.runs = make([]int, n)
 	for i := range n {
 		m.out[i].Buffers = make([][]byte, 1)
-		m.marks[i] = newTOSControl(m.v6)
+		m.marks[i] = newSendControl(m.v6)
 	}
 }
 

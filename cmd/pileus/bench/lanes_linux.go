@@ -103,8 +103,8 @@ func (l *lanes) fly(ctx context.Context, perSecond, burst int, d time.Duration) 
 	l.marks++
 	f := flight{delays: make([]time.Duration, 0, int(float64(perSecond)*d.Seconds())+1)}
 	p := pace{start: time.Now(), perSecond: perSecond}
-	now, end := p.start, p.start.Add(2*d)
-	for now.Sub(p.start) < d && now.Before(end) {
+	began, now := p.start, p.start
+	for now.Sub(began) < d {
 		if err := ctx.Err(); err != nil {
 			return f, err
 		}
@@ -116,13 +116,13 @@ func (l *lanes) fly(ctx context.Context, perSecond, burst int, d time.Duration) 
 		}
 		l.collect(&f)
 		turned := time.Now()
-		// Time in which somebody else had the core is none: no heap of packets after it.
+		// Somebody else had the core: no heap of packets after it.
 		if gap := turned.Sub(now); gap > pause {
 			p.start = p.start.Add(gap)
 		}
 		now = turned
 	}
-	f.took = now.Sub(p.start)
+	f.took = now.Sub(began)
 	f.behind = float64(f.sent) < keptUp*float64(perSecond)*f.took.Seconds()
 	f.inTime = f.received
 	for time.Since(now) < grace && f.received < f.sent {

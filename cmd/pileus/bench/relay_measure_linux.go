@@ -38,7 +38,7 @@ func (m *relayMeasurement) all() ([]Value, error) {
 		return nil, err
 	}
 	values := []Value{{"lossless", best.perSecond(), "packets/s"}}
-	twice, err := m.fly(int(2*best.perSecond()), measureTime)
+	twice, err := m.flood(int(2 * best.perSecond()))
 	if err != nil {
 		return nil, err
 	}
@@ -84,13 +84,12 @@ func (m *relayMeasurement) search() (best flight, err error) {
 			if err != nil {
 				return false, err
 			}
-			if f.behind {
-				m.say("the load itself comes to an end at %.0f/s", float64(f.sent)/f.took.Seconds())
-				return false, nil
-			}
-			if f.lost() < lossless {
+			if !f.behind && f.lost() < lossless {
 				best, good = f, rate
 				return true, nil
+			}
+			if f.behind {
+				m.say("the load itself came to %.0f/s of %d/s", float64(f.sent)/f.took.Seconds(), rate)
 			}
 		}
 		return false, nil
@@ -119,6 +118,18 @@ func (m *relayMeasurement) search() (best flight, err error) {
 		}
 	}
 	return best, nil
+}
+
+// flood is fly with more than the relay can take.
+func (m *relayMeasurement) flood(rate int) (flight, error) {
+	if !m.wired {
+		return m.fly(rate, measureTime)
+	}
+	if err := m.bench.wires.flooded(true); err != nil {
+		return flight{}, err
+	}
+	f, err := m.fly(rate, measureTime)
+	return f, errors.Join(err, m.bench.wires.flooded(false))
 }
 
 func (m *relayMeasurement) fly(rate int, d time.Duration) (flight, error) {

@@ -124,23 +124,33 @@ func (w *wires) thread(role, device string, core int) (pid int, err error) {
 				return 0, err
 			}
 		}
-		return id, unix.SchedSetAttr(id, priority(core), 0)
+		priority := atOnce
+		return id, unix.SchedSetAttr(id, &priority, 0)
 	}
 	return 0, fmt.Errorf("this kernel has no thread for what %s receives: threaded NAPI came with Linux 5.12", device)
 }
 
-// priority of a thread that receives. The load's is there at once. The relay's is
-// to its process as ksoftirqd would be: it interrupts, but has no more than half
-// of the core when both want all of it, so that a flood does not starve the relay.
-func priority(core int) *unix.SchedAttr {
-	if core != 0 {
-		return &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1}
+// atOnce is the priority of an interrupt.
+var atOnce = unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1}
+
+// flooded says whether more comes for the relay than its core can take. Then
+// Linux leaves receiving to ksoftirqd, which has its share of the core like
+// anybody else: a flood does not starve the relay.
+func (w *wires) flooded(yes bool) error {
+	priority := atOnce
+	if yes {
+		priority = unix.SchedAttr{
+			Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL, Nice: groupNice(),
+			// The shortest slice makes it the next to run. Kernels before 6.12 ignore it.
+			Runtime: uint64(100 * time.Microsecond),
+		}
 	}
-	return &unix.SchedAttr{
-		Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL, Nice: groupNice(),
-		// The shortest slice makes it the next to run. Kernels before 6.12 ignore it.
-		Runtime: uint64(100 * time.Microsecond),
+	for _, id := range w.kernel {
+		if err := unix.SchedSetAttr(id, &priority, 0); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 // groupNice is the weight that the processes started from here have beside
