@@ -100,6 +100,14 @@ func (r *Report) classify(now time.Time) (asked int) {
 		r.NoUDP, r.Direct = true, No
 	}
 	r.Behavior, r.Disagreements = Consensus(behaviors)
+	if l := r.Depth.Load; l.Changed() {
+		// It only looked as if one port served all.
+		r.Disagreements = append(r.Disagreements, Disagreement{
+			Question: "mapping under load",
+			Answers:  []string{fmt.Sprintf("%v for %d destinations", r.Behavior.Mapping, l.KeptFor), "another port for the next"},
+		})
+		r.Behavior.Mapping, r.Behavior.MappingBy.Answer = MappingUnknown, Unknown
+	}
 	return asked
 }
 

@@ -93,6 +93,9 @@ type Behavior struct {
 	// port. It needs PreserveFlowPort.
 	Unsolicited bool
 
+	// ALG rewrites the public address in payloads that come in to the inside one.
+	ALG bool
+
 	// Egress lists where packets may go to, all if empty. An unspecified address
 	// stands for any, and so does port 0.
 	Egress []netip.AddrPort

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -21,15 +22,20 @@ import (
 
 // network is one host behind NATs, and a server. It runs in a synctest bubble.
 type network struct {
-	mu     sync.Mutex
-	host   netip.Addr
-	chain  []*lab.NAT
-	server binding.Server
-	serves func(netip.AddrPort) bool
-	loss   float64
-	rand   *rand.Rand
-	conns  map[netip.AddrPort]*conn
-	next   uint16
+	mu      sync.Mutex
+	host    netip.Addr
+	chain   []*lab.NAT
+	server  binding.Server
+	serves  func(netip.AddrPort) bool
+	drops   func(nth int) bool // of the server's answers, beside loss
+	answers func([]byte) []byte
+	asked   int
+	keeps   int // destinations that see a socket's one port; 0: all
+	seenBy  map[netip.AddrPort][]netip.AddrPort
+	loss    float64
+	rand    *rand.Rand
+	conns   map[netip.AddrPort]*conn
+	next    uint16
 }
 
 const (
@@ -111,9 +117,16 @@ func (n *network) serve(p lab.Packet, data []byte) {
 	if !own || n.serves != nil && !n.serves(p.Dst) {
 		return
 	}
-	r, ok := n.server.Respond(data, p.Src, p.Dst)
-	if !ok || n.lost() {
+	n.asked++
+	r, ok := n.server.Respond(data, n.symmetric(p), p.Dst)
+	if n.keeps > 0 {
+		r.To = p.Src
+	}
+	if !ok || n.lost() || n.drops != nil && n.drops(n.asked) {
 		return
+	}
+	if n.answers != nil {
+		r.Data = n.answers(r.Data)
 	}
 	time.AfterFunc(oneWay, func() {
 		n.mu.Lock()
@@ -122,12 +135,37 @@ func (n *network) serve(p lab.Packet, data []byte) {
 	})
 }
 
+// symmetric is the source that a destination sees, where the NAT keeps one port for
+// the first ones alone. Answers still find their way.
+func (n *network) symmetric(p lab.Packet) netip.AddrPort {
+	if n.keeps == 0 {
+		return p.Src
+	}
+	if n.seenBy == nil {
+		n.seenBy = make(map[netip.AddrPort][]netip.AddrPort)
+	}
+	known := n.seenBy[p.Src]
+	i := slices.Index(known, p.Dst)
+	if i < 0 {
+		i = len(known)
+		n.seenBy[p.Src] = append(known, p.Dst)
+	}
+	if i < n.keeps {
+		return p.Src
+	}
+	return netip.AddrPortFrom(p.Src.Addr(), uint16(20000+i*7))
+}
+
 // in takes a packet inside through the NATs below the i-th.
 func (n *network) in(i int, p lab.Packet, data []byte) {
 	for i--; i >= 0; i-- {
 		var fate lab.Fate
+		outside := p.Dst
 		if p, fate = n.chain[i].Inbound(time.Now(), p); fate.Dropped() {
 			return
+		}
+		if n.chain[i].Behavior().ALG {
+			lab.Mangle(data, outside, p.Dst)
 		}
 	}
 	if c := n.conns[p.Dst]; c != nil {

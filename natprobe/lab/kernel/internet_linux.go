@@ -174,6 +174,9 @@ func (l *line) translate(packet []byte, now time.Time, way func(*lab.NAT, time.T
 	l.mu.Unlock()
 	if !fate.Dropped() {
 		h.rewrite(p.Src, p.Dst)
+		if l.nat.Behavior().ALG && lab.Mangle(h.udp[udpHeaderLen:], h.to, p.Dst) {
+			clear(h.udp[6:8]) // no checksum is as good as the right one (RFC 768)
+		}
 	}
 	return fate
 }
