@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -276,5 +277,38 @@ func TestAdvanceWithAnUnknownParty(t *testing.T) {
 	c.Advance(now.Add(Interval))
 	if got := p.Totals(now).Sent.Packets; got != 1 {
 		t.Errorf("%d packets", got)
+	}
+}
+
+// Flows work on goroutines of their own while the control loop turns: for the race detector.
+func TestFlowsBesideTheControlLoop(t *testing.T) {
+	c := New(Config{Splice: 1e6, Node: 3e6}, nil)
+	var workers sync.WaitGroup
+	for i := range 4 {
+		p, err := c.Open(start, Splice, party(fmt.Sprint("a", i), "t", ""), party(fmt.Sprint("b", i), "t", ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		workers.Go(func() {
+			var b Backlog
+			for n := range 500 {
+				now := start.Add(time.Duration(n) * 2 * time.Millisecond)
+				if p.Forward.Offer(now, packetSize) == Hold {
+					p.Forward.Push(now, payload, packetSize, ect0)
+					b.Add(now, p.Forward)
+				}
+				b.Pop(now)
+			}
+			p.Close(start.Add(time.Second))
+		})
+	}
+	for n := range 20 {
+		c.Advance(start.Add(time.Duration(n) * Interval))
+		c.Node()
+		c.Reload(Config{Splice: 1e6, Node: 2e6})
+	}
+	workers.Wait()
+	if u, _ := c.Node(); u.Totals[Splice].Sent.Packets == 0 || u.Open[Splice] != 0 {
+		t.Errorf("%+v", u)
 	}
 }
