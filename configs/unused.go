@@ -8,9 +8,7 @@ import (
 // notYet are the keys, or whole sections, whose feature this version lacks.
 // They parse and are checked, so that a file written for a later version is
 // right today; Unused tells the operator that they do nothing.
-var notYet = []string{
-	"cores",
-}
+var notYet = []string{}
 
 // Unused gives a line for each key that was changed from its default and that
 // this version does not use.

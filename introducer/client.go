@@ -80,6 +80,8 @@ func (c *client) Closed(err error) {
 	n, s := c.node, c.conn.Session()
 	n.peers.remove(c.peer)
 	n.leave(c.peer)
+	c.peer.leaveGroups()
+	c.peer.goFrom()
 	if n.cfg.Relay != nil && n.peers[c.peer.ID()] == nil {
 		n.cfg.Relay.Gone(c.peer.ID())
 	}

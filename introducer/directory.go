@@ -31,6 +31,9 @@ type Peer struct {
 	keepalives keepalives         // as it was told last
 	reply      int                // which probe socket was named last for a fresh mapping
 
+	memberships []*membership // in groups
+	messenger   messenger
+
 	names     []string // it is known by
 	watches   []string // names it wants to hear of
 	registers udp.Bucket

@@ -13,6 +13,9 @@ import (
 // Hello implements rtmfp.Handler: an IHello for somebody else. An unknown peer
 // and a stranger both get silence: who asks must not learn which it was.
 func (n *Node) Hello(e *rtmfp.Engine, h rtmfp.Hello) {
+	if n.toCore(e, h) {
+		return
+	}
 	if !h.EPD.HasFingerprint {
 		n.stats.OtherSelector++
 		return

@@ -19,10 +19,12 @@ const (
 	eventName
 	eventSplice
 	eventClose
+	eventCore
+	eventCoreGone
 	numEvents
 )
 
-var eventNames = [numEvents]string{"connect", "set-peer-info", "classified", "introduce", "outcome", "name", "splice", "close"}
+var eventNames = [numEvents]string{"connect", "set-peer-info", "classified", "introduce", "outcome", "name", "splice", "close", "core", "core-gone"}
 
 // Events of one kind above this rate are counted instead, so that no crowd fills
 // a disk or makes logging the dearest part of its work.

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"time"
 
+	"pileus/introducer/group"
+	"pileus/introducer/pairing"
 	"pileus/introducer/strategy"
 	"pileus/introducer/tenant"
 	"pileus/rtmfp"
@@ -46,6 +48,8 @@ type Config struct {
 	// Names are the outside names of this machine's addresses: a peer that runs
 	// here is named to others by them.
 	Names udp.Names
+	// Cores, if not nil, puts the node in front of core servers.
+	Cores *CoresConfig
 	// Tenants tell clients apart by developer keys; nil: all are the default
 	// tenant's.
 	Tenants *tenant.Tenants
@@ -83,6 +87,9 @@ type Stats struct {
 	Strategies    [strategy.NumStrategies]uint64
 	Denied        uint64 // IHello for a pair that Config.Ask refused
 	Refused       uint64 // connects refused: by Config.Ask, or while draining
+	CoresRefused  uint64 // sessions of core servers without the right password, or too many
+	ToCores       uint64 // IHellos sent on to a core server
+	NoCore        uint64 // IHellos for a core server when there was none
 	Introduced    uint64 // Redirect and FIHello sent
 	RelayRefused  uint64 // introductions that wanted the relay and did not get it
 	Unproven      uint64 // connected with a certificate that anybody could use
@@ -91,6 +98,10 @@ type Stats struct {
 	Limited       uint64 // IHello above a limit
 	OtherSelector uint64 // IHello that asks by other means than a fingerprint
 	Peers         int    // in the directory now
+
+	Neighbors    uint64 // members of groups told of others
+	Messages     uint64 // passed on between clients
+	MessagesLost uint64 // not passed on: a limit, or nobody read them
 
 	Calls           uint64 // of commands that are no part of the protocol, known ones only
 	CallsFailed     uint64
@@ -119,6 +130,10 @@ type Node struct {
 	relayed   map[flash.PeerID]int // splices of a peer
 	members   map[string]int       // clients by tenant
 	gate      gate
+	pool      pairing.Pool
+	groups    group.Table[*Peer]
+	healing   *rtmfp.Timer
+	spread    udp.Bucket // messages that broadcasts send
 	draining  bool
 	stats     Stats
 	timer     *rtmfp.Timer
@@ -172,13 +187,6 @@ func (n *Node) Stats() Stats {
 
 // NetConnStats are the counters of the node's NetConnections.
 func (n *Node) NetConnStats() netconn.Stats { return n.server.Stats() }
-
-// Accept implements rtmfp.Handler.
-func (n *Node) Accept(s *rtmfp.Session) rtmfp.SessionHandler {
-	h := n.server.Accept(s)
-	n.arm(s.Engine())
-	return h
-}
 
 // arm keeps one timer running for the server's deadlines.
 func (n *Node) arm(e *rtmfp.Engine) {

@@ -14,6 +14,7 @@ type Settings struct {
 	NameArg     int
 	VerdictLife time.Duration
 	Tenants     []tenant.Config
+	CoreKeys    map[string]string
 	Ask         func(q Question, done func(Verdict))
 }
 
@@ -23,6 +24,9 @@ func (n *Node) Reload(s Settings) {
 	n.cfg.Ask = s.Ask
 	if n.cfg.Tenants != nil {
 		n.cfg.Tenants.Set(s.Tenants)
+	}
+	if n.cfg.Cores != nil {
+		n.cfg.Cores.Keys = s.CoreKeys // cores that have registered stay
 	}
 	n.cfg.fill()
 	n.gate.forget()

@@ -9,6 +9,9 @@ import (
 // command that is not here is answered as RFC 7425 clients expect of one that
 // nobody knows.
 var rpcs = map[string]func(n *Node, p *Peer, args amf.Args) (amf.Value, *callError){
+	"relay":               (*Node).rpcRelay,
+	"broadcast":           (*Node).rpcBroadcast,
+	"watch":               (*Node).rpcWatchPeer,
 	"presence.register":   (*Node).rpcRegister,
 	"presence.unregister": (*Node).rpcUnregister,
 	"presence.lookup":     (*Node).rpcLookup,

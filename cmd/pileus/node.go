@@ -54,7 +54,7 @@ type node struct {
 // before the first socket, so check stops after it.
 func build(cfg *configs.Config, log *slog.Logger) (*node, error) {
 	n := &node{config: cfg, log: log, asking: make(chan struct{}, 1)}
-	identity, err := flash.NewIdentity(flash.IdentityOptions{AcceptAncillary: true, Hostname: cfg.Hostname})
+	identity, err := flash.NewIdentity(flash.IdentityOptions{AcceptAncillary: !front(cfg), Hostname: cfg.Hostname})
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a certificate: %w", err)
 	}
@@ -63,7 +63,7 @@ func build(cfg *configs.Config, log *slog.Logger) (*node, error) {
 	}
 	n.engine = rtmfp.Config{
 		Identity:       identity,
-		Policy:         policy(cfg.HMAC),
+		Policy:         sessionPolicy(cfg),
 		HandshakeRate:  int(cfg.Limits.HandshakesPerPrefix),
 		HandshakeBurst: handshakeBurst,
 		MaxMessage:     int(cfg.MaxMessage),
@@ -130,6 +130,7 @@ func (n *node) introductions() introducer.Config {
 		ProbeRate:  int(n.config.Probe.Rate),
 		NameArg:    n.config.Presence.NameArg,
 		Names:      n.names,
+		Cores:      n.cores(),
 		Tenants:    tenant.New(s.Tenants),
 		Ask:        s.Ask, VerdictLife: s.VerdictLife,
 		Observe: func(e introducer.Event) {
@@ -185,6 +186,26 @@ func (n *node) banner() *banner {
 		}
 	}
 	return b
+}
+
+// front tells whether the node stands in front of core servers: then clients that
+// ask for a URI are theirs, and only cores open sessions with it.
+func front(cfg *configs.Config) bool { return len(cfg.Cores.Keys) > 0 }
+
+func (n *node) cores() *introducer.CoresConfig {
+	if !front(n.config) {
+		return nil
+	}
+	return &introducer.CoresConfig{Keys: n.config.Cores.Keys, OtherFamilies: n.config.Cores.OtherFamilies}
+}
+
+// sessionPolicy: cores prove themselves by passwords, so their sessions must be
+// beyond forgery.
+func sessionPolicy(cfg *configs.Config) flash.Policy {
+	if front(cfg) {
+		return policy(configs.HMACRequire)
+	}
+	return policy(cfg.HMAC)
 }
 
 func outsideNames(cfg *configs.Config) map[string]string {

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -147,8 +149,35 @@ func (o *operator) Names(ctx context.Context, tenant, prefix, after string) (api
 }
 
 func (o *operator) Allocations(context.Context) ([]api.Allocation, error) { return nil, nil }
-func (o *operator) Cores(context.Context) ([]api.Core, error)             { return nil, nil }
-func (o *operator) Groups(context.Context) ([]api.Group, error)           { return nil, nil }
+
+// Cores implements api.Node.
+func (o *operator) Cores(ctx context.Context) ([]api.Core, error) {
+	var infos []introducer.CoreInfo
+	err := o.ask(ctx, func(*rtmfp.Engine) { infos = o.intro.CoreInfos() })
+	list := make([]api.Core, 0, len(infos))
+	for _, c := range infos {
+		addrs := c.Addresses
+		if addrs == nil {
+			addrs = []netip.AddrPort{}
+		}
+		list = append(list, api.Core{
+			Fingerprint: c.ID.String(), KeyID: c.KeyID, Address: c.Addr, Addresses: addrs,
+			Load: c.Load, Draining: c.Draining, Since: c.Since, Sent: c.Sent,
+		})
+	}
+	return list, err
+}
+
+// Groups implements api.Node.
+func (o *operator) Groups(ctx context.Context) ([]api.Group, error) {
+	var infos []introducer.GroupInfo
+	err := o.ask(ctx, func(*rtmfp.Engine) { infos = o.intro.GroupInfos() })
+	list := make([]api.Group, 0, len(infos))
+	for _, g := range infos {
+		list = append(list, api.Group{ID: hex.EncodeToString(g.ID[:]), Tenant: g.Tenant, Members: g.Members})
+	}
+	return list, err
+}
 
 func (o *operator) LogLevel() string {
 	switch l := o.level.Level(); {

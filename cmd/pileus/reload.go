@@ -21,6 +21,7 @@ func (n *node) settingsOf(cfg *configs.Config) introducer.Settings {
 		MaxPending:  cfg.Limits.PendingIntroductions,
 		NameArg:     cfg.Presence.NameArg,
 		VerdictLife: cfg.Hooks.Verdict,
+		CoreKeys:    cfg.Cores.Keys,
 	}
 	for name, t := range cfg.Tenants {
 		s.Tenants = append(s.Tenants, tenant.Config{

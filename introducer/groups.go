@@ -1,0 +1,163 @@
+package introducer
+
+import (
+	"bytes"
+	"slices"
+	"time"
+
+	"pileus/introducer/group"
+	"pileus/natprobe"
+	"pileus/rtmfp"
+	"pileus/rtmfp/flow"
+)
+
+const (
+	// healEvery and healMembers pace healing: so many members, of all groups,
+	// are told of others each time.
+	healEvery   = time.Second
+	healMembers = 64
+)
+
+// groupMetadata is that of flows by which clients join groups.
+var groupMetadata = []byte{0, 'G', 'C'}
+
+func isGroup(metadata []byte) bool { return bytes.Equal(metadata, groupMetadata) }
+
+// Alive implements group.Member: a client that has gone quiet may be gone.
+func (p *Peer) Alive() bool {
+	return p.session.Open() && p.session.Engine().Now().Sub(p.session.Heard()) < quietAfter
+}
+
+// quietAfter is above the silence of every client that is there: they are told to
+// send keepalives at 15 s at the latest.
+const quietAfter = 40 * time.Second
+
+// Restricted implements group.Member.
+func (p *Peer) Restricted() bool {
+	return p.behavior != nil && p.behavior.BlockedRoutes.Answer == natprobe.Yes
+}
+
+// membership is a client in a group, and the flows that say so.
+type membership struct {
+	node *Node
+	peer *Peer
+	key  group.Key
+	in   *flow.RecvFlow
+	out  *flow.SendFlow // nil: it has not said which group
+}
+
+// joins takes the flow on which a client joins a group. It ends with the flow.
+func (n *Node) joins(s *rtmfp.Session, f *flow.RecvFlow) (flow.Accept, error) {
+	p := n.peers[s.PeerID()]
+	if p == nil || p.session != s || len(p.memberships) >= group.MaxJoined {
+		return flow.Accept{}, &flow.Exception{}
+	}
+	m := &membership{node: n, peer: p, in: f}
+	p.memberships = append(p.memberships, m)
+	return flow.Accept{Receiver: m}, nil
+}
+
+// Message implements flow.Receiver.
+func (m *membership) Message(f *flow.RecvFlow, message []byte) {
+	n := m.node
+	id, err := group.ParseJoin(message)
+	if m.out != nil || err != nil {
+		return
+	}
+	m.key = group.Key{Tenant: m.peer.tenant, ID: id}
+	if n.cfg.Tenants != nil {
+		most := n.cfg.Tenants.Named(m.peer.tenant).MaxGroups
+		if most > 0 && !n.groups.Has(m.key) && n.groups.Len(m.peer.tenant) >= most {
+			f.Reject(0)
+			m.leave()
+			return
+		}
+	}
+	if m.out, err = m.peer.session.OpenFlow(groupMetadata, flow.SendOptions{ReturnOf: f}); err != nil {
+		m.leave()
+		return
+	}
+	tell, ok := n.groups.Join(m.key, m.peer)
+	if !ok {
+		f.Reject(0)
+		m.leave()
+		return
+	}
+	n.acquaint(m.key, tell)
+	if n.healing == nil {
+		n.healLater(m.peer.session.Engine())
+	}
+}
+
+// Ended implements flow.Receiver.
+func (m *membership) Ended(*flow.RecvFlow, error) { m.leave() }
+
+func (m *membership) leave() {
+	i := slices.Index(m.peer.memberships, m)
+	if i < 0 {
+		return
+	}
+	m.peer.memberships = slices.Delete(m.peer.memberships, i, i+1)
+	if m.out == nil {
+		return
+	}
+	m.out.Close()
+	// A client may have joined twice.
+	if m.peer.member(m.key) == nil {
+		m.node.groups.Leave(m.key, m.peer)
+	}
+}
+
+// member is p's membership in a group; nil: none.
+func (p *Peer) member(k group.Key) *membership {
+	for _, m := range p.memberships {
+		if m.out != nil && m.key == k {
+			return m
+		}
+	}
+	return nil
+}
+
+// acquaint sends what is to be told.
+func (n *Node) acquaint(k group.Key, tell []group.Telling[*Peer]) {
+	for _, t := range tell {
+		if m := t.To.member(k); m != nil {
+			n.stats.Neighbors++
+			_ = m.out.Write(group.AppendNeighbor(nil, t.Of.ID()), flow.WriteOptions{}) // full: it reads nothing
+		}
+	}
+}
+
+// healLater acquaints members anew, again and again for as long as there are
+// groups.
+func (n *Node) healLater(e *rtmfp.Engine) {
+	n.healing = e.After(healEvery, func() {
+		n.healing = nil
+		for k, tell := range n.groups.Heal(healMembers) {
+			n.acquaint(k, tell)
+		}
+		if !n.groups.Empty() {
+			n.healLater(e)
+		}
+	})
+}
+
+// leaveGroups takes a peer that goes out of all.
+func (p *Peer) leaveGroups() {
+	for len(p.memberships) > 0 {
+		p.memberships[0].leave()
+	}
+}
+
+// GroupInfo is a group with members here.
+type GroupInfo struct {
+	group.Key
+	Members int
+}
+
+// GroupInfos lists the groups.
+func (n *Node) GroupInfos() []GroupInfo {
+	list := []GroupInfo{}
+	n.groups.Groups(func(k group.Key, members int) { list = append(list, GroupInfo{k, members}) })
+	return list
+}

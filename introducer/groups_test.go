@@ -1,0 +1,174 @@
+package introducer
+
+import (
+	"crypto/sha256"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"pileus/rtmfp"
+	"pileus/rtmfp/amf"
+	"pileus/rtmfp/flash"
+	"pileus/rtmfp/flow"
+	"pileus/rtmfp/netconn"
+)
+
+// member is a client that joins groups, byte by byte as others do: a session, a
+// connect, and flows of groups.
+type member struct {
+	net     *network
+	id      *flash.Identity
+	session *rtmfp.Session
+	told    []flash.PeerID
+}
+
+func (m *member) Opened(s *rtmfp.Session) {
+	f, _ := s.OpenFlow(netconn.Metadata{}.Append(nil), flow.SendOptions{})
+	connect := netconn.Command{Name: "connect", Transaction: 1, Object: amf.Object{{Name: "app", Value: amf.String("live")}}}
+	_ = f.Write(connect.Append(nil, netconn.TypeCommand), flow.WriteOptions{})
+}
+func (m *member) Moved(*rtmfp.Session)                       {}
+func (m *member) Closed(*rtmfp.Session, error)               {}
+func (m *member) Hello(*rtmfp.Engine, rtmfp.Hello)           {}
+func (m *member) Accept(*rtmfp.Session) rtmfp.SessionHandler { return nil }
+
+func (m *member) Incoming(*rtmfp.Session, *flow.RecvFlow) (flow.Accept, error) {
+	return flow.Accept{Receiver: m}, nil
+}
+
+func (m *member) Message(f *flow.RecvFlow, b []byte) {
+	if isGroup(f.Metadata()) && len(b) == 33 && b[0] == 0x0b {
+		m.told = append(m.told, flash.PeerID(b[1:]))
+	}
+}
+func (m *member) Ended(*flow.RecvFlow, error) {}
+
+// member connects from an address.
+func (n *network) member(at netip.AddrPort, addr string) *member {
+	n.t.Helper()
+	m := &member{net: n, id: identity(n.t, flash.IdentityOptions{})}
+	e, _ := n.add(addr, rtmfp.Config{Identity: m.id, Handler: m, SequentialIDs: true})
+	s, err := e.Open(rtmfp.Target{
+		EPD: flash.EPD{HasAncillary: true, Ancillary: []byte("rtmfp://x/live")}, Addrs: []netip.AddrPort{at},
+	}, m)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	m.session = s
+	n.wait(100 * time.Millisecond)
+	return m
+}
+
+func (m *member) join(message []byte) *flow.SendFlow {
+	m.net.t.Helper()
+	f, err := m.session.OpenFlow(groupMetadata, flow.SendOptions{})
+	if err == nil {
+		err = f.Write(message, flow.WriteOptions{})
+	}
+	if err != nil {
+		m.net.t.Fatal(err)
+	}
+	m.net.wait(100 * time.Millisecond)
+	return f
+}
+
+func hashedJoin(spec string) []byte {
+	id := sha256.Sum256([]byte(spec))
+	return append([]byte{0x01, 0x21, 0x15}, id[:]...)
+}
+
+func plainJoin(spec string) []byte {
+	return append([]byte{0x01, byte(len(spec) + 1), 0x10}, spec...)
+}
+
+func TestGroups(t *testing.T) {
+	n := newNetwork(t)
+	node, _, at := n.node(Config{})
+	a, b, c := n.member(at, "198.51.100.1:5000"), n.member(at, "198.51.100.2:5000"), n.member(at, "198.51.100.3:5000")
+	a.join(hashedJoin("spec"))
+	inB := b.join(plainJoin("spec")) // an old client's form, the same group
+	if !slices.Contains(a.told, b.id.PeerID()) || !slices.Contains(b.told, a.id.PeerID()) {
+		t.Error("two members were not told of each other")
+	}
+	c.join(hashedJoin("another"))
+	c.join([]byte{1, 2, 3})
+	if len(c.told) > 0 {
+		t.Error("groups are mixed up")
+	}
+	if g := node.GroupInfos(); len(g) != 2 || g[0].Members+g[1].Members != 3 {
+		t.Errorf("%+v", g)
+	}
+	// Healing tells again, and nobody of itself.
+	before := len(a.told)
+	n.wait(5 * time.Second)
+	if len(a.told) <= before || slices.Contains(a.told, a.id.PeerID()) {
+		t.Errorf("a was told %d times", len(a.told))
+	}
+	inB.Close()
+	n.wait(time.Second)
+	a.told = nil
+	n.wait(5 * time.Second)
+	if len(a.told) > 0 {
+		t.Error("told of one that left")
+	}
+	a.session.Close()
+	c.session.Close()
+	n.wait(30 * time.Second)
+	if len(node.GroupInfos()) > 0 || !node.groups.Empty() {
+		t.Errorf("left behind: %+v", node.GroupInfos())
+	}
+}
+
+func TestMessagesBetweenClients(t *testing.T) {
+	n := newNetwork(t)
+	node, _, at := n.node(Config{})
+	a, b := n.user("198.51.100.1:5000").connect(at), n.user("198.51.100.2:5000").connect(at)
+	id := amf.String(b.id.PeerID().String())
+	if _, code := a.call("relay", id, amf.String("hello")); code != "" || len(b.commands) != 1 {
+		t.Fatalf("%q, %v", code, b.commands)
+	}
+	info, _ := b.commands[0].Args.Object(0)
+	if text, _ := b.commands[0].Args.String(1); b.commands[0].Name != "onRelay" || text != "hello" || info.String("sender") != a.id.PeerID().String() {
+		t.Errorf("%+v", b.commands[0])
+	}
+	if _, code := a.call("relay", amf.String(flash.PeerID{1}.String()), amf.Null{}); code != codeNoPeer {
+		t.Errorf("to nobody: %q", code)
+	}
+	if _, code := a.call("relay", amf.String("x")); code != codeBadArguments {
+		t.Errorf("to no peer ID: %q", code)
+	}
+	if _, code := a.call("broadcast", amf.Number(1)); code != "" || len(b.commands) != 2 || len(a.commands) != 1 {
+		t.Errorf("broadcast: %q, %d, %d", code, len(a.commands), len(b.commands))
+	}
+	limited := 0
+	for range 2 * relayBurst {
+		if _, err := node.rpcRelay(node.peers[a.id.PeerID()], amf.Args{id}); err != nil {
+			limited++
+		}
+	}
+	if limited < relayBurst/2 || node.Stats().Messages == 0 {
+		t.Errorf("no limit: %+v", node.Stats())
+	}
+	n.wait(10 * time.Second)
+	a.commands = nil
+	if _, code := a.call("watch", id); code != "" || len(a.commands) > 0 {
+		t.Errorf("watch: %q, %v", code, a.commands)
+	}
+	b.client.Close()
+	n.wait(time.Second)
+	gone := func() bool {
+		text, _ := a.commands[0].Args.String(0)
+		return len(a.commands) == 1 && a.commands[0].Name == "onDisconnected" && text == string(id)
+	}
+	if len(a.commands) == 0 || !gone() {
+		t.Fatalf("after it went: %v", a.commands)
+	}
+	a.commands = nil
+	if _, code := a.call("watch", id); code != "" || len(a.commands) == 0 || !gone() {
+		t.Errorf("watch of one that is not there: %q %v", code, a.commands)
+	}
+	if p := node.peers[a.id.PeerID()]; len(p.messenger.followed) > 0 {
+		t.Error("it still follows")
+	}
+}

@@ -1,0 +1,163 @@
+package pairing
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"pileus/rtmfp/flash"
+)
+
+const (
+	// MaxCores is how many core servers may be registered at once.
+	MaxCores = 1 << 10
+	// silence is when a core counts as gone that has not been heard of: they
+	// send keepalives every 10 s.
+	silence = 25 * time.Second
+	// askedAgain is how long it is remembered which cores a client was sent to.
+	askedAgain = 20 * time.Second
+	// maxAsked bounds the clients of whom that is remembered.
+	maxAsked = 1 << 13
+)
+
+// Link is a core's session, as the pool uses it.
+type Link interface {
+	PeerID() flash.PeerID
+	Addr() netip.AddrPort
+	Heard() time.Time // the last time something came from it
+}
+
+// Core is a registered core.
+type Core struct {
+	Link
+	*Registration
+	Since time.Time
+	Sent  uint64 // clients
+	turn  uint64 // when it got the last one
+}
+
+// At lists where clients of from's family reach the core; of any, if other.
+func (c *Core) At(from netip.AddrPort, other bool) (list []netip.AddrPort) {
+	add := func(a netip.AddrPort) {
+		if (other || a.Addr().Is4() == from.Addr().Is4()) && !slices.Contains(list, a) {
+			list = append(list, a)
+		}
+	}
+	if c.Reflexive {
+		add(c.Addr())
+	}
+	for _, a := range c.Addresses {
+		add(a)
+	}
+	return list
+}
+
+// Pool is the cores behind a node.
+type Pool struct {
+	cores []*Core // the latest registration of a fingerprint last
+	turn  uint64  // rotates among equals
+	asked map[asked][]flash.PeerID
+	order []askedAt // oldest first
+}
+
+// asked is one search of a client: its repeats have the same tag.
+type asked struct {
+	from netip.AddrPort
+	tag  string
+}
+
+type askedAt struct {
+	asked
+	at time.Time
+}
+
+// Add registers a core; false: there are too many. An older session with the same
+// fingerprint gives way, and does not take this one along when it ends.
+func (p *Pool) Add(c *Core) bool {
+	if slices.Contains(p.cores, c) {
+		return true
+	}
+	if len(p.cores) >= MaxCores {
+		return false
+	}
+	p.cores = append(p.cores, c)
+	return true
+}
+
+// Remove takes out this very registration.
+func (p *Pool) Remove(c *Core) {
+	p.cores = slices.DeleteFunc(p.cores, func(o *Core) bool { return o == c })
+}
+
+// Cores lists the latest registration of each core.
+func (p *Pool) Cores() (list []*Core) {
+	seen := map[flash.PeerID]bool{}
+	for _, c := range slices.Backward(p.cores) {
+		if id := c.PeerID(); !seen[id] {
+			seen[id] = true
+			list = append(list, c)
+		}
+	}
+	slices.Reverse(list)
+	return list
+}
+
+// Find is the core with a fingerprint, draining or not; nil if there is none.
+func (p *Pool) Find(id flash.PeerID) *Core {
+	for _, c := range slices.Backward(p.cores) {
+		if c.PeerID() == id {
+			return c
+		}
+	}
+	return nil
+}
+
+// Choose is the core for a new client: the least loaded one that can be reached
+// from its address family, in turn among equals. A client that asks again with the
+// same tag did not reach the one it was sent to, so it is sent to the next. Nil:
+// there is none.
+func (p *Pool) Choose(now time.Time, from netip.AddrPort, tag []byte, other bool) *Core {
+	key := asked{from, string(tag)}
+	tried := p.asked[key]
+	var best *Core
+	p.turn++
+	candidates := p.Cores()
+	for pass := range 2 {
+		for _, c := range candidates {
+			if c.Draining || len(c.At(from, other)) == 0 || now.Sub(c.Heard()) > silence {
+				continue
+			}
+			// Whoever has tried them all begins anew.
+			if pass == 0 && slices.Contains(tried, c.PeerID()) {
+				continue
+			}
+			if best == nil || c.Load < best.Load || c.Load == best.Load && c.turn < best.turn {
+				best = c
+			}
+		}
+		if best != nil {
+			break
+		}
+		tried = nil
+	}
+	if best != nil {
+		best.Sent++
+		best.turn = p.turn
+		p.remember(now, key, append(slices.Clone(tried), best.PeerID()))
+	}
+	return best
+}
+
+func (p *Pool) remember(now time.Time, key asked, tried []flash.PeerID) {
+	if p.asked == nil {
+		p.asked = make(map[asked][]flash.PeerID)
+	}
+	for len(p.order) > 0 && (len(p.order) >= maxAsked || now.Sub(p.order[0].at) > askedAgain) {
+		delete(p.asked, p.order[0].asked)
+		p.order = p.order[1:]
+	}
+	if _, known := p.asked[key]; !known {
+		p.order = append(p.order, askedAt{key, now})
+	}
+	p.asked[key] = tried
+}
