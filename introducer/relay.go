@@ -179,3 +179,12 @@ func (n *Node) SpliceEnded(now time.Time, e SpliceEnd) {
 	n.emit(Event{Kind: PairRelayed, At: now, Peer: r.initiator, Target: r.target, Bytes: e.Bytes, Reason: e.Reason})
 	n.NoteRelayed(now, r.initiator.ID, r.target.ID, e.Bytes, e.Reason)
 }
+
+// RelayedTenants is whose the splices are, by their IDs.
+func (n *Node) RelayedTenants() map[uint64]string {
+	m := make(map[uint64]string, len(n.relayings))
+	for id, r := range n.relayings {
+		m[id] = r.target.Tenant
+	}
+	return m
+}

@@ -45,6 +45,7 @@ func (o *operator) Drain(ctx context.Context, after time.Duration) error {
 		return err
 	}
 	o.limits.Drain(true)
+	o.drainRelay(true)
 	o.log.Info("draining", "deadline", after.String())
 	d := &o.drain
 	d.mu.Lock()
@@ -93,6 +94,7 @@ func (o *operator) CancelDrain(ctx context.Context) error {
 	d.stop()
 	d.deadline, d.stop = nil, nil
 	o.limits.Drain(false)
+	o.drainRelay(false)
 	o.log.Info("drain called off")
 	return o.ask(ctx, func(*rtmfp.Engine) { o.intro.Drain(false) })
 }

@@ -30,6 +30,7 @@ type operator struct {
 	drain    drain
 
 	certificate certificate
+	meter       meter
 
 	reread    func() (*configs.Config, error) // the configuration, as serve was told it
 	reloading sync.Mutex
@@ -73,7 +74,10 @@ func (o *operator) Status(ctx context.Context) (api.Status, error) {
 		Version: version(), Fingerprint: o.node.engine.Identity.PeerID().String(), Started: o.started,
 		Ready: o.ready(ctx) == nil, Draining: o.drain.ends(),
 	}
-	s.Relay.Limit = int64(o.config.Limits.Node)
+	var err error
+	if s.Relay, err = o.carried(ctx); err != nil {
+		return s, err
+	}
 	if h := o.hooks.client(); h != nil {
 		c := h.Stats()
 		s.Hooks = &api.HookState{
@@ -147,8 +151,6 @@ func (o *operator) Names(ctx context.Context, tenant, prefix, after string) (api
 	}
 	return list, err
 }
-
-func (o *operator) Allocations(context.Context) ([]api.Allocation, error) { return nil, nil }
 
 // Cores implements api.Node.
 func (o *operator) Cores(ctx context.Context) ([]api.Core, error) {

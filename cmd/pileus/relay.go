@@ -171,10 +171,15 @@ func (o *operator) Splices(ctx context.Context) ([]api.Splice, error) {
 		return nil, nil
 	}
 	live, err := o.relay.List(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("relay: %w", err)
+	}
+	var tenants map[uint64]string
+	err = o.ask(ctx, func(*rtmfp.Engine) { tenants = o.intro.RelayedTenants() })
 	list := make([]api.Splice, 0, len(live))
 	for _, l := range live {
 		v := api.Splice{
-			ID: strconv.FormatUint(l.ID, 10), Tenant: defaultTenant, Target: l.Peers[1].String(),
+			ID: strconv.FormatUint(l.ID, 10), Tenant: tenants[l.ID], Target: l.Peers[1].String(),
 			Relay: l.Relay, Sources: l.Sources, Since: l.Since,
 			Bytes: [2]uint64{l.Totals.Sent.Bytes, l.Totals.Received.Bytes},
 		}

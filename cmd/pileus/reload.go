@@ -11,6 +11,7 @@ import (
 	"pileus/configs"
 	"pileus/introducer"
 	"pileus/introducer/tenant"
+	"pileus/relay/turn"
 	"pileus/rtmfp"
 )
 
@@ -65,6 +66,9 @@ func (o *operator) Reload(ctx context.Context) (api.Reloaded, error) {
 		return api.Reloaded{}, err
 	}
 	o.limits.Reload(relayLimits(&cfg.Limits))
+	if relaysTURN(&o.config.TURN) && relaysTURN(&cfg.TURN) && o.turn.server != nil {
+		o.turn.server.Reload(turn.Credentials{Users: cfg.TURN.Users, Secrets: cfg.TURN.Secrets})
+	}
 	o.guard.Set(access(cfg))
 	if o.config.Log.Level != cfg.Log.Level {
 		o.level.Set(cfg.Log.Level.Slog())
