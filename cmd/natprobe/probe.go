@@ -114,6 +114,9 @@ func (m *measurement) run(ctx context.Context) error {
 		}
 	}
 	m.deepen(ctx)
+	if ctx.Err() != nil {
+		m.record.Notes = append(m.record.Notes, "interrupted: what is missing was not measured to its end")
+	}
 	return nil
 }
 

@@ -85,7 +85,7 @@ func (l *lifetimeTest) run(ctx context.Context) (*natprobe.Lifetime, string) {
 	if why := l.prepare(ctx); why != "" {
 		return nil, why
 	}
-	if err := l.lay(ctx); err != nil || len(l.rests) == 0 {
+	if err := l.lay(ctx); err != nil {
 		return nil, "interrupted before a mapping had rested"
 	}
 	asks := make([]*ask, 0, len(l.rests))
@@ -95,6 +95,9 @@ func (l *lifetimeTest) run(ctx context.Context) (*natprobe.Lifetime, string) {
 	}
 	_ = l.roundUntil(ctx, l.enough, asks...) // an end of ctx leaves a wider bracket
 	result := &natprobe.Lifetime{Limit: l.Lifetime.Seconds(), Fresh: l.span(false), Used: l.span(true)}
+	if result.Fresh.Checks+result.Used.Checks == 0 {
+		return nil, "interrupted before a mapping had rested"
+	}
 	if ctx.Err() == nil && !l.hears(ctx) {
 		return nil, "the server stopped answering to other ports"
 	}
