@@ -119,7 +119,6 @@ func (v *validator) ports() {
 			uses = append(uses, u)
 		}
 	}
-	v.check(c.Relay.Ports.Len() > 0, "relay.ports", "names no port")
 	v.check(c.TURN.Ports.Len() > 0, "turn.ports", "names no port")
 	for i, p := range c.Relay.Extra {
 		v.check(!slices.Contains(c.Relay.Extra[:i], p), "relay.extra", "%d is there twice", p)

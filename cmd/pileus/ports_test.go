@@ -49,6 +49,7 @@ func TestServeInsistsOnNamedPorts(t *testing.T) {
 		{"probe.ports", []string{"--probe-ports", fmt.Sprint(busy)}},
 		{"probe.ports", []string{"--config", config(t, fmt.Sprintf("probe: {ports: %d}\n", busy))}},
 		{"relay.extra", []string{"--config", config(t, fmt.Sprintf("relay: {extra: [%d]}\n", busy))}},
+		{"relay.ports", []string{"--relay-ports", fmt.Sprint(busy)}},
 		{"stun.ports", []string{"--config", config(t, fmt.Sprintf("stun: {ports: [%d]}\n", busy))}},
 	} {
 		code, _, stderr := command(t, append([]string{"serve", "--listen", "127.0.0.1:0", "--admin", ""}, test.args...)...)

@@ -144,7 +144,7 @@ func TestServeGuardsMetrics(t *testing.T) {
 // With JSON everything on stderr is an object, the notices included.
 func TestServeSpeaksJSON(t *testing.T) {
 	file := config(t, "cores: {other_families: true}\nrelay: {extra: []}\nstun: {ports: []}\nturn: {listen: []}\n")
-	n := serving(t, "--config", file, "--listen", "127.0.0.1:0", "--probe-ports", "", "--admin", "", "--log-format", "json")
+	n := serving(t, "--config", file, "--listen", "127.0.0.1:0", "--probe-ports", "", "--relay-ports", "", "--admin", "", "--log-format", "json")
 	n.end()
 	var messages []string
 	for line := range strings.Lines(n.banner) {
