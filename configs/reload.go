@@ -15,6 +15,7 @@ var reloadable = []string{
 	"presence.name_arg",
 	"introduce.anonymous",
 	"hooks",
+	"cores.keys",
 	"admin.token", "admin.hosts",
 	"log.level",
 }
