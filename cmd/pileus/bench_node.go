@@ -33,7 +33,7 @@ Measurements: ` + strings.Join(bench.Names(), ", ") + `.` + examples(
 			),
 			Flags:  benchFlags(),
 			Action: benchNode,
-		}, benchRelayCommand(), benchSpliceCommand()},
+		}, benchRelayCommand(), benchSpliceCommand(), benchPionCommand()},
 	}
 }
 

@@ -26,7 +26,7 @@ rounds, and ratios of the first relay to the others.` + examples(
 			"bench relay --turn 192.0.2.1:3478 --user ann --password 1234",
 		),
 		Flags: []cli.Flag{
-			&cli.StringSliceFlag{Name: "target", Usage: "measure `RELAY`: splice (this program's, alone in a process), turn (a node's), coturn (the turnserver installed here), or NAME=COMMAND, a TURN server that is told {ip}, {port}, {user} and {password}; may be repeated (default all three)"},
+			&cli.StringSliceFlag{Name: "target", Usage: "measure `RELAY`: splice (this program's, alone in a process), turn (a node's), pion (what a node's is made of, bare), coturn (the turnserver installed here), or NAME=COMMAND, a TURN server that is told {ip}, {port}, {user} and {password}; may be repeated (default splice, turn, coturn)"},
 			&cli.StringFlag{Name: "turn", Usage: "measure the TURN server at `HOST:PORT`, as it is and from here"},
 			&cli.StringFlag{Name: "user", Usage: "`NAME` at that server"},
 			&cli.StringFlag{Name: "password", Usage: "`PASSWORD` at that server"},
@@ -51,6 +51,25 @@ func benchSpliceCommand() *cli.Command {
 		Hidden: true,
 		Action: func(c *cli.Context) error {
 			return bench.ServeSplices(c.Context, c.App.Reader, c.App.Writer)
+		},
+	}
+}
+
+// benchPionCommand is the process that bench relay starts to have pion/turn
+// and nothing else in it.
+func benchPionCommand() *cli.Command {
+	return &cli.Command{
+		Name:   bench.PionCommand,
+		Usage:  "serve TURN at ADDRESS for USER with PASSWORD (started by bench relay)",
+		Hidden: true,
+		Action: func(c *cli.Context) error {
+			const arguments = 3
+			if c.NArg() != arguments {
+				return usage("give an address, a user and a password")
+			}
+			ctx, _, release := stopping(c.Context)
+			defer release()
+			return bench.ServePion(ctx, c.Args().Get(0), c.Args().Get(1), c.Args().Get(2))
 		},
 	}
 }

@@ -14,7 +14,8 @@ import (
 // its default.
 type RelayConfig struct {
 	// Targets are measured in turns: "splice" is the splice relay of this program,
-	// alone in a process; "turn" a node of it, as TURN server; "coturn" the
+	// alone in a process; "turn" a node of it, as TURN server; "pion"
+	// the TURN server inside that, bare; "coturn" the
 	// turnserver installed here; NAME=COMMAND any TURN server, where {ip} and {port}
 	// stand for where it is to listen and {user} and {password} for whom it is to
 	// know. By default splice and turn, and coturn if it is installed.
@@ -96,8 +97,12 @@ func (c RelayConfig) Validate() error {
 	return nil
 }
 
-var relayTargets = []string{"splice", "turn", "coturn"}
+var relayTargets = []string{"splice", "turn", "pion", "coturn"}
 
 // SpliceCommand is the subcommand, of the one that this package is for, that
 // calls ServeSplices.
 const SpliceCommand = "relay-splices"
+
+// PionCommand is the one that calls ServePion with an address, a user and a
+// password.
+const PionCommand = "pion-turn"

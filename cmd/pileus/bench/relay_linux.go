@@ -109,6 +109,7 @@ func (b *relayBench) targets() ([]relayTarget, error) {
 	known := map[string]string{
 		"splice": self + " bench " + SpliceCommand,
 		"turn":   self + " serve --config " + b.config,
+		"pion":   self + " bench " + PionCommand + " {ip}:{port} {user} {password}",
 		"coturn": coturn,
 	}
 	var out []relayTarget

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"pileus/relay/turn"
+)
+
+// selfSigned makes one that signs itself, and tells its file and the key's.
+func selfSigned(t *testing.T) (certFile, keyFile string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certFile, keyFile = filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")
+	for file, block := range map[string]*pem.Block{
+		certFile: {Type: "CERTIFICATE", Bytes: der}, keyFile: {Type: "PRIVATE KEY", Bytes: private},
+	} {
+		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return certFile, keyFile
+}
+
+// coturn's own client loses nothing at the pace it sends, to peers and from one relay address to another,
+// by Send indications and by channels.
+func TestTurnutils(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED: coturn's client takes its time; not with -short")
+	}
+	needs(t, map[string]string{"turnutils_uclient": "coturn", "turnutils_peer": "coturn", "ip": "iproute2"})
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	t.Cleanup(cancel)
+	wire := newCable(t)
+	cert, key := selfSigned(t)
+	wire.serve(ctx, t, fmt.Sprintf("turn: {users: {alice: wonderland}, secrets: [north], tls: {cert: %s, key: %s}}\n", cert, key))
+	peer := in(ctx, wire.client, "turnutils_peer", "-L", cableClients, "-p", "3480")
+	if err := peer.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cancel(); _ = peer.Wait() })
+	name := fmt.Sprintf("%d:carol", time.Now().Add(time.Hour).Unix())
+	static := "-u alice -w wonderland"
+	rest := "-u " + name + " -w " + turn.Password("north", name)
+	for title, flags := range map[string]string{
+		"udp":                 "-y " + static,
+		"tcp":                 "-y -t " + static,
+		"tls":                 "-y -t -S " + static,
+		"udp to a peer":       "-e " + cableClients + " " + static,
+		"tcp to a peer":       "-e " + cableClients + " -t " + static,
+		"tls to a peer":       "-e " + cableClients + " -t -S " + rest,
+		"udp by indications":  "-s -e " + cableClients + " " + rest,
+		"udp, large, to each": "-s -y -l 1200 " + static,
+	} {
+		t.Run(title, func(t *testing.T) {
+			t.Parallel()
+			const clients, messages = 4, 50
+			words := append([]string{"turnutils_uclient", "-c", "-m", fmt.Sprint(clients), "-n", fmt.Sprint(messages)}, strings.Fields(flags)...)
+			out, err := in(ctx, wire.client, append(words, cableNode)...).CombinedOutput()
+			if err != nil { // it gave up before it sent anything
+				t.Logf("once more: %v\n%s", err, out)
+				out, err = in(ctx, wire.client, append(words, cableNode)...).CombinedOutput()
+			}
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			received := regexp.MustCompile(`tot_recv_msgs=(\d+)`).FindAllSubmatch(out, -1)
+			if len(received) == 0 || string(received[len(received)-1][1]) != fmt.Sprint(clients*messages) ||
+				!strings.Contains(string(out), "Total lost packets 0 (0.000000%), total send dropped 0 (0.000000%)") {
+				t.Errorf("%s", out)
+			}
+		})
+	}
+}
