@@ -244,7 +244,7 @@ func TestKinds(t *testing.T) {
 				if !ok {
 					t.Fatal("no such kind")
 				}
-				const rounds = 20
+				const rounds = 50
 				right := 0
 				for seed := range uint64(rounds) {
 					r, took, err := run(t, newNetwork(kind, true, loss, seed), main)
