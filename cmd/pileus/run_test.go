@@ -78,7 +78,6 @@ func TestCommandLines(t *testing.T) {
 func TestCheck(t *testing.T) {
 	manual := filepath.Join("..", "..", "configs", "pileus.yaml")
 	mistake := config(t, "hmac: offer\nlisten_on: [1935]\n")
-	later := config(t, "cores: {other_families: true}\n")
 	for _, test := range []struct {
 		name   string
 		args   []string
@@ -91,7 +90,6 @@ func TestCheck(t *testing.T) {
 		{"two files", []string{"--config", manual, manual}, exitUsage, "2 configurations are named"},
 		{"no file", []string{"none.yaml"}, exitFailure, "none.yaml: no such file or directory; configs/pileus.yaml is one to start from"},
 		{"mistake", []string{mistake}, exitFailure, "node.yaml:2: listen_on: there is no such key; did you mean listen?"},
-		{"later", []string{later}, exitOK, "node.yaml:1: cores.other_families: this version does not use it yet"},
 		{"flags", []string{"--listen", "127.0.0.1:0", "--listen", "[::1]:0", "--admin", "", "--log-format", "json"}, exitOK, ""},
 		{"alternate", []string{"--alternate", "192.0.2.1"}, exitOK, ""},
 		{"probe ports", []string{"--probe-ports", "2000-2007"}, exitOK, ""},

@@ -141,9 +141,9 @@ func TestServeGuardsMetrics(t *testing.T) {
 	}
 }
 
-// With JSON everything on stderr is an object, the notices included.
+// With JSON everything on stderr is an object.
 func TestServeSpeaksJSON(t *testing.T) {
-	file := config(t, "cores: {other_families: true}\nrelay: {extra: []}\nstun: {ports: []}\nturn: {listen: []}\n")
+	file := config(t, "relay: {extra: []}\nstun: {ports: []}\nturn: {listen: []}\n")
 	n := serving(t, "--config", file, "--listen", "127.0.0.1:0", "--probe-ports", "", "--relay-ports", "", "--admin", "", "--log-format", "json")
 	n.end()
 	var messages []string
@@ -161,7 +161,7 @@ func TestServeSpeaksJSON(t *testing.T) {
 			t.Errorf("%s", line)
 		}
 	}
-	if got := strings.Join(messages, " "); got != "configuration serving stopping" {
+	if got := strings.Join(messages, " "); got != "serving stopping" {
 		t.Errorf("events %q", got)
 	}
 }
