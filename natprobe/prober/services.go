@@ -3,9 +3,7 @@ package prober
 import (
 	"context"
 	"crypto/tls"
-	"encoding/binary"
 	"errors"
-	"io"
 	"net"
 	"net/netip"
 	"sync"
@@ -96,34 +94,13 @@ func stream(ctx context.Context, at netip.AddrPort, local netip.Addr, secure, as
 	if _, err := conn.Write(binding.Request{Transaction: transaction()}.Append(nil)); err != nil {
 		return "", err
 	}
-	answer, err := readAnswer(conn)
+	message, err := binding.Read(conn)
+	if err != nil {
+		return "", err
+	}
+	answer, err := binding.ParseAnswer(message)
 	if err != nil {
 		return "", err
 	}
 	return "seen as " + answer.Seen.String(), nil
-}
-
-const (
-	stunHeaderLen = 20
-	maxAnswer     = 2048 // bytes
-)
-
-var errLongAnswer = errors.New("the answer is longer than any")
-
-// readAnswer reads one message, whose header tells its length.
-func readAnswer(in io.Reader) (binding.Answer, error) {
-	var header [stunHeaderLen]byte
-	if _, err := io.ReadFull(in, header[:]); err != nil {
-		return binding.Answer{}, err
-	}
-	length := int(binary.BigEndian.Uint16(header[2:]))
-	if length > maxAnswer {
-		return binding.Answer{}, errLongAnswer
-	}
-	message := make([]byte, stunHeaderLen+length)
-	copy(message, header[:])
-	if _, err := io.ReadFull(in, message[stunHeaderLen:]); err != nil {
-		return binding.Answer{}, err
-	}
-	return binding.ParseAnswer(message)
 }

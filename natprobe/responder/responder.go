@@ -22,9 +22,6 @@ const (
 
 	maxStreams  = 256 // TCP connections at a time; others are closed at once
 	streamLife  = 10 * time.Second
-	maxMessage  = 2048 // bytes of a request over TCP
-	stunHeader  = 20
-	lengthAt    = 2 // of the header
 	acceptPause = 100 * time.Millisecond
 )
 

@@ -2,9 +2,7 @@ package responder
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
-	"io"
 	"net"
 	"net/netip"
 	"sync"
@@ -49,7 +47,7 @@ func (r *Responder) stream(ctx context.Context, conn net.Conn) {
 	}
 	from, local := addrPort(conn.RemoteAddr()), addrPort(conn.LocalAddr())
 	for {
-		request, err := readMessage(conn)
+		request, err := binding.Read(conn)
 		if err != nil {
 			return
 		}
@@ -62,24 +60,6 @@ func (r *Responder) stream(ctx context.Context, conn net.Conn) {
 			return
 		}
 	}
-}
-
-var errTooLong = errors.New("responder: a request longer than any")
-
-// readMessage reads one STUN message.
-func readMessage(in io.Reader) ([]byte, error) {
-	var header [stunHeader]byte
-	if _, err := io.ReadFull(in, header[:]); err != nil {
-		return nil, err
-	}
-	length := int(binary.BigEndian.Uint16(header[lengthAt:]))
-	if length > maxMessage-stunHeader {
-		return nil, errTooLong
-	}
-	message := make([]byte, stunHeader+length)
-	copy(message, header[:])
-	_, err := io.ReadFull(in, message[stunHeader:])
-	return message, err
 }
 
 func addrPort(a net.Addr) netip.AddrPort {
