@@ -13,10 +13,7 @@ import (
 func TestMemoryOfAnIdleSplice(t *testing.T) {
 	const splices, most = 500, 8 << 10
 	w := newWorld(t, worldConfig{ports: 2 * splices})
-	type end struct {
-		a, b peer
-		g    Grant
-	}
+	type end struct{ a, b peer }
 	ends := make([]end, splices)
 	for i := range ends {
 		port := fmt.Sprint(1024 + i)
