@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -32,6 +33,7 @@ type operator struct {
 	certificate certificate
 	meter       meter
 
+	current   atomic.Pointer[configs.Config]  // node.config with what was reloaded since
 	reread    func() (*configs.Config, error) // the configuration, as serve was told it
 	reloading sync.Mutex
 }
@@ -45,6 +47,7 @@ func (n *node) operate() error {
 	n.operator = &operator{
 		node: n, recorder: api.NewRecorder(), guard: api.NewGuard(access(n.config)), level: new(slog.LevelVar), started: time.Now(),
 	}
+	n.operator.current.Store(n.config)
 	if err := n.operator.certificate.load(n.config.Admin.TLS); err != nil {
 		return err
 	}

@@ -75,5 +75,5 @@ func (o *operator) carried(ctx context.Context) (api.Bandwidth, error) {
 		}
 		m.at, m.bytes = now, bytes
 	}
-	return api.Bandwidth{Pairs: len(splices), Now: m.rate, Limit: int64(o.config.Limits.Node)}, nil
+	return api.Bandwidth{Pairs: len(splices), Now: m.rate, Limit: int64(o.current.Load().Limits.Node)}, nil
 }

@@ -47,8 +47,9 @@ func (o *operator) Reload(ctx context.Context) (api.Reloaded, error) {
 	if err != nil {
 		return api.Reloaded{}, fmt.Errorf("%w: %w", api.ErrRefused, err)
 	}
+	was := o.current.Load()
 	done := api.Reloaded{Changed: []string{}, Restart: []string{}}
-	for _, key := range o.config.Differences(cfg) {
+	for _, key := range was.Differences(cfg) {
 		if configs.Reloadable(key) {
 			done.Changed = append(done.Changed, key)
 		} else {
@@ -56,7 +57,7 @@ func (o *operator) Reload(ctx context.Context) (api.Reloaded, error) {
 		}
 	}
 	// The files may have changed even if their names have not.
-	if err := o.certificate.load(o.config.Admin.TLS); err != nil {
+	if err := o.certificate.load(was.Admin.TLS); err != nil {
 		return api.Reloaded{}, fmt.Errorf("%w: %w", api.ErrRefused, err)
 	}
 	if err := o.hooks.set(cfg.Hooks); err != nil {
@@ -66,15 +67,15 @@ func (o *operator) Reload(ctx context.Context) (api.Reloaded, error) {
 		return api.Reloaded{}, err
 	}
 	o.limits.Reload(relayLimits(&cfg.Limits))
-	if relaysTURN(&o.config.TURN) && relaysTURN(&cfg.TURN) && o.turn.server != nil {
+	if relaysTURN(&was.TURN) && relaysTURN(&cfg.TURN) && o.turn.server != nil {
 		o.turn.server.Reload(turn.Credentials{Users: cfg.TURN.Users, Secrets: cfg.TURN.Secrets})
 	}
 	o.guard.Set(access(cfg))
-	if o.config.Log.Level != cfg.Log.Level {
+	if was.Log.Level != cfg.Log.Level {
 		o.level.Set(cfg.Log.Level.Slog())
 	}
 	// What waits for a restart is told again next time.
-	o.config = o.config.With(cfg)
+	o.current.Store(was.With(cfg))
 	o.log.Info("reloaded", "changed", done.Changed, "restart", done.Restart)
 	return done, nil
 }

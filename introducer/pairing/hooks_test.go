@@ -183,6 +183,8 @@ func TestEventsWait(t *testing.T) {
 		if s.Told != 100 || s.Lost != 30 || s.Waiting != 0 || s.Retries < 3 {
 			t.Errorf("%+v", s)
 		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
 		for i, b := range c.bodies {
 			if want := fmt.Sprintf(`{"n":%d}`, i); b != want {
 				t.Fatalf("event %d is %s", i, b)
@@ -196,7 +198,7 @@ func TestEventsWait(t *testing.T) {
 func TestRefusedEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		locked := true
-		h := start(t, &core{answer: func(body string) (int, string) {
+		c := &core{answer: func(body string) (int, string) {
 			switch {
 			case locked:
 				return 401, ""
@@ -204,7 +206,8 @@ func TestRefusedEvents(t *testing.T) {
 				return 400, ""
 			}
 			return 200, ""
-		}}, Config{})
+		}}
+		h := start(t, c, Config{})
 		for i := range 3 {
 			h.Tell(i)
 		}
@@ -212,7 +215,9 @@ func TestRefusedEvents(t *testing.T) {
 		if s := h.Stats(); s.Told != 0 || s.Waiting != 3 {
 			t.Errorf("locked: %+v", s)
 		}
+		c.mu.Lock()
 		locked = false
+		c.mu.Unlock()
 		time.Sleep(retryMost)
 		if s := h.Stats(); s.Told != 2 || s.Discarded != 1 {
 			t.Errorf("%+v", s)
