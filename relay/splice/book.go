@@ -171,9 +171,8 @@ func (b *Book) begin(now time.Time, pr *pair, sides [2]*Party, from int, o *Orde
 	c := &contract{id: b.lastID, pair: pr}
 	for i, p := range ports {
 		c.uses[i] = p.take(now, pr, i, sides[i].Addr)
-		if p.idle != nil {
-			b.pool(p.addr.Addr()).idle.Remove(p.idle)
-			p.idle = nil
+		if !p.engine {
+			b.pool(p.addr.Addr()).remove(p)
 		}
 	}
 	pr.live = append(pr.live, c)
@@ -236,9 +235,11 @@ func (b *Book) Ended(now time.Time, e *Ended) (sockets []int) {
 	c.pair.live = slices.DeleteFunc(c.pair.live, func(have *contract) bool { return have == c })
 	for _, u := range c.uses {
 		u.live--
-		u.last = now
+		if e.Keyed {
+			u.last = now
+		}
 		if p := u.port; !p.engine && p.idle == nil && !slices.ContainsFunc(p.uses, func(u *use) bool { return u.live > 0 }) {
-			p.idle = b.pool(p.addr.Addr()).idle.PushBack(p)
+			b.pool(p.addr.Addr()).put(now, p)
 		}
 		sockets = append(sockets, u.port.socket)
 	}
@@ -255,7 +256,7 @@ type BookStats struct {
 func (b *Book) Stats(now time.Time) BookStats {
 	s := BookStats{Ports: len(b.cfg.Range), Refused: b.refused}
 	for _, pool := range b.pools {
-		s.InUse += len(pool.ports) - pool.idle.Len()
+		s.InUse += len(pool.ports) - pool.idle.Len() - pool.resting.Len()
 		for _, p := range pool.ports {
 			n := 0
 			for _, u := range p.uses {

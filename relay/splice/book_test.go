@@ -37,7 +37,7 @@ func TestPortsAreExclusiveAndRest(t *testing.T) {
 	if s := w.book.Stats(w.now); s.InUse != 0 {
 		t.Errorf("%+v", s)
 	}
-	// The same pair keeps its ports, whoever calls; resting or not.
+	// The same pair keeps its ports, whoever calls.
 	for i := range 3 {
 		g := w.ask(request(p[2*i+1], p[2*i], "back"))
 		if g.Initiator != grants[i].Target || g.Target != grants[i].Initiator {
@@ -45,6 +45,30 @@ func TestPortsAreExclusiveAndRest(t *testing.T) {
 		}
 		w.wait(16 * time.Second)
 	}
+	// What was never used needs no rest: another pair has it for itself.
+	w.ask(request(p[0], p[2], "unused"))
+	if s := w.book.Stats(w.now); s.Shared != 0 {
+		t.Errorf("%+v", s)
+	}
+	w.wait(16 * time.Second)
+	// What was, does, and the pair finds it again.
+	for i := range 3 {
+		a, b, tag := p[2*i], p[2*i+1], fmt.Sprint("used", i)
+		g := w.ask(request(a, b, tag))
+		w.join(a, b, tag, g, a.addr, b.addr, idA, idB)
+		grants[i] = g
+	}
+	w.wait(2 * time.Minute) // idle
+	if s := w.book.Stats(w.now); s.InUse != 0 {
+		t.Errorf("%+v", s)
+	}
+	for i := range 3 {
+		g := w.ask(request(p[2*i+1], p[2*i], "rests"))
+		if g.Initiator != grants[i].Target || g.Target != grants[i].Initiator {
+			t.Errorf("pair %d: %v, had %v", i, g, grants[i])
+		}
+	}
+	w.wait(16 * time.Second)
 	// While all rest, another pair shares, though not with its own far ends.
 	g := w.ask(request(p[0], p[2], "shared"))
 	for _, at := range []string{g.Initiator.String(), g.Target.String()} {

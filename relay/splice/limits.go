@@ -44,6 +44,9 @@ const (
 	// maxSharers bounds the pairs that one relay port may serve, live or resting,
 	// when the range is short.
 	maxSharers = 8
+	// maxSearched is how many ports of a short range are looked at, in turn, for one
+	// that can be shared: who comes in a burst must not cost a look at all of them.
+	maxSearched = 64
 	// maxRestricted bounds the peers that one socket of the engine relays, or did
 	// within restFor.
 	maxRestricted = 4096

@@ -17,7 +17,7 @@ type port struct {
 
 	uses []*use                  // of the range: at most maxSharers
 	held map[netip.AddrPort]*use // of the engine, by the peer's observed address
-	idle *list.Element           // in its pool's list, while no use is live
+	idle *list.Element           // in one of its pool's lists, while no use is live
 }
 
 // A use is one side of one pair at a port: live while there are splices, then
@@ -28,7 +28,7 @@ type use struct {
 	side int
 	addr netip.AddrPort // of the peer, as observed when the use began
 	live int            // splices
-	last time.Time      // when it ceased to be live
+	last time.Time      // when a splice that was used ended
 }
 
 func (u *use) resting(now time.Time) bool { return u.live > 0 || now.Sub(u.last) < restFor }
@@ -36,7 +36,29 @@ func (u *use) resting(now time.Time) bool { return u.live > 0 || now.Sub(u.last)
 // A pool is the range of ports on one address.
 type pool struct {
 	ports []*port
-	idle  list.List // ports without a live use, least recently used first
+	// Ports without a live use, least recently used first: those that mean nothing
+	// to any endpoint, and those that rest.
+	idle, resting list.List
+	next          int // where the search for a port to share goes on
+}
+
+// put takes back a port that has no live use any more.
+func (p *pool) put(now time.Time, port *port) {
+	if port.rested(now) {
+		port.idle = p.idle.PushBack(port)
+	} else {
+		port.idle = p.resting.PushBack(port)
+	}
+}
+
+// remove takes a port out of its list. An element is removed only from the list
+// that it is in.
+func (p *pool) remove(port *port) {
+	if port.idle != nil {
+		p.idle.Remove(port.idle)
+		p.resting.Remove(port.idle)
+		port.idle = nil
+	}
 }
 
 // pick returns a port for a side of pair at addr, or nil: one of its own, else the
@@ -47,17 +69,21 @@ func (p *pool) pick(now time.Time, pr *pair, side int, addr netip.AddrPort, othe
 			return u.port
 		}
 	}
-	for e := p.idle.Front(); e != nil; e = e.Next() {
-		if port := e.Value.(*port); port != other {
-			if port.rested(now) {
-				return port
+	for _, l := range []*list.List{&p.idle, &p.resting} {
+		for e := l.Front(); e != nil; e = e.Next() {
+			if port := e.Value.(*port); port != other {
+				if port.rested(now) {
+					return port
+				}
+				break
 			}
-			break
 		}
 	}
-	// Scanned only when the range is short.
+	// The range is short.
 	var best *port
-	for _, port := range p.ports {
+	for range min(len(p.ports), maxSearched) {
+		port := p.ports[p.next]
+		p.next = (p.next + 1) % len(p.ports)
 		port.forget(now)
 		if port != other && len(port.uses) < maxSharers && port.takes(now, pr, addr) &&
 			(best == nil || len(port.uses) < len(best.uses)) {

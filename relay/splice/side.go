@@ -160,5 +160,5 @@ func (t *Table) end(now time.Time, s *splice, why EndReason) {
 	delete(t.splices, s.id)
 	t.timers.remove(s)
 	t.stats.Ends[why]++
-	t.ended = append(t.ended, Ended{ID: s.id, Seq: s.seq, Peers: s.peers, From: s.first, Reason: why, Totals: s.pair.Close(now)})
+	t.ended = append(t.ended, Ended{ID: s.id, Seq: s.seq, Peers: s.peers, From: s.first, Reason: why, Keyed: s.keyed, Totals: s.pair.Close(now)})
 }

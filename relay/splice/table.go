@@ -55,6 +55,7 @@ type Ended struct {
 	Peers   [2]flash.PeerID
 	From    int // the side that called first
 	Reason  EndReason
+	Keyed   bool         // an IIKeying went through: peers may have sessions at its ports
 	Totals  limit.Totals // Sent by the first of Peers
 	// Standing: it was ordered again in the same instant, and goes on under its ID.
 	Standing bool

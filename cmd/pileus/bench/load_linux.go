@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"pileus/rtmfp/flash"
 	"pileus/rtmfp/wire"
 )
@@ -79,14 +81,14 @@ func (l *load) run(limit time.Duration, tick func() (next time.Time, done bool))
 		}
 		l.now = time.Now()
 		for range turnPackets {
-			n, source, ok, err := l.sock.receive(l.in)
+			n, source, from, ok, err := l.sock.receive(l.in)
 			if err != nil {
 				return fmt.Errorf("receive: %w", err)
 			}
 			if !ok {
 				break
 			}
-			l.dispatch(source, l.in[:n])
+			l.dispatch(source, from, l.in[:n])
 		}
 		l.now = time.Now()
 	}
@@ -98,9 +100,9 @@ func (l *load) sleep(d time.Duration) error {
 	return l.run(d, func() (time.Time, bool) { return end, false })
 }
 
-func (l *load) dispatch(source int, datagram []byte) {
+func (l *load) dispatch(source int, from unix.Sockaddr, datagram []byte) {
 	if p := l.peers[source]; p != nil {
-		p.receive(datagram)
+		p.receive(from, datagram)
 	} else if l.onStray != nil {
 		l.onStray(source, datagram)
 	}

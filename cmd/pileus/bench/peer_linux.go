@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"pileus/rtmfp/flash"
 	"pileus/rtmfp/wire"
 )
@@ -110,14 +112,14 @@ func (p *peer) repeat() {
 	}
 }
 
-func (p *peer) receive(datagram []byte) {
+func (p *peer) receive(from unix.Sockaddr, datagram []byte) {
 	id, ok := wire.Unscramble(datagram)
 	if !ok {
 		return
 	}
 	if id == (wire.SessionID{}) || p.state == peerKeying {
 		if chunks, ok := p.l.startup(datagram); ok {
-			p.startup(id, chunks)
+			p.startup(id, from, chunks)
 		}
 		return
 	}
@@ -138,7 +140,7 @@ func (p *peer) receive(datagram []byte) {
 	p.session(chunks)
 }
 
-func (p *peer) startup(id wire.SessionID, chunks []byte) {
+func (p *peer) startup(id wire.SessionID, from unix.Sockaddr, chunks []byte) {
 	for {
 		typ, body, rest, ok := wire.NextChunk(chunks)
 		if !ok {
@@ -152,6 +154,12 @@ func (p *peer) startup(id wire.SessionID, chunks []byte) {
 		case typ == wire.ChunkRIKeying && p.state == peerKeying && id == nearID:
 			if c, err := wire.ParseRIKeying(body); err == nil {
 				p.rikeying(c)
+			}
+		case typ == wire.ChunkIHello:
+			if to, ok := from.(*unix.SockaddrInet4); ok {
+				if c, err := wire.ParseIHello(body); err == nil && bytes.Equal(c.EPD, p.epd()) {
+					p.answerHello(to, c.Tag)
+				}
 			}
 		case typ == wire.ChunkRedirect && p.l.onRedirect != nil:
 			if c, err := wire.ParseRedirect(body); err == nil {

@@ -3,6 +3,8 @@ package bench
 import (
 	"bytes"
 
+	"golang.org/x/sys/unix"
+
 	"pileus/rtmfp/wire"
 )
 
@@ -56,6 +58,10 @@ func (p *peer) session(chunks []byte) {
 			p.l.pongs++
 		case wire.ChunkFIHello:
 			p.l.fihellos++
+			if c, err := wire.ParseFIHello(body); err == nil && c.ReplyAddress.AddrPort.Addr().Is4() {
+				at := c.ReplyAddress.AddrPort
+				p.answerHello(&unix.SockaddrInet4{Addr: at.Addr().As4(), Port: int(at.Port())}, c.Tag)
+			}
 		case wire.ChunkCloseRequest:
 			out, closed = wire.AppendCloseAck(out), true
 		case wire.ChunkCloseAck:

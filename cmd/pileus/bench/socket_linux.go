@@ -67,11 +67,13 @@ func listen(server netip.AddrPort, sources netip.Prefix) (*socket, error) {
 func (s *socket) close() error { return unix.Close(s.fd) }
 
 // send sends a datagram to the server from source address i.
-func (s *socket) send(i int, datagram []byte) error {
+func (s *socket) send(i int, datagram []byte) error { return s.sendTo(i, &s.server, datagram) }
+
+func (s *socket) sendTo(i int, to *unix.SockaddrInet4, datagram []byte) error {
 	// struct in_pktinfo: interface index, source address, destination address.
 	binary.BigEndian.PutUint32(s.out[unix.CmsgLen(0)+4:], s.base+sourceOffset(i))
 	for {
-		_, err := unix.SendmsgN(s.fd, datagram, s.out, &s.server, 0)
+		_, err := unix.SendmsgN(s.fd, datagram, s.out, to, 0)
 		switch {
 		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.ENOBUFS):
 			fds := []unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLOUT}}
@@ -83,23 +85,23 @@ func (s *socket) send(i int, datagram []byte) error {
 	}
 }
 
-// receive reads a waiting datagram into b and says which source it was sent to;
-// ok is false when none waits.
-func (s *socket) receive(b []byte) (n, i int, ok bool, err error) {
+// receive reads a waiting datagram into b and says who sent it, and which source
+// it was sent to; ok is false when none waits.
+func (s *socket) receive(b []byte) (n, i int, from unix.Sockaddr, ok bool, err error) {
 	for {
-		n, oobn, _, _, err := unix.Recvmsg(s.fd, b, s.in, 0)
+		n, oobn, _, from, err := unix.Recvmsg(s.fd, b, s.in, 0)
 		switch {
 		case errors.Is(err, unix.EINTR):
 			continue
 		case errors.Is(err, unix.EAGAIN):
-			return 0, 0, false, nil
+			return 0, 0, nil, false, nil
 		case err != nil:
-			return 0, 0, false, err
+			return 0, 0, nil, false, err
 		case oobn < unix.CmsgLen(unix.SizeofInet4Pktinfo):
-			return 0, 0, false, errors.New("no destination address with a datagram")
+			return 0, 0, nil, false, errors.New("no destination address with a datagram")
 		}
 		to := binary.BigEndian.Uint32(s.in[unix.CmsgLen(0)+8:])
-		return n, sourceIndex(to - s.base), true, nil
+		return n, sourceIndex(to - s.base), from, true, nil
 	}
 }
 

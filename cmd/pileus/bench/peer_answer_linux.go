@@ -1,0 +1,25 @@
+package bench
+
+import (
+	"golang.org/x/sys/unix"
+
+	"pileus/rtmfp/wire"
+)
+
+// epd selects this peer alone.
+func (p *peer) epd() []byte {
+	id := p.id()
+	return wire.AppendOption(p.l.answer[:0], 0x0f, id[:])
+}
+
+// answerHello answers an IHello for this peer, or one that was forwarded to it,
+// as every Flash client does. A server that asks in order to know the client's
+// NAT would take silence for a network that blocks. Nobody goes on from here: the
+// cookie is an empty one.
+func (p *peer) answerHello(to *unix.SockaddrInet4, tag []byte) {
+	var cookie [64]byte
+	b := wire.RHello{Tag: tag, Cookie: cookie[:], Certificate: p.cert}.Append(p.l.beginStartup())
+	b = p.l.sealer.Finish(b, wire.SessionID{})
+	p.l.bytesOut += len(b)
+	_ = p.l.sock.sendTo(p.source, to, b)
+}
