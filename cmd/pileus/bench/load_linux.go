@@ -41,7 +41,8 @@ type load struct {
 	onRedirect func(tag []byte)
 	onStray    func(source int, datagram []byte) // to a source without a peer
 
-	fihellos     int // received and decrypted
+	fihellos     int       // received and decrypted
+	helloed      time.Time // when a peer last answered an IHello or FIHello
 	pings, pongs int
 	bytesOut     int
 }

@@ -23,6 +23,9 @@ func (l *load) idle() ([]Value, error) {
 	if err := l.sleep(keepalive / 3); err != nil { // what connecting left behind
 		return nil, err
 	}
+	if err := l.awaitQuestions(); err != nil {
+		return nil, err
+	}
 	u, err := l.usage()
 	if err != nil {
 		return nil, err

@@ -108,7 +108,7 @@ func (l *load) askFor(begin func(*asker) func() time.Time) ([]Value, error) {
 	if err := l.connectAll(n); err != nil {
 		return nil, err
 	}
-	if err := l.sleep(settle); err != nil {
+	if err := l.awaitQuestions(); err != nil {
 		return nil, err
 	}
 	a := newAsker(l, n)

@@ -1,6 +1,8 @@
 package bench
 
 import (
+	"time"
+
 	"golang.org/x/sys/unix"
 
 	"pileus/rtmfp/wire"
@@ -22,4 +24,23 @@ func (p *peer) answerHello(to *unix.SockaddrInet4, tag []byte) {
 	b = p.l.sealer.Finish(b, wire.SessionID{})
 	p.l.bytesOut += len(b)
 	_ = p.l.sock.sendTo(p.source, to, b)
+	p.l.helloed = p.l.now
+}
+
+const (
+	// askedOut is a silence after which a server has no more questions about the
+	// networks of its clients, and maxAsking how long it may have some.
+	askedOut  = 3 * time.Second
+	maxAsking = 3 * time.Minute
+)
+
+// awaitQuestions returns when the server asks its clients no more, so that what it
+// does next is measured alone.
+func (l *load) awaitQuestions() error {
+	for end := l.now.Add(maxAsking); l.now.Before(end); {
+		if err := l.sleep(settle); err != nil || l.now.Sub(l.helloed) > askedOut {
+			return err
+		}
+	}
+	return nil
 }
