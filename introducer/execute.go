@@ -33,6 +33,7 @@ type introduction struct {
 
 	plan     strategy.Plan
 	refusal  error // of the relay
+	relays   [2]netip.AddrPort
 	trial    *trial
 	began    time.Time
 	until    time.Time // it is watched
@@ -73,6 +74,7 @@ func (n *Node) carryOut(e *rtmfp.Engine, asker, target *Peer, h rtmfp.Hello) {
 	}
 	in.join(in.decide())
 	in.trial = n.pairs.began(newTrial(e.Now(), asker, target, h.Tag, in.plan.Strategy))
+	in.explain()
 	n.stats.Strategies[in.plan.Strategy]++
 	n.logIntroduction(e.Now(), asker, target, h.From, "strategy", in.plan.Strategy.String(), "sure", in.plan.Sure, "why", in.plan.Why)
 	n.emitIntroduced(e.Now(), asker, target, h.From, PlanInfo{in.plan.Strategy, in.plan.Sure, in.plan.Relay.Use, in.plan.Why})
@@ -188,6 +190,7 @@ func (in *introduction) aimed(side int, from netip.AddrPort) {
 		}
 	}
 	in.join(in.decide())
+	in.explain()
 	in.send()
 }
 

@@ -81,6 +81,8 @@ func (n *Node) allow(e *rtmfp.Engine, asker, target *Peer, h rtmfp.Hello) bool {
 		asker.ask(target, cmp.Or(asker.maxPending, n.cfg.MaxPending), e.Now())
 }
 
+const plainWhy = "nothing is known of the two: they are told of each other, no more"
+
 // introduce is the plain way, for a node that has no probe sockets and so knows
 // nothing of its clients. It tells the initiator where the target is, and the
 // target that the initiator comes: its answer opens its own NAT for the
@@ -92,9 +94,9 @@ func (n *Node) introduce(e *rtmfp.Engine, asker, target *Peer, h rtmfp.Hello) {
 	reply := wire.Address{AddrPort: n.outside(h.From, target.Addr()), Origin: wire.OriginObserved}
 	target.session.ForwardHello(h.RawEPD, reply, h.Tag)
 	n.stats.Introduced++
-	n.pairs.began(newTrial(e.Now(), asker, target, h.Tag, strategy.Punch))
+	n.pairs.began(newTrial(e.Now(), asker, target, h.Tag, strategy.Punch)).why = plainWhy
 	n.logIntroduction(e.Now(), asker, target, h.From)
-	n.emitIntroduced(e.Now(), asker, target, h.From, PlanInfo{Why: "nothing is known of the two: they are told of each other, no more"})
+	n.emitIntroduced(e.Now(), asker, target, h.From, PlanInfo{Why: plainWhy})
 }
 
 func (n *Node) logIntroduction(now time.Time, asker, target *Peer, from netip.AddrPort, more ...any) {

@@ -52,6 +52,8 @@ type trial struct {
 	settled               bool // its outcome is known
 	met                   bool // reported so
 	byInitiator, byTarget bool // who has reported
+
+	account
 }
 
 // newTrial is the introduction that begins. A nil asker is anonymous.

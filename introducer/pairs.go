@@ -64,7 +64,7 @@ func (m *pairs) began(t *trial) *trial {
 	key := pairKey{t.initiator, t.target}
 	s := m.byKey[key]
 	if s != nil && s.trial.tag == t.tag {
-		s.trial.strategy = t.strategy
+		s.trial.strategy, s.trial.account = t.strategy, t.account
 		return s.trial
 	}
 	if s == nil {

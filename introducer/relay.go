@@ -68,6 +68,7 @@ type relaying struct {
 // the two try by themselves.
 func (in *introduction) join(p strategy.Pair) {
 	n := in.node
+	in.relays = [2]netip.AddrPort{}
 	if in.plan.Relay.Use == strategy.RelayNone {
 		return
 	}
@@ -81,6 +82,7 @@ func (in *introduction) join(p strategy.Pair) {
 		return
 	}
 	in.refusal = nil
+	in.relays = [2]netip.AddrPort{n.cfg.Names.Outside(g.Initiator), n.cfg.Names.Outside(g.Target)}
 	n.startRelaying(g.ID, in)
 	// Where it asked it listens already; a Redirect to there would tell it nothing.
 	if g.Initiator != in.local {

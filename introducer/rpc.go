@@ -9,17 +9,18 @@ import (
 // command that is not here is answered as RFC 7425 clients expect of one that
 // nobody knows.
 var rpcs = map[string]func(n *Node, p *Peer, args amf.Args) (amf.Value, *callError){
-	"relay":               (*Node).rpcRelay,
-	"broadcast":           (*Node).rpcBroadcast,
-	"watch":               (*Node).rpcWatchPeer,
-	"presence.register":   (*Node).rpcRegister,
-	"presence.unregister": (*Node).rpcUnregister,
-	"presence.lookup":     (*Node).rpcLookup,
-	"presence.list":       (*Node).rpcList,
-	"presence.watch":      (*Node).rpcWatch,
-	"presence.unwatch":    (*Node).rpcUnwatch,
-	"introduction.report": (*Node).rpcReport,
-	"introduction.notify": (*Node).rpcNotify,
+	"relay":                (*Node).rpcRelay,
+	"broadcast":            (*Node).rpcBroadcast,
+	"watch":                (*Node).rpcWatchPeer,
+	"presence.register":    (*Node).rpcRegister,
+	"presence.unregister":  (*Node).rpcUnregister,
+	"presence.lookup":      (*Node).rpcLookup,
+	"presence.list":        (*Node).rpcList,
+	"presence.watch":       (*Node).rpcWatch,
+	"presence.unwatch":     (*Node).rpcUnwatch,
+	"introduction.report":  (*Node).rpcReport,
+	"introduction.notify":  (*Node).rpcNotify,
+	"introduction.explain": (*Node).rpcExplain,
 }
 
 // One session may call so many times a second, and so many at once: a program
