@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/netip"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -47,27 +46,6 @@ func TestManualIsTheDefaults(t *testing.T) {
 	}
 	if err := c.Validate(); err != nil {
 		t.Error(err)
-	}
-	if lines := c.Unused(); len(lines) > 0 {
-		t.Errorf("the defaults claim features: %q", lines)
-	}
-}
-
-// What the manual calls "not used yet" is what Unused reports.
-func TestManualMarksWhatIsNotUsed(t *testing.T) {
-	text, err := os.ReadFile("pileus.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, top := range []string{"alternate", "probe", "relay", "stun", "turn", "tenants", "presence", "hooks", "cores"} {
-		before, _, found := strings.Cut(string(text), "\n"+top+":")
-		if !found {
-			t.Fatalf("no %s in the manual", top)
-		}
-		comment := before[strings.LastIndex(before, "\n\n")+1:]
-		if marked := strings.Contains(comment, "ot used yet"); marked != slices.Contains(notYet, top) {
-			t.Errorf("%s: marked in the manual %v, in the code %v", top, marked, !marked)
-		}
 	}
 }
 
@@ -148,14 +126,6 @@ log: {level: debug, format: json, addresses: prefix}
 	}
 	if o, ok := c.Origin("introduce.anonymous"); !ok || o.String() != "x.yaml:16" {
 		t.Errorf("introduce.anonymous stood at %v, %v", o, ok)
-	}
-	// Every key of a feature to come was changed, so each has its line.
-	lines := c.Unused()
-	for _, key := range Keys() {
-		reported := slices.ContainsFunc(lines, func(l string) bool { return strings.Contains(l, " "+key+": ") })
-		if reported != isNotYet(key) {
-			t.Errorf("%s reported as unused: %v", key, reported)
-		}
 	}
 }
 

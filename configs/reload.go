@@ -2,6 +2,7 @@ package configs
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -22,15 +23,8 @@ var reloadable = []string{
 
 // Reloadable tells whether a key may change while a node runs; any other waits
 // for a restart.
-func Reloadable(key string) bool { return underAny(key, reloadable) }
-
-func underAny(key string, list []string) bool {
-	for _, k := range list {
-		if key == k || strings.HasPrefix(key, k+".") {
-			return true
-		}
-	}
-	return false
+func Reloadable(key string) bool {
+	return slices.ContainsFunc(reloadable, func(k string) bool { return key == k || strings.HasPrefix(key, k+".") })
 }
 
 // Differences lists the keys whose values differ in other.
@@ -55,4 +49,18 @@ func (c *Config) With(other *Config) *Config {
 		}
 	}
 	return &mixed
+}
+
+// field follows a key's path to its value.
+func field(v reflect.Value, key string) reflect.Value {
+	name, rest, deeper := strings.Cut(key, ".")
+	for i := range v.NumField() {
+		if v.Type().Field(i).Tag.Get("yaml") == name {
+			if deeper {
+				return field(v.Field(i), rest)
+			}
+			return v.Field(i)
+		}
+	}
+	panic("configs: no key " + key)
 }

@@ -26,9 +26,6 @@ hint. configs/pileus.yaml is the manual of every key.` + examples(
 			if _, err := build(cfg, discardLogger()); err != nil {
 				return err
 			}
-			for _, line := range notices(cfg) {
-				fmt.Fprintf(c.App.ErrWriter, "pileus: %s\n", line)
-			}
 			_, err = fmt.Fprintln(c.App.Writer, "ok")
 			return err
 		},

@@ -54,7 +54,6 @@ func serve(polite, atOnce context.Context, cfg *configs.Config, reread func() (*
 	polite, end := context.WithCancel(polite)
 	defer end()
 	n.operator.level, n.operator.reread, n.operator.drain.end = level, reread, end
-	notify(stderr, log, cfg, notices(cfg))
 	if err := n.open(); err != nil {
 		return err
 	}

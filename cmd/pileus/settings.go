@@ -132,7 +132,3 @@ func override(cfg *configs.Config, c *cli.Context) error {
 	set("log-format", "log.format", func() error { return cfg.Log.Format.UnmarshalText([]byte(c.String("log-format"))) })
 	return errors.Join(errs...)
 }
-
-// notices are what an operator should know about a configuration that is
-// valid.
-func notices(cfg *configs.Config) []string { return cfg.Unused() }
