@@ -91,6 +91,9 @@ func TestKernelFaults(t *testing.T) {
 	if testing.Short() {
 		t.Skip("REAL ROUTERS ARE NOT TESTED: it takes half a minute")
 	}
+	if raceEnabled {
+		t.Skip("REAL ROUTERS ARE NOT TESTED with the race detector: they are without it, and wait for real time")
+	}
 	var c kernel.Config
 	c.Delay = 10 * time.Millisecond
 	for fault := range faults {
