@@ -3,6 +3,7 @@ package introducer
 import (
 	"net/netip"
 
+	"pileus/rtmfp/udp"
 	"pileus/rtmfp/wire"
 )
 
@@ -38,16 +39,12 @@ func nameable(a netip.Addr, target, asker *Peer) bool {
 		return false
 	case a.IsLoopback():
 		return asker != nil && target.Addr().Addr().IsLoopback() && asker.Addr().Addr().IsLoopback()
-	case a.IsPrivate(), sharedSpace.Contains(a):
+	case udp.IsPrivate(a):
 		return asker != nil && sameSite(target, asker, a)
 	default:
 		return a == target.Addr().Addr()
 	}
 }
-
-// sharedSpace is what carriers number their customers from (RFC 6598): as
-// meaningless to outsiders as a private address.
-var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
 
 // sameSite reports whether asker may be on the network where target has a.
 func sameSite(target, asker *Peer, a netip.Addr) bool {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
+
+	"pileus/rtmfp/udp"
 )
 
 // Depth is what a way does to packets beside mapping and filtering them. What is
@@ -186,16 +188,13 @@ type Node struct {
 	Text      string         `json:"text,omitempty"`
 }
 
-// sharedSpace is what carriers' NATs use inside (RFC 6598).
-var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
-
 // NATs says what the addresses on the way tell about how many NATs there are;
 // empty if nothing.
 func (r *Report) NATs() string {
 	for _, g := range r.Depth.Gateways {
 		switch {
 		case !g.External.IsValid() || !r.Seen.IsValid() || g.External == r.Seen.Addr():
-		case sharedSpace.Contains(g.External):
+		case udp.SharedSpace.Contains(g.External):
 			return fmt.Sprintf("the router's own address is %v: it is behind a carrier's NAT", g.External)
 		case g.External.IsPrivate():
 			return fmt.Sprintf("the router's own address is %v: it is behind another router", g.External)
@@ -203,7 +202,7 @@ func (r *Report) NATs() string {
 			return fmt.Sprintf("the router calls itself %v, but is seen as %v: there is another NAT, or another line", g.External, r.Seen.Addr())
 		}
 	}
-	if sharedSpace.Contains(r.Local.Addr()) && r.Behavior.Public.Answer == No {
+	if udp.SharedSpace.Contains(r.Local.Addr()) && r.Behavior.Public.Answer == No {
 		return fmt.Sprintf("this host's address, %v, is of a carrier's NAT", r.Local.Addr())
 	}
 	for _, g := range r.Depth.Gateways {

@@ -3,6 +3,7 @@ package strategy
 import (
 	"net/netip"
 
+	"pileus/rtmfp/udp"
 	"pileus/rtmfp/wire"
 )
 
@@ -35,12 +36,9 @@ func (l *list) reported(addrs []netip.AddrPort) {
 // room is how many more it takes.
 func (l *list) room() int { return l.max - len(l.addrs) }
 
-// carrierSpace is as local as private addresses are (RFC 6598).
-var carrierSpace = netip.MustParsePrefix("100.64.0.0/10")
-
 func hasLocal(addrs []netip.AddrPort) bool {
 	for _, a := range addrs {
-		if ip := a.Addr(); ip.IsPrivate() || ip.IsLoopback() || carrierSpace.Contains(ip) {
+		if ip := a.Addr(); udp.IsPrivate(ip) || ip.IsLoopback() {
 			return true
 		}
 	}

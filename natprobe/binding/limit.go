@@ -3,6 +3,8 @@ package binding
 import (
 	"net/netip"
 	"time"
+
+	"pileus/rtmfp/udp"
 )
 
 // Bounds of what strangers can make a server send to an address they forge. An
@@ -15,7 +17,8 @@ const (
 	sweepEvery  = time.Second // at most, when there are so many
 )
 
-// Limiter bounds answers per prefix: /24 or /56. Its zero value is ready.
+// Limiter bounds answers per udp.Prefix, by bytes: unlike udp.Limiter's tokens, what goes out may grow
+// with what came in. Its zero value is ready.
 type Limiter struct {
 	prefixes map[netip.Prefix]*account
 	swept    time.Time
@@ -31,13 +34,8 @@ func (l *Limiter) Allow(to netip.Addr, in, out int, now time.Time) bool {
 	if l.prefixes == nil {
 		l.prefixes = make(map[netip.Prefix]*account)
 	}
-	to = to.Unmap().WithZone("")
-	bits := 56
-	if to.Is4() {
-		bits = 24
-	}
-	p, err := to.Prefix(bits)
-	if err != nil {
+	p := udp.Prefix(to)
+	if !p.IsValid() {
 		return false
 	}
 	a := l.prefixes[p]

@@ -5,6 +5,8 @@ package guard
 import (
 	"net/netip"
 	"slices"
+
+	"pileus/rtmfp/udp"
 )
 
 // Config says what a Guard lets through beyond public addresses.
@@ -79,10 +81,7 @@ var (
 	thisNetwork = netip.MustParsePrefix("0.0.0.0/8")
 	reserved    = []netip.Prefix{netip.MustParsePrefix("240.0.0.0/4"), netip.MustParsePrefix("192.0.0.0/24")}
 	broadcast   = netip.MustParseAddr("255.255.255.255")
-	private     = []netip.Prefix{
-		netip.MustParsePrefix("100.64.0.0/10"), // carriers' customers, RFC 6598
-		netip.MustParsePrefix("fec0::/10"),     // site-local, RFC 3879
-	}
+	siteLocal   = netip.MustParsePrefix("fec0::/10") // RFC 3879
 )
 
 // Check judges an address to send to.
@@ -132,7 +131,7 @@ func (g *Guard) check(a netip.Addr) Verdict {
 		return Multicast
 	case a.IsLinkLocalUnicast():
 		return LinkLocal
-	case a.IsPrivate(), slices.ContainsFunc(private, in):
+	case udp.IsPrivate(a), siteLocal.Contains(a):
 		if g.config.AllowPrivate {
 			return Allowed
 		}

@@ -90,8 +90,12 @@ func usable(local []netip.Addr, wildcard netip.Addr) []netip.Addr {
 // loopback: whoever reaches one may reach the other.
 func SameReach(a, b netip.Addr) bool { return reach(a.Unmap()) == reach(b.Unmap()) }
 
-// sharedSpace is what carriers and overlay networks number their hosts from (RFC 6598).
-var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
+// SharedSpace is what carriers number their customers from, and overlay networks their hosts (RFC 6598).
+var SharedSpace = netip.MustParsePrefix("100.64.0.0/10")
+
+// IsPrivate reports whether an address means nothing outside its network: private (RFC 1918, RFC 4193)
+// or of SharedSpace.
+func IsPrivate(a netip.Addr) bool { return a.IsPrivate() || SharedSpace.Contains(a) }
 
 func reach(a netip.Addr) int {
 	switch {
@@ -99,7 +103,7 @@ func reach(a netip.Addr) int {
 		return 3
 	case a.IsLinkLocalUnicast():
 		return 2
-	case a.IsPrivate(), sharedSpace.Contains(a):
+	case IsPrivate(a):
 		return 1
 	}
 	return 0

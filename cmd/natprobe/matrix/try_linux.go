@@ -17,6 +17,7 @@ import (
 
 	"pileus/natprobe/lab"
 	"pileus/natprobe/lab/kernel"
+	"pileus/rtmfp/udp"
 )
 
 // readyPatience is how long a peer may take to connect to the node, amid loss.
@@ -173,11 +174,8 @@ func pathTo(far netip.Addr, node []netip.Addr) Path {
 	switch {
 	case slices.Contains(node, far):
 		return Relay
-	case far.IsPrivate(), far.IsLinkLocalUnicast(), sharedSpace.Contains(far):
+	case udp.IsPrivate(far), far.IsLinkLocalUnicast():
 		return Local
 	}
 	return Direct
 }
-
-// sharedSpace is what carriers number their customers from (RFC 6598).
-var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
