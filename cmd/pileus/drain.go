@@ -71,7 +71,7 @@ func (o *operator) awaitEmpty(ctx context.Context) {
 			// Those that linger after their end are not open. An engine that does not
 			// answer is asked again.
 			_ = o.ask(ctx, func(e *rtmfp.Engine) {
-				left = 0
+				left = o.relayed()
 				e.Sessions(func(*rtmfp.Session) { left++ })
 			})
 		case <-ctx.Done():

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"pileus/cmd/pileus/api"
+	"pileus/relay/limit"
 )
 
 // Allocations implements api.Node. Users of TURN bring no developer key.
@@ -30,6 +31,13 @@ func (o *operator) drainRelay(on bool) {
 	if o.turn != nil && o.turn.server != nil {
 		o.turn.server.Drain(on)
 	}
+}
+
+// relayed is how many pairs the relays carry. Users of TURN hold no session, and a
+// splice may outlast those of its peers for a moment.
+func (o *operator) relayed() int {
+	usage, _ := o.limits.Node()
+	return usage.Open[limit.Splice] + usage.Open[limit.Allocation]
 }
 
 // meter is the relay's bandwidth between two looks at it.

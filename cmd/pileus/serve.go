@@ -59,7 +59,12 @@ func serve(polite, atOnce context.Context, cfg *configs.Config, reread func() (*
 	}
 	notify(stderr, log, cfg, n.advice())
 	announce(stderr, log, n)
+	return n.serve(polite, atOnce)
+}
 
+// serve runs what is open, and closes it: see the function of that name.
+func (n *node) serve(polite, atOnce context.Context) error {
+	log := n.log
 	outlive, stopBeside := context.WithCancel(context.WithoutCancel(polite))
 	var beside sync.WaitGroup // what runs beside the engine, and until it has ended
 	beside.Go(func() {
