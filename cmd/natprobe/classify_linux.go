@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"pileus/cmd/internal/program"
 	"pileus/cmd/natprobe/matrix"
 	"pileus/natprobe/lab/kernel"
 )
@@ -40,7 +41,7 @@ func labClassify(c *cli.Context) error {
 	case err != nil:
 		return failed(err)
 	case report.Wrong() > 0:
-		return &failure{code: exitRelay, err: fmt.Errorf("%d clients were taken for what they are not", report.Wrong())}
+		return &program.ExitError{Code: exitRelay, Err: fmt.Errorf("%d clients were taken for what they are not", report.Wrong())}
 	}
 	return nil
 }

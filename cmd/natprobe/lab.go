@@ -15,7 +15,7 @@ import (
 const defaultDelay = 10 * time.Millisecond
 
 func labCommand() *cli.Command {
-	c := &cli.Command{
+	return &cli.Command{
 		Name:  "lab",
 		Usage: "make networks to test in (Linux, root)",
 		Description: `Real NATs and firewalls in network namespaces, and an exact one in user space for
@@ -34,15 +34,7 @@ The node is at 192.0.2.1 and 192.0.2.2. The kinds of sites:
 
 ` + kindsText(),
 		Subcommands: []*cli.Command{labUpCommand(), labExecCommand(), labDownCommand(), labMatrixCommand(), labClassifyCommand(), labPeerCommand()},
-		Action:      noLabCommand,
 	}
-	for _, s := range c.Subcommands {
-		s.OnUsageError = func(_ *cli.Context, err error, _ bool) error {
-			return usage("%w; see natprobe lab %s --help", err, s.Name)
-		}
-		s.HideHelpCommand = true
-	}
-	return c
 }
 
 func kindsText() string {
@@ -51,15 +43,6 @@ func kindsText() string {
 		fmt.Fprintf(&b, "   %-5s %s\n", k.Name, k.Text)
 	}
 	return strings.TrimRight(b.String(), "\n")
-}
-
-func noLabCommand(c *cli.Context) error {
-	if c.Args().Present() {
-		return usage("there is no command lab %q; there are up, exec, down, matrix and classify", c.Args().First())
-	}
-	c.App.Writer = c.App.ErrWriter // nobody asked for help: it is no data
-	_ = cli.ShowSubcommandHelp(c)
-	return &failure{code: exitUsage}
 }
 
 func labUpCommand() *cli.Command {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"pileus/cmd/internal/program"
 	"pileus/cmd/natprobe/matrix"
 	"pileus/natprobe/lab"
 	"pileus/natprobe/lab/kernel"
@@ -164,7 +165,7 @@ func detach(ctx context.Context, stdout, stderr io.Writer) error {
 		return failed(errors.New("interrupted; nothing is left behind"))
 	}
 	fmt.Fprint(stderr, complaints.String())
-	return &failure{code: exitUnsure}
+	return &program.ExitError{Code: exitUnsure}
 }
 
 func labExec(c *cli.Context) error {

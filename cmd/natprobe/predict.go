@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"pileus/cmd/internal/program"
 	"pileus/cmd/natprobe/predict"
 )
 
@@ -70,9 +71,9 @@ func predictMeeting(c *cli.Context) error {
 	case "direct":
 		return nil
 	case "relay":
-		return &failure{code: exitRelay}
+		return &program.ExitError{Code: exitRelay}
 	}
-	return &failure{code: exitUnsure}
+	return &program.ExitError{Code: exitUnsure}
 }
 
 func sideOf(file string) (predict.Side, error) {

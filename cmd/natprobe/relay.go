@@ -6,6 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"pileus/cmd/internal/program"
 	"pileus/configs"
 	"pileus/natprobe/relayed"
 )
@@ -63,13 +64,13 @@ func measureRelay(c *cli.Context) error {
 		p.set("through " + s.Name() + " at " + s.String())
 		r, err := relayed.Measure(c.Context, s, float64(rate), duration)
 		if err != nil {
-			return &failure{exitRelay, fmt.Errorf("%s at %s: %w", s.Name(), s, err)}
+			return &program.ExitError{Code: exitRelay, Err: fmt.Errorf("%s at %s: %w", s.Name(), s, err)}
 		}
 		if err := writeRelay(c, r); err != nil {
 			return failed(err)
 		}
 		if r.ToRelay.Received == 0 || r.Back.Received == 0 {
-			return &failure{exitRelay, fmt.Errorf("%s at %s: no packet came through", s.Name(), s)}
+			return &program.ExitError{Code: exitRelay, Err: fmt.Errorf("%s at %s: no packet came through", s.Name(), s)}
 		}
 	}
 	return nil

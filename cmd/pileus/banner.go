@@ -52,7 +52,7 @@ func (b *banner) print(w io.Writer) {
 		row(name, "%s", line)
 		name = ""
 	}
-	row("try next", "%s peer --server %s", program(), serverURL(b.clients()))
+	row("try next", "%s peer --server %s", call(), serverURL(b.clients()))
 	row("stop", "Ctrl-C closes the sessions politely, a second one ends at once")
 	_, _ = io.WriteString(w, text.String())
 }

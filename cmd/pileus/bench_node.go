@@ -58,7 +58,7 @@ func benchNode(c *cli.Context) error {
 		return err
 	}
 	if !c.IsSet("server") {
-		return usage("no server: name it with --server HOST:PORT; see %s bench node --help", program())
+		return usage("no server: name it with --server HOST:PORT; see %s bench node --help", call())
 	}
 	server, err := resolve(c.String("server"))
 	if err != nil {
@@ -84,7 +84,7 @@ func benchNode(c *cli.Context) error {
 		}
 	}
 	if err := cfg.Validate(); err != nil {
-		return usage("%w; see %s bench node --help", err, program())
+		return usage("%w; see %s bench node --help", err, call())
 	}
 	return bench.Run(c.Context, cfg)
 }

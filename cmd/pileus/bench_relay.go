@@ -99,7 +99,7 @@ func benchRelay(c *cli.Context) error {
 		}
 	}
 	if err := cfg.Validate(); err != nil {
-		return usage("%w; see %s bench relay --help", err, program())
+		return usage("%w; see %s bench relay --help", err, call())
 	}
 	ctx, _, release := stopping(c.Context)
 	defer release()

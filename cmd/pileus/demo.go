@@ -65,7 +65,7 @@ func runDemo(c *cli.Context) error {
 	}
 	cfg := demo.Config{Delay: c.Duration("delay")}
 	if cfg.Delay < minDemoDelay || cfg.Delay > maxDemoDelay {
-		return usage("--delay: %v is not between %v and %v; see %s demo --help", cfg.Delay, minDemoDelay, maxDemoDelay, program())
+		return usage("--delay: %v is not between %v and %v; see %s demo --help", cfg.Delay, minDemoDelay, maxDemoDelay, call())
 	}
 	var audience interface {
 		demo.Audience

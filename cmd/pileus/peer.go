@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"pileus/cmd/internal/program"
 	"pileus/cmd/pileus/peer"
 	"pileus/configs"
 )
@@ -83,7 +84,7 @@ func runPeer(c *cli.Context) error {
 	err = peer.Run(polite, atOnce, cfg)
 	if _, silent := errors.AsType[*peer.NoAnswerError](err); silent {
 		fmt.Fprintln(c.App.ErrWriter, err)
-		return &failure{code: exitNoAnswer}
+		return &program.ExitError{Code: exitNoAnswer}
 	}
 	return err
 }
@@ -99,7 +100,7 @@ func surviveBrokenPipes() (undo func()) {
 // peerConfig is what the flags ask for, but for the files they name.
 func peerConfig(c *cli.Context) (peer.Config, error) {
 	wrong := func(format string, args ...any) (peer.Config, error) {
-		return peer.Config{}, usage(format+"; see %s peer --help", append(args, program())...)
+		return peer.Config{}, usage(format+"; see %s peer --help", append(args, call())...)
 	}
 	cfg := peer.Config{
 		Server: c.String("server"), Name: c.String("name"), Publish: c.String("publish"),
@@ -165,7 +166,7 @@ func peerFiles(c *cli.Context, cfg *peer.Config) (opened files, err error) {
 		}
 	}()
 	stdin, stdout, stderr := c.App.Reader, c.App.Writer, c.App.ErrWriter
-	cfg.Report = peer.Report{Text: stderr, Terminal: isTerminal(stderr), Program: program()}
+	cfg.Report = peer.Report{Text: stderr, Terminal: isTerminal(stderr), Program: call()}
 	cfg.Report.Progress = c.Bool("progress") || cfg.Report.Terminal
 	if c.Bool("json") {
 		cfg.Report.Events = stdout

@@ -6,10 +6,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"pileus/cmd/internal/program"
 )
 
 // commands are in the order in which the help lists them.
@@ -42,7 +43,7 @@ other by their peer IDs. Clients need no change (Flash, AIR, librtmfp, ...).
 
 Start here, then try what it prints:
 
-   ` + program() + ` serve
+   ` + call() + ` serve
 
 Exit codes:
 
@@ -50,67 +51,11 @@ Exit codes:
    1    it did not: a wrong configuration, a port in use, refused, not found
    2    peer: nobody answered
    64   the command line is wrong`,
-		Commands:                  commands(),
-		Writer:                    stdout,
-		ErrWriter:                 stderr,
-		HideVersion:               true,
-		HideHelpCommand:           true,
-		DisableSliceFlagSeparator: true,
-		OnUsageError:              usageError,
-		Action:                    noCommand,
-		// The library would end the process; the code goes through run instead.
-		ExitErrHandler: func(*cli.Context, error) {},
+		Commands:  commands(),
+		Writer:    stdout,
+		ErrWriter: stderr,
 	}
-	for _, c := range app.Commands {
-		teach(c)
-	}
-	// The library's own help command knows one level only.
-	if len(args) > 0 && args[0] == "help" {
-		args = append(slices.Clone(args[1:]), "--help")
-	}
-	err := app.RunContext(ctx, append([]string{"pileus"}, args...))
-	return report(stderr, err)
-}
-
-// teach gives c and what is below it the manners of the program.
-func teach(c *cli.Command) {
-	c.OnUsageError = usageError
-	c.HideHelpCommand = true
-	for _, sub := range c.Subcommands {
-		teach(sub)
-	}
-	if c.Subcommands != nil && c.Action == nil {
-		c.Action = noCommand
-	}
-}
-
-// noCommand is what happens when the command line names none that exists.
-func noCommand(c *cli.Context) error {
-	if !c.Args().Present() {
-		c.App.Writer = c.App.ErrWriter // nobody asked for help: it is no data
-		if c.Command.Name == c.App.Name {
-			_ = cli.ShowAppHelp(c)
-		} else {
-			_ = cli.ShowSubcommandHelp(c)
-		}
-		return &failure{code: exitUsage}
-	}
-	var names []string
-	for _, cmd := range c.Command.Subcommands {
-		names = append(names, cmd.Name)
-	}
-	return usage("there is no command %q; there are %s", c.Args().First(), strings.Join(names, ", "))
-}
-
-func usageError(c *cli.Context, err error, isSubcommand bool) error {
-	at := program()
-	if isSubcommand {
-		at += " " + c.Command.Name
-	}
-	if flag, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); ok {
-		return usage("there is no flag --%s; see %s --help", flag, at)
-	}
-	return usage("%w; see %s --help", err, at)
+	return program.Run(ctx, app, call(), exitFailure, args)
 }
 
 func init() { cli.FlagStringer = describeFlag }
@@ -152,13 +97,13 @@ func unquote(s string) (value, use string) {
 func noArguments(c *cli.Context) error {
 	if c.Args().Present() {
 		return usage("%s takes no argument, and there is %q; see %s %s --help",
-			c.Command.Name, c.Args().First(), program(), c.Command.Name)
+			c.Command.Name, c.Args().First(), call(), c.Command.Name)
 	}
 	return nil
 }
 
-// program is how to call this program again: what it prints can be pasted.
-func program() string {
+// call is how to call this program again: what it prints can be pasted.
+func call() string {
 	exe := os.Args[0]
 	if strings.Contains(exe, "go-build") {
 		return "go run ./cmd/pileus"
@@ -172,7 +117,7 @@ func examples(lines ...string) string {
 	var b strings.Builder
 	b.WriteString("\n\nExamples:\n")
 	for _, l := range lines {
-		fmt.Fprintf(&b, "\n   %s %s", program(), l)
+		fmt.Fprintf(&b, "\n   %s %s", call(), l)
 	}
 	return b.String()
 }
