@@ -49,8 +49,11 @@ type membership struct {
 // joins takes the flow on which a client joins a group. It ends with the flow.
 func (n *Node) joins(s *rtmfp.Session, f *flow.RecvFlow) (flow.Accept, error) {
 	p := n.peers[s.PeerID()]
-	if p == nil || p.session != s || len(p.memberships) >= group.MaxJoined {
-		return flow.Accept{}, &flow.Exception{}
+	switch {
+	case p == nil || p.session != s:
+		return flow.Accept{}, n.refuseGroup(GroupNoClient)
+	case len(p.memberships) >= group.MaxJoined:
+		return flow.Accept{}, n.refuseGroup(GroupJoined)
 	}
 	m := &membership{node: n, peer: p, in: f}
 	p.memberships = append(p.memberships, m)
@@ -62,14 +65,14 @@ func (m *membership) Message(f *flow.RecvFlow, message []byte) {
 	n := m.node
 	id, err := group.ParseJoin(message)
 	if m.out != nil || err != nil {
+		n.stats.GroupRefused[GroupMalformed]++
 		return
 	}
 	m.key = group.Key{Tenant: m.peer.tenant, ID: id}
 	if n.cfg.Tenants != nil {
 		most := n.cfg.Tenants.Named(m.peer.tenant).MaxGroups
 		if most > 0 && !n.groups.Has(m.key) && n.groups.Len(m.peer.tenant) >= most {
-			f.Reject(0)
-			m.leave()
+			m.reject(GroupTenant)
 			return
 		}
 	}
@@ -79,14 +82,23 @@ func (m *membership) Message(f *flow.RecvFlow, message []byte) {
 	}
 	tell, ok := n.groups.Join(m.key, m.peer)
 	if !ok {
-		f.Reject(0)
-		m.leave()
+		if n.groups.Has(m.key) {
+			m.reject(GroupFull)
+		} else {
+			m.reject(GroupNode)
+		}
 		return
 	}
 	n.acquaint(m.key, tell)
 	if n.healing == nil {
 		n.healLater(m.peer.session.Engine())
 	}
+}
+
+// reject ends the flow of a client that cannot join.
+func (m *membership) reject(r GroupRefusal) {
+	m.in.Reject(m.node.refuseGroup(r).Code)
+	m.leave()
 }
 
 // Ended implements flow.Receiver.

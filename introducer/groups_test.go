@@ -2,11 +2,14 @@ package introducer
 
 import (
 	"crypto/sha256"
+	"fmt"
 	"net/netip"
 	"slices"
 	"testing"
 	"time"
 
+	"pileus/introducer/group"
+	"pileus/introducer/tenant"
 	"pileus/rtmfp"
 	"pileus/rtmfp/amf"
 	"pileus/rtmfp/flash"
@@ -117,6 +120,32 @@ func TestGroups(t *testing.T) {
 	n.wait(30 * time.Second)
 	if len(node.GroupInfos()) > 0 || !node.groups.Empty() {
 		t.Errorf("left behind: %+v", node.GroupInfos())
+	}
+}
+
+// Who does not get into a group is counted, by reason.
+func TestGroupRefusalsAreCounted(t *testing.T) {
+	n := newNetwork(t)
+	node, _, at := n.node(Config{Tenants: tenant.New([]tenant.Config{{Name: "default", MaxGroups: group.MaxJoined - 1}})})
+	a := n.member(at, "198.51.100.1:5000")
+	for i := range group.MaxJoined {
+		a.join(hashedJoin(fmt.Sprint(i))) // the last is one more than its tenant may have
+	}
+	a.join(hashedJoin("0")) // again
+	a.join(hashedJoin("1")) // one flow too many
+	a.join([]byte{1, 2, 3})
+	var want [NumGroupRefusals]uint64
+	want[GroupTenant], want[GroupJoined] = 1, 2
+	if got := node.Stats().GroupRefused; got != want {
+		t.Errorf("%v, want %v", got, want)
+	}
+	n.member(at, "198.51.100.2:5000").join([]byte{1, 2, 3})
+	stranger := n.member(at, "198.51.100.3:5000")
+	delete(node.peers, stranger.id.PeerID()) // as with a certificate that proves nothing
+	stranger.join(hashedJoin("0"))
+	want[GroupMalformed], want[GroupNoClient] = 1, 1
+	if got := node.Stats().GroupRefused; got != want {
+		t.Errorf("%v, want %v", got, want)
 	}
 }
 

@@ -100,6 +100,7 @@ type Stats struct {
 	Peers         int    // in the directory now
 
 	Neighbors    uint64 // members of groups told of others
+	GroupRefused [NumGroupRefusals]uint64
 	Messages     uint64 // passed on between clients
 	MessagesLost uint64 // not passed on: a limit, or nobody read them
 

@@ -60,6 +60,7 @@ var (
 		metricMessages, metricCommands, metricMessageDrops, metricFragments, metricFlowDrops,
 		metricPeers, metricConnects, metricPeerInfo, metricIntroduced, metricUnanswered,
 		metricVerdicts, metricEvents, metricEventsWaiting,
+		metricTurnedAway, metricToCores, metricCoresRefused, metricNeighbors, metricGroupsRefused, metricPassed,
 		metricPlans, metricOutcomes, metricCalls, metricNames, metricWatches, metricTold,
 	}
 )
@@ -88,7 +89,8 @@ func (n *node) samples() []admin.Sample {
 		return n.socketSamples()
 	}
 	c := <-copied
-	list := append(append(n.socketSamples(), n.hookSamples()...),
+	list := slices.Concat(n.socketSamples(), n.hookSamples(), companySamples(&c.intro))
+	list = append(list,
 		sample(metricPackets, c.engine.ReceivedPackets, "in"),
 		sample(metricPackets, c.engine.SentPackets, "out"),
 		sample(metricBytes, c.engine.ReceivedBytes, "in"),
@@ -114,6 +116,7 @@ func (n *node) samples() []admin.Sample {
 		sample(metricUnanswered, c.intro.Stranger, "stranger"),
 		sample(metricUnanswered, c.intro.Limited, "limit"),
 		sample(metricUnanswered, c.intro.OtherSelector, "no_fingerprint"),
+		sample(metricUnanswered, c.intro.Denied, "denied"),
 		sample(metricCalls, c.intro.Calls-c.intro.CallsFailed, "done"),
 		sample(metricCalls, c.intro.CallsFailed, "refused"),
 		sample(metricNames, uint64(c.intro.Names)),
