@@ -58,7 +58,7 @@ func (c *congestion) adjust(p *packetState, fastGrow, tcSent bool) {
 		}
 		c.cwnd = c.ssthresh
 		c.accumulated = 0
-	case p.anyAcks && !p.anyNaks && p.preAck >= c.cwnd:
+	case p.anyAcks && !p.anyNaks && !p.anyMarks && p.preAck >= c.cwnd:
 		increase := min(c.increase(p.acked, fastGrow, tcSent), smss)
 		c.cwnd = min(max(c.cwnd+increase, cwndInit), maxWindow)
 	}

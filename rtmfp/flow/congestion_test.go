@@ -222,6 +222,25 @@ func TestECN(t *testing.T) {
 			t.Error("nothing counted")
 		}
 	})
+	t.Run("once a window", func(t *testing.T) {
+		w := newWorld(t, network{delay: 20 * time.Millisecond})
+		bulk(w, 150*time.Millisecond)
+		m := w.a.mux
+		before := m.cc.cwnd
+		for i := range 10 {
+			receive(m, wire.ECNReport{Count: uint8(i + 1)}.Append(nil), PacketInfo{})
+		}
+		reduced := m.cc.cwnd
+		if m.cc.outstanding < 2*cwndInit || reduced >= before || reduced <= cwndInit {
+			t.Fatalf("window %d, before %d, with %d in flight", reduced, before, m.cc.outstanding)
+		}
+		w.run(100 * time.Millisecond)
+		now := m.cc.cwnd
+		receive(m, wire.ECNReport{Count: 11}.Append(nil), PacketInfo{})
+		if m.cc.cwnd >= now {
+			t.Errorf("window %d, was %d: a mark on the next window did nothing", m.cc.cwnd, now)
+		}
+	})
 	t.Run("bleached", func(t *testing.T) {
 		w := newWorld(t, network{delay: 20 * time.Millisecond, bleach: true})
 		reports := sentAt(w.b, wire.ChunkECNReport)

@@ -109,7 +109,7 @@ func (f *SendFlow) endAck(cumAck uint64) {
 // acksProcessed judges once per packet what its acknowledgements say of all that is
 // in flight, and adjusts the window.
 func (m *Mux) acksProcessed(p *packetState) {
-	if !p.anyAcks && !p.anyLoss {
+	if !p.anyAcks && !p.anyMarks {
 		return
 	}
 	now := m.now()
@@ -122,6 +122,7 @@ func (m *Mux) acksProcessed(p *packetState) {
 			m.timers.timeoutAt = now.after(m.timers.erto)
 		}
 	}
+	p.anyLoss = p.anyLoss || p.anyMarks && m.ecn.marksSeen(&m.flight)
 	m.cc.adjust(p, m.tc.fastGrow(m), m.tc.recentlySent(now))
 }
 

@@ -53,5 +53,6 @@ type packetState struct {
 	acked  int32 // ACKED_BYTES_THIS_PACKET
 
 	anyLoss, anyNaks, anyAcks bool // of appendix A
+	anyMarks                  bool // it reports congestion that was not known of
 	data                      bool // it holds user data
 }

@@ -80,10 +80,10 @@ func (l *Link) remove(a netip.AddrPort) {
 }
 
 // forward takes a packet from a link outwards, to where its destination is.
-func (n *Network) forward(l *Link, p lab.Packet, data []byte) {
+func (n *Network) forward(l *Link, p lab.Packet, load payload) {
 	for {
 		if to, ok := l.find(p.Dst); ok {
-			n.launch(l, to, p, data)
+			n.launch(l, to, p, load)
 			return
 		}
 		g := l.gateway
@@ -95,7 +95,7 @@ func (n *Network) forward(l *Link, p lab.Packet, data []byte) {
 		case lab.ToOutside:
 			l = g.outside
 		case lab.ToInside: // by hairpin
-			n.inside(g, p, data)
+			n.inside(g, p, load)
 			return
 		default:
 			return
@@ -104,10 +104,10 @@ func (n *Network) forward(l *Link, p lab.Packet, data []byte) {
 }
 
 // inside takes a packet that a NAT let in to where its destination is.
-func (n *Network) inside(g *gate, p lab.Packet, data []byte) {
+func (n *Network) inside(g *gate, p lab.Packet, load payload) {
 	for _, l := range g.within {
 		if to, ok := l.find(p.Dst); ok {
-			n.launch(l, to, p, data)
+			n.launch(l, to, p, load)
 			return
 		}
 	}

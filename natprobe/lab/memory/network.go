@@ -32,9 +32,15 @@ type Network struct {
 // packet is one on its way to a station.
 type packet struct {
 	lab.Packet
-	at   time.Time
-	to   station
+	at time.Time
+	to station
+	payload
+}
+
+// payload is what links, NATs and firewalls do not look at.
+type payload struct {
 	data []byte
+	tos  uint8
 }
 
 // New makes a network without hosts, whose time begins at now.
@@ -186,11 +192,11 @@ func (n *Network) send(h *host, d rtmfp.Datagram) {
 			return
 		}
 	}
-	n.forward(l, p, d.Data)
+	n.forward(l, p, payload{d.Data, d.TOS})
 }
 
 // launch puts a packet on its way to a station of a link.
-func (n *Network) launch(l *Link, to station, p lab.Packet, data []byte) {
+func (n *Network) launch(l *Link, to station, p lab.Packet, load payload) {
 	at := n.now
 	if l == n.backbone {
 		if n.path.Lose != nil && n.path.Lose() {
@@ -201,7 +207,7 @@ func (n *Network) launch(l *Link, to station, p lab.Packet, data []byte) {
 	i, _ := slices.BinarySearchFunc(n.flight, at, func(f packet, at time.Time) int {
 		return cmp.Or(f.at.Compare(at), -1) // behind those of the same time
 	})
-	n.flight = slices.Insert(n.flight, i, packet{p, at, to, data})
+	n.flight = slices.Insert(n.flight, i, packet{p, at, to, load})
 }
 
 // land delivers what has arrived by now, and reports whether anything had.
@@ -209,17 +215,17 @@ func (n *Network) land() (landed bool) {
 	for len(n.flight) > 0 && !n.flight[0].at.After(n.now) {
 		f := n.flight[0]
 		n.flight = slices.Delete(n.flight, 0, 1)
-		n.arrive(f.to, f.Packet, f.data)
+		n.arrive(f.to, f.Packet, f.payload)
 		landed = true
 	}
 	return landed
 }
 
-func (n *Network) arrive(to station, p lab.Packet, data []byte) {
+func (n *Network) arrive(to station, p lab.Packet, load payload) {
 	if to.nat != nil {
 		p, fate := to.nat.Inbound(n.now, p)
 		if fate == lab.ToInside {
-			n.inside(to.nat, p, data)
+			n.inside(to.nat, p, load)
 		}
 		return
 	}
@@ -233,5 +239,5 @@ func (n *Network) arrive(to station, p lab.Packet, data []byte) {
 			return
 		}
 	}
-	h.engine.Receive(n.now, rtmfp.Datagram{Local: p.Dst, Peer: p.Src, Data: data})
+	h.engine.Receive(n.now, rtmfp.Datagram{Local: p.Dst, Peer: p.Src, TOS: load.tos, Data: load.data})
 }
