@@ -128,6 +128,8 @@ const (
 type stunService struct {
 	responder *stunResponder
 	conns     []*sharedConn
+
+	mu sync.Mutex // of WriteBatch
 }
 
 // sharedConn is a socket to which several write: CHANGE-REQUEST is answered from
@@ -135,14 +137,6 @@ type stunService struct {
 type sharedConn struct {
 	*udp.Conn
 	turn bool // TURN reads it
-
-	mu sync.Mutex
-}
-
-func (c *sharedConn) WriteBatch(d []udp.Datagram) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.Conn.WriteBatch(d)
 }
 
 // newSTUNService takes the sockets of stun.ports and turn.listen.
@@ -195,6 +189,8 @@ func (s *stunService) read(c *sharedConn) error {
 }
 
 func (s *stunService) send(a binding.Response) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, c := range s.conns {
 		if c.LocalAddr() == a.From {
 			_, _ = c.WriteBatch([]udp.Datagram{{Peer: a.To, TOS: a.TOS, Data: a.Data}}) // closed: read says so

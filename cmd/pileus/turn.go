@@ -121,7 +121,7 @@ func (n *node) answerBinding(t turn.Transport, local, from netip.AddrPort, reque
 	if !ok {
 		return nil
 	}
-	if a.From == local && a.To == from {
+	if a.From == local && a.To == from && a.TOS == 0 {
 		return a.Data
 	}
 	n.stun.send(a)

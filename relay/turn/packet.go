@@ -2,15 +2,14 @@ package turn
 
 import (
 	"net/netip"
-	"sync"
 
 	"pileus/rtmfp/udp"
 )
 
-// A Socket is a bound UDP socket, such as a *udp.Conn whose writers take turns.
+// A Socket is a bound UDP socket, such as a *udp.Conn.
 type Socket interface {
 	ReadBatch([]udp.Datagram) (int, error)
-	WriteBatch([]udp.Datagram) (int, error) // from several goroutines at once
+	Send(p []byte, to netip.AddrPort) error // from several goroutines at once
 	LocalAddr() netip.AddrPort
 	Close() error
 }
@@ -45,16 +44,6 @@ func (l *packetLink) next() ([]byte, netip.AddrPort, error) {
 	return d.Data, d.Peer, nil
 }
 
-// one lends what a write of one datagram needs: a slice for an interface would be made anew each time.
-var one = sync.Pool{New: func() any { return new([1]udp.Datagram) }}
-
-func (l *packetLink) send(p []byte, to netip.AddrPort) error {
-	d := one.Get().(*[1]udp.Datagram)
-	d[0] = udp.Datagram{Peer: to, Data: p}
-	_, err := l.socket.WriteBatch(d[:])
-	d[0].Data = nil
-	one.Put(d)
-	return err
-}
+func (l *packetLink) send(p []byte, to netip.AddrPort) error { return l.socket.Send(p, to) }
 
 func (l *packetLink) close() error { return l.socket.Close() }

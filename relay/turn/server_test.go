@@ -3,7 +3,6 @@ package turn
 import (
 	"net"
 	"net/netip"
-	"sync"
 	"testing"
 	"time"
 
@@ -26,18 +25,6 @@ var (
 	loopback  = netip.MustParseAddr("127.0.0.1") // the server
 	elsewhere = netip.MustParseAddr("127.0.0.2") // peers: the server's own address is refused
 )
-
-// socket is a udp.Conn whose writers take turns.
-type socket struct {
-	*udp.Conn
-	mu sync.Mutex
-}
-
-func (s *socket) WriteBatch(d []udp.Datagram) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.Conn.WriteBatch(d)
-}
 
 // bindingOf answers with the address alone.
 func bindingOf(_ Transport, _, from netip.AddrPort, b []byte) []byte {
@@ -80,7 +67,7 @@ func start(t testing.TB, s *Server) netip.AddrPort {
 	if err != nil {
 		t.Fatal(err)
 	}
-	go func() { _ = s.ServePacket(&socket{Conn: c}) }()
+	go func() { _ = s.ServePacket(c) }()
 	t.Cleanup(s.Close)
 	return c.LocalAddr()
 }

@@ -200,6 +200,14 @@ func (c *Conn) WriteBatch(d []Datagram) (int, error) {
 	return sent, nil
 }
 
+// Send sends one datagram with a TOS byte of 0. Unlike WriteBatch it may be called from several goroutines
+// at once, also while another writes a batch, and it costs less than a batch of one. The error is the
+// system's; after Close it unwraps to net.ErrClosed.
+func (c *Conn) Send(p []byte, to netip.AddrPort) error {
+	_, err := c.socket.WriteToUDPAddrPort(p, to)
+	return err
+}
+
 // Close unblocks ReadBatch and WriteBatch. Closing twice is not an error.
 func (c *Conn) Close() error {
 	if err := c.closer(); !errors.Is(err, net.ErrClosed) {
