@@ -45,7 +45,7 @@ func (c *client) admit(r netconn.Request) {
 
 // admission tells whose client it is, or why it is not taken.
 func (n *Node) admission(c *client, r netconn.Request) (a admission, why string) {
-	a = admission{request: r, tenant: defaultTenant}
+	a = admission{request: r, tenant: DefaultTenant}
 	if n.cfg.Tenants == nil {
 		return a, ""
 	}

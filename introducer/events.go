@@ -115,6 +115,3 @@ func (n *Node) emitOutcome(now time.Time, t *trial, o Outcome) {
 	a, b := n.pairInfo(t.initiator, t.target)
 	n.emit(Event{Kind: IntroductionSettled, At: now, Peer: a, Target: b, Outcome: o})
 }
-
-// DefaultTenant is that of clients whose URI names no other.
-const DefaultTenant = defaultTenant

@@ -56,7 +56,7 @@ func (n *Node) proceed(e *rtmfp.Engine, asker, target *Peer, h rtmfp.Hello) {
 // tenantName is whose p is; an anonymous initiator is nobody's in particular.
 func (p *Peer) tenantName() string {
 	if p == nil {
-		return defaultTenant
+		return DefaultTenant
 	}
 	return p.tenant
 }

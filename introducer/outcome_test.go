@@ -154,7 +154,7 @@ func TestIntroductionFailed(t *testing.T) {
 	if got := home.failures(); got != "unknown-peer" {
 		t.Errorf("a peer of another tenant: %q", got)
 	}
-	node.peers[deaf.id.PeerID()].tenant = defaultTenant
+	node.peers[deaf.id.PeerID()].tenant = DefaultTenant
 	home.seek(symmetric.id, at)
 	if got := home.failures(); got != "" {
 		t.Errorf("told too early: %q", got)

@@ -22,8 +22,8 @@ const (
 	registerBurst = 20
 )
 
-// defaultTenant is that of a client whose URI names none.
-const defaultTenant = "default"
+// DefaultTenant is that of clients whose URI names none.
+const DefaultTenant = "default"
 
 // presence is the names of one tenant, made when needed.
 func (n *Node) presence(tenant string) *names {

@@ -100,12 +100,12 @@ func TestPresenceList(t *testing.T) {
 	u := n.user("203.0.113.1:6000").connect(at)
 	other := n.user("203.0.113.1:6001").connect(at)
 	for i := range maxListPage + 20 {
-		p := &Peer{session: node.peers[u.id.PeerID()].session, tenant: defaultTenant}
-		if _, err := node.presence(defaultTenant).register(p, fmt.Sprintf("room/%03d", i), nil); err != nil {
+		p := &Peer{session: node.peers[u.id.PeerID()].session, tenant: DefaultTenant}
+		if _, err := node.presence(DefaultTenant).register(p, fmt.Sprintf("room/%03d", i), nil); err != nil {
 			t.Fatal(err)
 		}
 	}
-	node.presence(defaultTenant).register(node.peers[u.id.PeerID()], "zoe", nil)
+	node.presence(DefaultTenant).register(node.peers[u.id.PeerID()], "zoe", nil)
 	_ = e
 	count := func(args ...amf.Value) string {
 		t.Helper()
@@ -139,10 +139,10 @@ func TestPresenceList(t *testing.T) {
 			t.Errorf("list%v: %s, want %s", c.args, got, c.want)
 		}
 	}
-	if p, found := node.Lookup(defaultTenant, "zoe"); !found || p.ID != u.id.PeerID() {
+	if p, found := node.Lookup(DefaultTenant, "zoe"); !found || p.ID != u.id.PeerID() {
 		t.Errorf("Lookup: %v %v", p, found)
 	}
-	if list, more := node.Names(defaultTenant, "room/", ""); len(list) != maxListPage || !more {
+	if list, more := node.Names(DefaultTenant, "room/", ""); len(list) != maxListPage || !more {
 		t.Errorf("Names: %d, more %v", len(list), more)
 	}
 }
@@ -268,7 +268,7 @@ func TestNamePassesOn(t *testing.T) {
 	}
 	alice.client.Close()
 	n.wait(time.Second)
-	if p, found := node.Lookup(defaultTenant, "alice"); !found || p.ID != alice.id.PeerID() {
+	if p, found := node.Lookup(DefaultTenant, "alice"); !found || p.ID != alice.id.PeerID() {
 		t.Error("the older session took the name with it")
 	}
 

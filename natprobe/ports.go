@@ -21,13 +21,13 @@ type Ports struct {
 	Likely  [2]uint16 `json:"likely"`
 	Entropy float64   `json:"entropyBits"`
 
-	// Birthday is how many random probes meet one of BirthdayPorts that the host
+	// Birthday is how many random probes meet one of birthdayPorts that the host
 	// has open, with a chance of 50, 98 and 99.9 %. Nil where ports are known.
 	Birthday *[3]int `json:"birthdayProbes,omitempty"`
 }
 
-// BirthdayPorts is how many ports the hard side opens in birthday probing.
-const BirthdayPorts = 256
+// birthdayPorts is how many ports the hard side opens in birthday probing.
+const birthdayPorts = 256
 
 const (
 	minPortSamples = 4
@@ -63,20 +63,20 @@ func newPorts(obs []Observation) *Ports {
 		p.Likely = [2]uint16{uint16(max(min(firstPort, lowest), lowest-gap)), uint16(min(lastPort, highest+gap))}
 		size := int(p.Likely[1]) - int(p.Likely[0]) + 1
 		p.Entropy = math.Log2(float64(size))
-		p.Birthday = &[3]int{BirthdayProbes(size, 0.5), BirthdayProbes(size, 0.98), BirthdayProbes(size, 0.999)}
+		p.Birthday = &[3]int{birthdayProbes(size, 0.5), birthdayProbes(size, 0.98), birthdayProbes(size, 0.999)}
 	}
 	return &p
 }
 
-// BirthdayProbes is how many different ports of size must be tried at random to
-// find one of BirthdayPorts open ones with this chance.
-func BirthdayProbes(size int, chance float64) int {
+// birthdayProbes is how many different ports of size must be tried at random to
+// find one of birthdayPorts open ones with this chance.
+func birthdayProbes(size int, chance float64) int {
 	missed := 1.0
 	for tried := range size {
 		if 1-missed >= chance {
 			return tried
 		}
-		missed *= max(0, float64(size-tried-BirthdayPorts)/float64(size-tried))
+		missed *= max(0, float64(size-tried-birthdayPorts)/float64(size-tried))
 	}
 	return size
 }

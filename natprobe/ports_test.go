@@ -18,7 +18,7 @@ func TestBirthdayProbes(t *testing.T) {
 		{256, 0.999, 1},
 		{1, 0.5, 1},
 	} {
-		if got := BirthdayProbes(test.size, test.chance); got != test.want {
+		if got := birthdayProbes(test.size, test.chance); got != test.want {
 			t.Errorf("%d ports, %v: %d, want %d", test.size, test.chance, got, test.want)
 		}
 	}

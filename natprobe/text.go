@@ -179,6 +179,6 @@ func (p *Ports) describe(line liner) {
 		p.Contiguous.Answer, p.Contiguous.Hits, p.Contiguous.Tries)
 	if p.Birthday != nil {
 		line("guessing", "%d to %d, likely %d to %d: %.1f bits; of %d open ports one is hit by %d, %d, %d random probes (50, 98, 99.9 %%)",
-			p.Seen[0], p.Seen[1], p.Likely[0], p.Likely[1], p.Entropy, BirthdayPorts, p.Birthday[0], p.Birthday[1], p.Birthday[2])
+			p.Seen[0], p.Seen[1], p.Likely[0], p.Likely[1], p.Entropy, birthdayPorts, p.Birthday[0], p.Birthday[1], p.Birthday[2])
 	}
 }

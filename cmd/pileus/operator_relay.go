@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"pileus/cmd/pileus/api"
+	"pileus/introducer"
 	"pileus/relay/limit"
 )
 
@@ -19,7 +20,7 @@ func (o *operator) Allocations(context.Context) ([]api.Allocation, error) {
 	list := make([]api.Allocation, 0, len(open))
 	for _, a := range open {
 		list = append(list, api.Allocation{
-			ID: fmt.Sprintf("%v/%v", a.Transport, a.Client), User: a.User, Tenant: defaultTenant, Client: a.Client, Relayed: a.Relay,
+			ID: fmt.Sprintf("%v/%v", a.Transport, a.Client), User: a.User, Tenant: introducer.DefaultTenant, Client: a.Client, Relayed: a.Relay,
 			Since: a.Opened, Bytes: [2]uint64{a.Totals.Sent.Bytes, a.Totals.Received.Bytes},
 		})
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"pileus/configs"
+	"pileus/introducer"
 	"pileus/natprobe/binding"
 	"pileus/relay/turn"
 	"pileus/rtmfp/udp"
@@ -66,15 +67,12 @@ func (n *node) openTURN() (err error) {
 		LastPort:     cfg.Ports.Last,
 		AllowPrivate: n.config.Relay.AllowPrivate,
 		Limits:       n.limits,
-		Tenant:       defaultTenant,
+		Tenant:       introducer.DefaultTenant, // clients of TURN name none
 		Binding:      n.answerBinding,
 	})
 	n.turn = t
 	return err
 }
-
-// defaultTenant has the clients of TURN, who name none.
-const defaultTenant = "default"
 
 // ownAddrs are the addresses of this machine's interfaces.
 func ownAddrs() ([]netip.Addr, error) {

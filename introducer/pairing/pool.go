@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// MaxCores is how many core servers may be registered at once.
-	MaxCores = 1 << 10
+	// maxCores is how many core servers may be registered at once.
+	maxCores = 1 << 10
 	// silence is when a core counts as gone that has not been heard of: they
 	// send keepalives every 10 s.
 	silence = 25 * time.Second
@@ -77,7 +77,7 @@ func (p *Pool) Add(c *Core) bool {
 	if slices.Contains(p.cores, c) {
 		return true
 	}
-	if len(p.cores) >= MaxCores {
+	if len(p.cores) >= maxCores {
 		return false
 	}
 	p.cores = append(p.cores, c)

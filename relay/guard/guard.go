@@ -56,10 +56,10 @@ const (
 	Own                 // the node itself
 )
 
-// NumVerdicts is how many there are, for counters.
-const NumVerdicts = int(Own) + 1
+// numVerdicts is how many there are.
+const numVerdicts = int(Own) + 1
 
-var verdictNames = [NumVerdicts]string{
+var verdictNames = [numVerdicts]string{
 	"allowed", "invalid", "unspecified", "loopback", "link-local", "private", "multicast", "reserved", "translated", "own",
 }
 

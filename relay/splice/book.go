@@ -30,7 +30,7 @@ type Book struct {
 	live    map[uint64]*contract
 	hellos  map[helloKey]*contract // IHellos that are to come to sockets of the engine
 	lastID  uint64
-	refused [NumRefusals]uint64
+	refused [numRefusals]uint64
 }
 
 // A pair is remembered as long as one of its uses is.
@@ -249,7 +249,7 @@ func (b *Book) Ended(now time.Time, e *Ended) (sockets []int) {
 // BookStats counts what a Book gave.
 type BookStats struct {
 	Ports, InUse, Shared int // of the range; Shared by several pairs
-	Refused              [NumRefusals]uint64
+	Refused              [numRefusals]uint64
 }
 
 // Stats counts.

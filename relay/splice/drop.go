@@ -21,10 +21,10 @@ const (
 	DropInbox                         // more at the engine's sockets than was taken over
 )
 
-// NumDropReasons is how many there are.
-const NumDropReasons = int(DropInbox) + 1
+// numDropReasons is how many there are.
+const numDropReasons = int(DropInbox) + 1
 
-var dropNames = [NumDropReasons]string{
+var dropNames = [numDropReasons]string{
 	"truncated", "idle-port", "stranger", "session-id", "unbound", "malformed", "unexpected",
 	"tag", "cookie", "certificate", "address", "repeat", "inbox",
 }
@@ -41,8 +41,8 @@ type Stats struct {
 	Unqueued  uint64 // of these, forwarded later
 	Sent      uint64 // packets that were kept, and repeats of startup packets
 	Rebound   uint64 // new sources believed
-	Drops     [NumDropReasons]uint64
-	Ends      [NumEndReasons]uint64
+	Drops     [numDropReasons]uint64
+	Ends      [numEndReasons]uint64
 	Splices   int // now
 }
 
@@ -60,9 +60,9 @@ const (
 	EndRefused                   // it could not begin
 )
 
-// NumEndReasons is how many there are.
-const NumEndReasons = int(EndRefused) + 1
+// numEndReasons is how many there are.
+const numEndReasons = int(EndRefused) + 1
 
-var endNames = [NumEndReasons]string{"unbound", "gone", "idle", "lifetime", "ordered", "stopped", "refused"}
+var endNames = [numEndReasons]string{"unbound", "gone", "idle", "lifetime", "ordered", "stopped", "refused"}
 
 func (r EndReason) String() string { return endNames[r] }

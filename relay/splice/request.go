@@ -79,10 +79,10 @@ const (
 	RefusedDrain
 )
 
-// NumRefusals is how many there are.
-const NumRefusals = int(RefusedDrain) + 1
+// numRefusals is how many there are.
+const numRefusals = int(RefusedDrain) + 1
 
-var refusalNames = [NumRefusals]string{"request", "ports", "restricted", "family", "address", "quota", "drain"}
+var refusalNames = [numRefusals]string{"request", "ports", "restricted", "family", "address", "quota", "drain"}
 
 func (r Refusal) String() string { return refusalNames[r] }
 

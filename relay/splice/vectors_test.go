@@ -109,7 +109,7 @@ func TestRecordings(t *testing.T) {
 			}
 			drops := w.table.Stats().Drops
 			drops[DropRepeat] = 0 // of IHellos and RHellos
-			if drops != [NumDropReasons]uint64{} {
+			if drops != [numDropReasons]uint64{} {
 				t.Errorf("drops %v", drops)
 			}
 			w.table.wholly(t)
