@@ -166,7 +166,7 @@ func TestClientsPageInGo(t *testing.T) {
 // blocks are the page's code in a language.
 func blocks(t *testing.T, language string) string {
 	t.Helper()
-	page, err := os.ReadFile("../CLIENTS.md")
+	page, err := os.ReadFile("../configs/CLIENTS.md")
 	if err != nil {
 		t.Fatal(err)
 	}
