@@ -32,9 +32,12 @@ What to look at:
             who lets in only ports that were sent to: the node forwards, without
             being able to read
 
+At last, one of the relayed pairs streams as much as it can, under a limit of the
+relay: it should get nearly all of that, and lose nothing.
+
 On a terminal it takes some seconds, elsewhere less than one.
 
-Exit codes: 0 all met, each as expected; 1 not so.` + examples(
+Exit codes: 0 all met, and the limit held, as expected; 1 not so.` + examples(
 			"demo",
 			"demo --fast",
 			"demo --json | jq -c 'select(.event == \"met\") | [.from, .to, .strategy, .ms]'",

@@ -8,7 +8,7 @@ import (
 
 func TestDemoCommand(t *testing.T) {
 	code, stdout, stderr := command(t, "demo")
-	if code != exitOK || stderr != "" || !strings.Contains(stdout, "All went as expected.") || !strings.Contains(stdout, "predict") {
+	if code != exitOK || stderr != "" || !strings.Contains(stdout, "All went as expected.") || !strings.Contains(stdout, "predict") || !strings.Contains(stdout, " kbit/s of 1000 kbit/s, queue ") {
 		t.Errorf("exit %d, stderr %q:\n%s", code, stderr, stdout)
 	}
 	for line := range strings.Lines(stdout) {
@@ -30,7 +30,7 @@ func TestDemoCommand(t *testing.T) {
 		}
 		events[last["event"].(string)]++
 	}
-	if events["classified"] != 7 || events["met"] != 21 || events["end"] != 1 || last["ok"] != true {
+	if events["classified"] != 7 || events["met"] != 21 || events["limited"] != 1 || events["end"] != 1 || last["ok"] != true {
 		t.Errorf("events %v, the last %v", events, last)
 	}
 	for _, args := range []string{"--delay 0s", "--delay 1s", "now"} {

@@ -13,12 +13,14 @@ import (
 
 // recorder is an audience that remembers.
 type recorder struct {
-	peers []Peer
-	met   []Meeting
+	peers   []Peer
+	met     []Meeting
+	limited []Limited
 }
 
 func (r *recorder) Classified(p Peer) { r.peers = append(r.peers, p) }
 func (r *recorder) Met(m Meeting)     { r.met = append(r.met, m) }
+func (r *recorder) Limited(l Limited) { r.limited = append(r.limited, l) }
 
 // Everybody is classified rightly, and meets whom it can, each time and at any
 // distance.
@@ -31,6 +33,9 @@ func TestDemo(t *testing.T) {
 			}
 			if pairs := len(cast) * (len(cast) - 1) / 2; len(r.peers) != len(cast) || len(r.met) != pairs {
 				t.Errorf("%d peers and %d meetings, want %d and %d", len(r.peers), len(r.met), len(cast), pairs)
+			}
+			if len(r.limited) != 1 || !r.limited[0].OK {
+				t.Errorf("the limit: %+v", r.limited)
 			}
 			strategies := make(map[string]int)
 			for _, m := range r.met {
@@ -68,6 +73,7 @@ type both struct{ a, b Audience }
 
 func (x *both) Classified(p Peer) { x.a.Classified(p); x.b.Classified(p) }
 func (x *both) Met(m Meeting)     { x.a.Met(m); x.b.Met(m) }
+func (x *both) Limited(l Limited) { x.a.Limited(l); x.b.Limited(l) }
 
 // For an audience it takes some seconds, and never ten.
 func TestPace(t *testing.T) {

@@ -63,8 +63,12 @@ func (p *person) Command(netconn.Command) bool     { return true }
 func (p *person) OnPeerConnect(*netconn.Peer) bool { return true }
 func (p *person) Closed(err error)                 { p.ended = err }
 
-// OnPlay gives everybody the greeting.
-func (p *person) OnPlay(r *netconn.PlayRequest) { r.Accept(p.stream) }
+// OnPlay gives everybody what there is of that name.
+func (p *person) OnPlay(r *netconn.PlayRequest) {
+	if stream := p.client.Publication(r.Name); stream != nil {
+		r.Accept(stream)
+	}
+}
 
 // Subscribed implements netconn.PublicationHandler: whoever plays is greeted.
 func (p *person) Subscribed(*netconn.Peer) {

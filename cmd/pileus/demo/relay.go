@@ -3,6 +3,7 @@ package demo
 import (
 	"bytes"
 	"net/netip"
+	"time"
 
 	"pileus/introducer"
 	"pileus/natprobe/lab"
@@ -30,16 +31,26 @@ type relay struct {
 	node   *introducer.Node
 	engine *rtmfp.Engine
 	timer  *rtmfp.Timer
+
+	rate    limit.Rate                    // of each pair, each way
+	entered map[[packetKey]byte]time.Time // when packets came that have not left
+	delays  []time.Duration               // of those that have
 }
 
-func newRelay() *relay {
-	r := &relay{socket: make(map[netip.AddrPort]int)}
+// packetKey is how many bytes of a packet, being ciphertext, tell it from others.
+const packetKey = 20
+
+// maxEntered bounds what is remembered of packets that never leave.
+const maxEntered = 4096
+
+func newRelay(rate limit.Rate) *relay {
+	r := &relay{socket: make(map[netip.AddrPort]int), rate: rate, entered: make(map[[packetKey]byte]time.Time)}
 	for i := range relayPorts {
 		r.ports = append(r.ports, netip.AddrPortFrom(lab.FirstNodeAddress, uint16(firstRelayPort+i)))
 		r.socket[r.ports[i]] = i
 	}
 	g := guard.New(guard.Config{Own: []netip.AddrPort{netip.AddrPortFrom(lab.FirstNodeAddress, 0), netip.AddrPortFrom(lab.SecondNodeAddress, 0)}})
-	limits := limit.New(limit.Config{}, nil) // none, so there is no loop to run
+	limits := limit.New(limit.Config{Splice: rate}, nil) // shared by nobody, so there is no loop to run
 	r.book = splice.NewBook(splice.BookConfig{Range: r.ports, Guard: g, Limits: limits})
 	r.table = splice.NewTable(splice.TableConfig{Sockets: len(r.ports), Shared: len(r.ports), Guard: g, Limits: limits})
 	return r
@@ -74,10 +85,47 @@ func (r *relay) Gone(id flash.PeerID) {
 func (r *relay) receive(_ *rtmfp.Engine, d rtmfp.Datagram) bool {
 	n, ok := r.socket[d.Local]
 	if ok {
+		r.enter(d.Data)
 		r.table.Receive(r.engine.Now(), n, udp.Datagram{Peer: d.Peer, TOS: d.TOS, Data: d.Data})
 		r.settle()
 	}
 	return ok
+}
+
+// enter and leave take the time of a packet in the relay.
+func (r *relay) enter(data []byte) {
+	if len(data) >= packetKey && len(r.entered) < maxEntered {
+		r.entered[[packetKey]byte(data)] = r.engine.Now()
+	}
+}
+
+func (r *relay) leave(data []byte) {
+	if len(data) < packetKey {
+		return
+	}
+	k := [packetKey]byte(data)
+	if at, ok := r.entered[k]; ok {
+		delete(r.entered, k)
+		if len(data) >= fullPacket {
+			r.delays = append(r.delays, r.engine.Now().Sub(at))
+		}
+	}
+}
+
+// fullPacket is less than any packet full of a stream has, and more than others.
+const fullPacket = 1000
+
+// sent is the account of what a peer sends another through the relay.
+func (r *relay) sent(from, to *person) limit.Counts {
+	for _, l := range r.table.List(r.engine.Now()) {
+		switch l.Peers {
+		case [2]flash.PeerID{from.id(), to.id()}:
+			return l.Totals.Sent
+		case [2]flash.PeerID{to.id(), from.id()}:
+			return l.Totals.Received
+		}
+	}
+	return limit.Counts{}
 }
 
 // settle sends what is to be sent, tells what has ended, and sets the timer.
@@ -85,6 +133,7 @@ func (r *relay) settle() {
 	now := r.engine.Now()
 	r.table.Flush(func(out []splice.Output) {
 		for _, o := range out {
+			r.leave(o.Data)
 			r.engine.Send(rtmfp.Datagram{Local: r.ports[o.Socket], Peer: o.Peer, TOS: o.TOS, Data: bytes.Clone(o.Data)})
 		}
 	})

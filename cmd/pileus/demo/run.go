@@ -27,6 +27,7 @@ const DefaultDelay = 20 * time.Millisecond
 type Audience interface {
 	Classified(Peer)
 	Met(Meeting)
+	Limited(Limited)
 }
 
 // Peer is what the node found out about a peer.
@@ -75,7 +76,7 @@ func Run(ctx context.Context, c Config, a Audience) error {
 	}
 	net := memory.New(time.Unix(0, 0).AddDate(30, 0, 0)) // engines need some time in the past
 	net.SetPath(memory.Path{Delay: c.Delay})
-	s, err := newStage(net)
+	s, err := newStage(net, DefaultLimit)
 	if err != nil {
 		return err
 	}
@@ -84,7 +85,11 @@ func Run(ctx context.Context, c Config, a Audience) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return errors.Join(mistaken, s.meet(clock, a))
+	mistaken = errors.Join(mistaken, s.meet(clock, a))
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return errors.Join(mistaken, s.limited(clock, a))
 }
 
 // classify waits for the node to know everybody's NAT.

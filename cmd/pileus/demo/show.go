@@ -10,10 +10,11 @@ import (
 
 // Text tells people.
 type Text struct {
-	w      io.Writer
-	peers  int
-	met    map[[2]string]Meeting
-	failed int
+	w       io.Writer
+	peers   int
+	met     map[[2]string]Meeting
+	failed  int
+	limited *Limited
 }
 
 // NewText begins to tell on w.
@@ -61,10 +62,24 @@ func (t *Text) Met(m Meeting) {
 	t.say("%s", wrap(m.Why, 20, 78))
 }
 
+// Limited implements Audience.
+func (t *Text) Limited(l Limited) {
+	t.limited = &l
+}
+
 // End tells the table, and whether all went as expected.
 func (t *Text) End(err error) {
 	if len(t.met) > 0 {
 		t.table()
+	}
+	if l := t.limited; l != nil {
+		remark := ""
+		if !l.OK {
+			remark = "   WRONG"
+		}
+		t.say("\nThe relay lets through %d kbit/s of each pair, each way. A stream that wants\n"+
+			"more learns so from marked packets, before any is lost:\n\n  %-17s relayed %d kbit/s of %d kbit/s, queue %.0f ms, %d marked, %d lost%s\n",
+			l.Limit/1000, l.From+" → "+l.To, l.Rate/1000, l.Limit/1000, l.Queue, l.Marked, l.Lost, remark)
 	}
 	if err == nil {
 		t.say("\nAll went as expected.\n")
@@ -149,6 +164,14 @@ func (j *JSON) Met(m Meeting) {
 		Event string `json:"event"`
 		Meeting
 	}{"met", m})
+}
+
+// Limited implements Audience.
+func (j *JSON) Limited(l Limited) {
+	_ = j.encoder.Encode(struct {
+		Event string `json:"event"`
+		Limited
+	}{"limited", l})
 }
 
 // End is the last event.

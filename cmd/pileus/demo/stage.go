@@ -9,6 +9,7 @@ import (
 	"pileus/introducer"
 	"pileus/natprobe/lab"
 	"pileus/natprobe/lab/memory"
+	"pileus/relay/limit"
 	"pileus/rtmfp"
 	"pileus/rtmfp/flash"
 )
@@ -35,10 +36,11 @@ const (
 	firstPeer = 50001
 )
 
-// newStage builds the network and has everybody connect at once.
-func newStage(net *memory.Network) (*stage, error) {
+// newStage builds the network, with a limit of each relayed pair, and has everybody
+// connect at once.
+func newStage(net *memory.Network, rate limit.Rate) (*stage, error) {
 	s := &stage{
-		net: net, relay: newRelay(), at: netip.AddrPortFrom(lab.FirstNodeAddress, lab.NodePort),
+		net: net, relay: newRelay(rate), at: netip.AddrPortFrom(lab.FirstNodeAddress, lab.NodePort),
 		classified: make(map[flash.PeerID]introducer.Event), introduced: make(map[flash.PeerID]introducer.Event),
 	}
 	if err := s.addNode(); err != nil {
