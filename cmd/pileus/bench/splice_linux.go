@@ -32,8 +32,7 @@ type spliceGrant struct{ Near, Far netip.AddrPort }
 
 const (
 	firstSplice = 20000 // the first relay port
-	// spliceBuffer (bytes) is a relay port's: what is two hundred packets late is of
-	// no use, and a thousand ports share the machine's memory.
+	// spliceBuffer (bytes) is a relay port's: as much as those of a node have.
 	spliceBuffer = 512 << 10
 )
 
