@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -59,5 +60,27 @@ func TestGreedyStreamUnderLimit(t *testing.T) {
 				t.Errorf("%.3f of the limit used, %.1f ms in the queue; %d packets marked, %d lost", use, late, counts.Marks, counts.Dropped())
 			}
 		})
+	}
+}
+
+// A relay that lets everything through is told of, in the result and to the audience.
+func TestLimitThatDoesNotHold(t *testing.T) {
+	net := memory.New(time.Unix(0, 0).AddDate(30, 0, 0))
+	net.SetPath(memory.Path{Delay: DefaultDelay})
+	s, err := newStage(net, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock := &pacer{ctx: t.Context(), net: net, delay: DefaultDelay, began: time.Now(), start: net.Now()}
+	if err := s.classify(clock, &recorder{}); err != nil {
+		t.Fatal(err)
+	}
+	var r recorder
+	var text strings.Builder
+	told := NewText(&text, 0)
+	err = s.limited(clock, &both{&r, told})
+	told.End(err)
+	if err == nil || len(r.limited) != 1 || r.limited[0].OK || !strings.Contains(text.String(), "WRONG") {
+		t.Errorf("%v, %+v:\n%s", err, r.limited, &text)
 	}
 }
