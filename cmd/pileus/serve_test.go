@@ -47,11 +47,11 @@ func serving(t *testing.T, args ...string) *running {
 	}
 }
 
-// line is the next that serve prints.
+// line is the next that serve prints. It fails the test if there is none.
 func (n *running) line() string {
 	n.t.Helper()
 	if !n.lines.Scan() {
-		n.t.Fatalf("serve ended with %d after:\n%s", <-n.ended, n.banner)
+		n.t.Fatalf("serve ended with %d after:\n%s", n.end(), n.banner)
 	}
 	n.banner += n.lines.Text() + "\n"
 	return n.lines.Text()
@@ -177,6 +177,8 @@ func TestServeRefusesBusyPorts(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tcp.Close()
+	// Of the default ports another node may have some, which would be told first.
+	alone := config(t, "probe: {ports: off}\nrelay: {ports: off, extra: []}\nstun: {ports: []}\nturn: {listen: []}\n")
 	for _, test := range []struct {
 		name string
 		args []string
@@ -185,7 +187,7 @@ func TestServeRefusesBusyPorts(t *testing.T) {
 		{"main", []string{"--listen", taken.LocalAddr().String(), "--admin", ""}, `^pileus: cannot listen on 127\.0\.0\.1:\d+/udp: address already in use; is another node running\? try --listen :\d+\n$`},
 		{"main of all", []string{"--listen", (":" + port(taken.LocalAddr().String())), "--admin", ""}, `^pileus: cannot listen on 127\.0\.0\.1:\d+/udp: address already in use; .*\n$`},
 		{"second", []string{"--listen", "127.0.0.1:0", "--listen", taken.LocalAddr().String(), "--admin", ""}, `^pileus: cannot listen on .*\n$`},
-		{"admin", []string{"--listen", "127.0.0.1:0", "--admin", tcp.Addr().String()}, `^pileus: cannot listen on 127\.0\.0\.1:\d+/tcp: address already in use; is another node running\? try --admin :\d+\n$`},
+		{"admin", []string{"--config", alone, "--listen", "127.0.0.1:0", "--admin", tcp.Addr().String()}, `^pileus: cannot listen on 127\.0\.0\.1:\d+/tcp: address already in use; is another node running\? try --admin :\d+\n$`},
 		{"not ours", []string{"--listen", "192.0.2.99:0"}, `^pileus: cannot listen on 192\.0\.2\.99:0/udp: .*; no interface of this machine has it\n$`},
 		{"configuration", []string{"--config", filepath.Join("..", "..", "configs", "none.yaml")}, `^pileus: open .*none\.yaml: no such file`},
 	} {
