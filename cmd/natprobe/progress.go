@@ -20,7 +20,7 @@ type progress struct {
 	done     chan struct{}
 	wait     sync.WaitGroup
 
-	mu    sync.Mutex
+	mu    sync.Mutex // of what is written, too
 	phase string
 }
 
@@ -37,6 +37,16 @@ func (p *progress) set(phase string) {
 	p.mu.Unlock()
 }
 
+// say writes something that stays.
+func (p *progress) say(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.terminal {
+		text = "\r\x1b[K" + text
+	}
+	fmt.Fprintln(p.out, text)
+}
+
 func (p *progress) stop() {
 	close(p.done)
 	p.wait.Wait()
@@ -48,20 +58,24 @@ func (p *progress) run() {
 	for {
 		select {
 		case <-tick.C:
-			p.mu.Lock()
-			text := fmt.Sprintf("%d s: %s", int(time.Since(p.began).Seconds()), p.phase)
-			p.mu.Unlock()
-			if p.terminal {
-				fmt.Fprintf(p.out, "\r\x1b[K%s", text)
-			} else {
-				fmt.Fprintf(p.out, "natprobe: %s\n", text)
-			}
+			p.tick()
 		case <-p.done:
 			if p.terminal {
 				fmt.Fprint(p.out, "\r\x1b[K")
 			}
 			return
 		}
+	}
+}
+
+func (p *progress) tick() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	text := fmt.Sprintf("%d s: %s", int(time.Since(p.began).Seconds()), p.phase)
+	if p.terminal {
+		fmt.Fprintf(p.out, "\r\x1b[K%s", text)
+	} else {
+		fmt.Fprintf(p.out, "natprobe: %s\n", text)
 	}
 }
 

@@ -41,7 +41,7 @@ Exit codes:
    2    no UDP to the server
    3    could not test: no server was named or found, or what was seen fits several kinds
    64   the command line is wrong`,
-		Commands:  []*cli.Command{runCommand(), watchCommand(), classifyCommand(), predictCommand(), relayCommand(), serveCommand(), labCommand()},
+		Commands:  []*cli.Command{runCommand(), watchCommand(), classifyCommand(), predictCommand(), relayCommand(), pairCommand(), serveCommand(), labCommand()},
 		Writer:    stdout,
 		ErrWriter: stderr,
 	}
