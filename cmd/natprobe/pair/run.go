@@ -236,10 +236,13 @@ func (r *runner) fail(err error) {
 	r.finish()
 }
 
-// missed ends a run in which the two did not meet, for a reason.
-func (r *runner) missed(reason string) {
-	if r.report.Reason == "" || r.report.Strategy != "" {
-		r.report.Strategy, r.report.Reason = "", reason
+// missed ends a run in which the two did not meet. Why they should have met so is
+// the better half of the reason.
+func (r *runner) missed(text string) {
+	if r.report.Reason == "" {
+		r.report.Reason = text
+	} else {
+		r.note(text)
 	}
 	r.finish()
 }
