@@ -13,7 +13,7 @@ import (
 // the other one when one goes.
 func TestLiveCores(t *testing.T) {
 	referenceDir(t)
-	file := config(t, "listen: ['127.0.0.1:0']\nhostname: lb.example\nprobe: {ports: 1}\nrelay: {extra: []}\nstun: {ports: []}\nlog: {level: error}\n"+
+	file := config(t, "listen: ['127.0.0.1:0']\nhostname: lb.example\nprobe: {ports: off}\nrelay: {extra: []}\nstun: {ports: []}\nlog: {level: error}\n"+
 		"cores: {keys: {one: "+testSecret+", two: "+testSecret+"}}\nadmin: {listen: '127.0.0.1:0'}\n")
 	n := serving(t, "--config", file)
 	addr, at := n.find(`listening    (127\.0\.0\.1:\d+)/udp`), n.find(`admin        (http://127\.0\.0\.1:\d+)/`)

@@ -97,7 +97,7 @@ func TestBesideACore(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	const rest = "listen: ['127.0.0.1:0']\nprobe: {ports: 1}\nrelay: {extra: []}\nstun: {ports: []}\nlog: {level: error}\n"
+	const rest = "listen: ['127.0.0.1:0']\nprobe: {ports: off}\nrelay: {extra: []}\nstun: {ports: []}\nlog: {level: error}\n"
 	admin := "admin: {listen: '127.0.0.1:0', token: " + testSecret + "}\n"
 	hooks := "hooks: {url: '" + core.URL + "', secret: " + testSecret + "}\n"
 	write(rest + admin + hooks)
@@ -138,7 +138,7 @@ func TestBesideACore(t *testing.T) {
 
 // A draining node takes nobody, says so, and ends when all have left.
 func TestDrain(t *testing.T) {
-	n := serving(t, "--config", config(t, "listen: ['127.0.0.1:0']\nprobe: {ports: 1}\nrelay: {extra: []}\nstun: {ports: []}\nlog: {level: error}\nadmin: {listen: '127.0.0.1:0'}\n"))
+	n := serving(t, "--config", config(t, "listen: ['127.0.0.1:0']\nprobe: {ports: off}\nrelay: {extra: []}\nstun: {ports: []}\nlog: {level: error}\nadmin: {listen: '127.0.0.1:0'}\n"))
 	url, at := "rtmfp://"+n.find(`listening    (127\.0\.0\.1:\d+)/udp`)+"/app", n.find(`admin        (http://127\.0\.0\.1:\d+)/`)
 	ready := func() int { s, _ := fetch(t, at+"/readyz", ""); return s }
 	c := connects(t, url)
@@ -179,7 +179,7 @@ func TestDrain(t *testing.T) {
 
 // What an operator types, against a node that runs.
 func TestRemoteCommands(t *testing.T) {
-	file := config(t, "listen: ['127.0.0.1:0']\nprobe: {ports: 1}\nrelay: {extra: []}\nstun: {ports: []}\nlog: {level: error}\n"+
+	file := config(t, "listen: ['127.0.0.1:0']\nprobe: {ports: off}\nrelay: {extra: []}\nstun: {ports: []}\nlog: {level: error}\n"+
 		"admin: {listen: '127.0.0.1:0', token: "+testSecret+"}\n"+
 		"tenants: {acme: {keys: [k], token: require, secret: "+testSecret+", api_token: acme-token-00000}}\n")
 	n := serving(t, "--config", file)

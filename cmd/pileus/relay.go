@@ -7,7 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
-	"sync/atomic"
+	"sync"
 
 	"pileus/cmd/pileus/api"
 	"pileus/introducer"
@@ -19,15 +19,13 @@ import (
 	"pileus/rtmfp/wire"
 )
 
-// maxEndings bounds the ends of splices that wait for the engine's goroutine. More
-// of them are counted and not told: the peers' keepalives then stay short.
-const maxEndings = 4096
-
 // relayService is the splice relay and what ties it to introducer and engine.
 type relayService struct {
 	*splice.Relay
-	endings chan splice.Ended
-	lost    atomic.Uint64
+
+	mu      sync.Mutex
+	endings []splice.Ended // for the engine's goroutine: none of more splices than it opened
+	news    chan struct{}
 }
 
 // openRelay makes the relay of the sockets that are there; none without a port.
@@ -39,7 +37,7 @@ func (n *node) openRelay() (err error) {
 	if err != nil {
 		return err
 	}
-	s := &relayService{endings: make(chan splice.Ended, maxEndings)}
+	s := &relayService{news: make(chan struct{}, 1)}
 	cfg := splice.Config{
 		Idle: n.config.Relay.Idle, MaxLifetime: n.config.Relay.MaxLifetime,
 		Guard: guard.New(own), Limits: n.limits, Ended: s.ended,
@@ -108,10 +106,12 @@ func (s *relayService) serve(ctx context.Context, log *slog.Logger) {
 
 // ended is called on the relay's goroutine.
 func (s *relayService) ended(e splice.Ended) {
+	s.mu.Lock()
+	s.endings = append(s.endings, e)
+	s.mu.Unlock()
 	select {
-	case s.endings <- e:
+	case s.news <- struct{}{}:
 	default:
-		s.lost.Add(1)
 	}
 }
 
@@ -122,9 +122,17 @@ func (s *relayService) tell(ctx context.Context, n *node) {
 	}
 	for {
 		select {
-		case e := <-s.endings:
-			end := spliceEnd(&e)
-			if n.endpoint.Do(func(e *rtmfp.Engine) { n.intro.SpliceEnded(e.Now(), end) }) != nil {
+		case <-s.news:
+			s.mu.Lock()
+			endings := s.endings
+			s.endings = nil
+			s.mu.Unlock()
+			err := n.endpoint.Do(func(e *rtmfp.Engine) {
+				for i := range endings {
+					n.intro.SpliceEnded(e.Now(), spliceEnd(&endings[i]))
+				}
+			})
+			if err != nil {
 				return // the engine has ended
 			}
 		case <-ctx.Done():
