@@ -108,6 +108,9 @@ func ParseAnswer(b []byte) (Answer, error) {
 	if err := stun.Decode(b, &m); err != nil {
 		return Answer{}, err
 	}
+	if shortAddress(&m) {
+		return Answer{}, errNoAnswer
+	}
 	a := Answer{Transaction: m.TransactionID}
 	switch m.Type {
 	case stun.BindingSuccess:
@@ -141,6 +144,23 @@ func ParseAnswer(b []byte) (Answer, error) {
 		return Answer{}, errNoAddress
 	}
 	return a, nil
+}
+
+// shortAddress reports whether an address attribute is too short to be one (RFC 8489
+// section 14.1). pion/stun would read two bytes of it, and panic at the end of the
+// message.
+func shortAddress(m *stun.Message) bool {
+	const least = 8 // bytes: family, port, an IPv4 address
+	for _, a := range m.Attributes {
+		switch a.Type {
+		case stun.AttrMappedAddress, stun.AttrXORMappedAddress, stun.AttrOtherAddress, stun.AttrResponseOrigin:
+			if a.Length < least {
+				return true
+			}
+		default:
+		}
+	}
+	return false
 }
 
 func addrPort(ip net.IP, port int) netip.AddrPort {
