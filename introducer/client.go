@@ -37,6 +37,9 @@ func (c *client) enter(a admission) {
 	// no fingerprint.
 	if s.Far().HasStaticKey() {
 		n.peers.add(c.peer)
+		if w := n.timelines[c.peer.ID()]; w != nil {
+			w.timeline.Follow(s)
+		}
 	} else {
 		n.stats.Unproven++
 	}

@@ -20,9 +20,10 @@ const (
 	PairRelayed // a relayed pair ended
 	IntroductionSettled
 	PeerClosed
+	NameChanged
 )
 
-var eventKindNames = [...]string{"connect", "classified", "introduced", "relayed", "outcome", "closed"}
+var eventKindNames = [...]string{"connect", "classified", "introduced", "relayed", "outcome", "closed", "name"}
 
 // String is the kind's name outside: in hooks, in the API, in logs.
 func (k EventKind) String() string { return eventKindNames[k] }
@@ -43,7 +44,18 @@ type Event struct {
 	// target; of PeerClosed, the UDP payload received from the peer and sent to it.
 	Bytes  [2]uint64
 	Reason string // of PeerClosed and PairRelayed
+	Name   string // of NameChanged
+	Change Change // of NameChanged
 }
+
+// Change is what happened to a name.
+type Change string
+
+const (
+	NameCame   Change = "came"
+	NamePassed Change = "changed" // to another session, which is the event's Peer
+	NameWent   Change = "went"
+)
 
 // PlanInfo is how two peers were told to meet.
 type PlanInfo struct {

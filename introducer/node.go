@@ -131,6 +131,7 @@ type Node struct {
 	relayed   map[flash.PeerID]int // splices of a peer
 	members   map[string]int       // clients by tenant
 	gate      gate
+	timelines map[flash.PeerID]*watched
 	pool      pairing.Pool
 	groups    group.Table[*Peer]
 	healing   *rtmfp.Timer
@@ -168,7 +169,7 @@ func New(c Config) *Node {
 		cfg: c, log: eventLog{log: c.Log}, peers: make(directory), tenants: make(map[string]*names), running: make(map[introKey]*introduction),
 		outcomes:  make(map[OutcomeKey]uint64),
 		relayings: make(map[uint64]relaying), relayed: make(map[flash.PeerID]int),
-		members:   make(map[string]int),
+		members: make(map[string]int), timelines: make(map[flash.PeerID]*watched),
 		anonymous: udp.NewLimiter(introductionRate, introductionBurst),
 	}
 	n.server = netconn.NewServer(netconn.ServerConfig{}, n.welcome)

@@ -58,13 +58,13 @@ func (n *Node) register(p *Peer, name string) *callError {
 	n.stats.NamesRegistered++
 	n.log.event(now, eventName, "peer", p.ID().String(), "name", name, "tenant", p.tenant)
 	if previous == nil {
-		n.tell(b, name, "came", p)
+		n.tell(b, name, NameCame, p)
 		return nil
 	}
 	// It may hear of it, if it is not dead after all.
 	_ = previous.conn.Status("status", codeLost, fmt.Sprintf("The name %q has passed to another session.", name),
 		amf.Member{Name: "name", Value: amf.String(name)})
-	n.tell(b, name, "changed", p)
+	n.tell(b, name, NamePassed, p)
 	return nil
 }
 
@@ -87,7 +87,7 @@ func (n *Node) release(b *names, p *Peer, name string) bool {
 	if !b.release(p, name) {
 		return false
 	}
-	n.tell(b, name, "went", p)
+	n.tell(b, name, NameWent, p)
 	return true
 }
 
@@ -100,9 +100,12 @@ func (n *Node) forgetTenant(tenant string) {
 }
 
 // tell sends those who watch a name the event onPresence.
-func (n *Node) tell(b *names, name, event string, p *Peer) {
+func (n *Node) tell(b *names, name string, change Change, p *Peer) {
+	if n.cfg.Observe != nil {
+		n.emit(Event{Kind: NameChanged, At: p.session.Engine().Now(), Peer: p.Info(), Name: name, Change: change})
+	}
 	for _, w := range b.watchers[name] {
-		info := append(holding(name, p), amf.Member{Name: "event", Value: amf.String(event)})
+		info := append(holding(name, p), amf.Member{Name: "event", Value: amf.String(change)})
 		if w.conn.Send("onPresence", info) != nil {
 			n.stats.PresenceLost++ // its queue is full, or it is about to go
 			continue

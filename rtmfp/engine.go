@@ -60,6 +60,7 @@ type Engine struct {
 	sweep  *Timer // of defrag
 	shared flow.Shared
 	stats  Stats
+	tap    *tap // nil: nobody is watched
 }
 
 // NewEngine makes an engine whose time starts at now.
@@ -101,6 +102,17 @@ func (e *Engine) Receive(now time.Time, d Datagram) {
 		e.stats.Beside++
 		return
 	}
+	if e.tap == nil {
+		e.receive(d)
+		return
+	}
+	t := e.tap // whatever the datagram brings about
+	t.begin(e, d)
+	e.receive(d)
+	t.end()
+}
+
+func (e *Engine) receive(d Datagram) {
 	e.stats.ReceivedPackets++
 	e.stats.ReceivedBytes += uint64(len(d.Data))
 	if len(d.Data) > MaxReceive {
@@ -130,7 +142,7 @@ func (e *Engine) foreignPacket(d Datagram) bool {
 	if e.cfg.Foreign == nil || !e.cfg.Foreign.Packet(d) {
 		return false
 	}
-	e.stats.Foreign++
+	e.countForeign()
 	return true
 }
 
@@ -138,8 +150,15 @@ func (e *Engine) foreignStartup(d Datagram, typ wire.ChunkType, body []byte) boo
 	if e.cfg.Foreign == nil || !e.cfg.Foreign.Startup(d, typ, body) {
 		return false
 	}
-	e.stats.Foreign++
+	e.countForeign()
 	return true
+}
+
+func (e *Engine) countForeign() {
+	e.stats.Foreign++
+	if e.tap != nil {
+		e.tap.fate(FateForeign)
+	}
 }
 
 // Advance runs what is due at now.
@@ -216,7 +235,12 @@ func (e *Engine) Send(d Datagram) {
 
 func (e *Engine) emit(d Datagram) { e.out = append(e.out, d) }
 
-func (e *Engine) drop(r DropReason) { e.stats.Drops[r]++ }
+func (e *Engine) drop(r DropReason) {
+	e.stats.Drops[r]++
+	if e.tap != nil {
+		e.tap.fate(r.String())
+	}
+}
 
 // dropError counts a failed flash.Opener.Open.
 func (e *Engine) dropError(err error) {

@@ -38,6 +38,9 @@ func (s *Session) receivePacket(d Datagram, packet []byte, fragments bool) {
 		e.drop(DropMode)
 		return
 	}
+	if e.tap != nil {
+		e.tap.chunks(chunks)
+	}
 	s.alive.heard, s.alive.ping = e.now, repeat{}
 	if !s.proven {
 		s.prove()
@@ -140,7 +143,14 @@ func (p *packet) limit() int { return p.start + p.s.keys.Sealer.Room(MaxDatagram
 // send seals the packet and sends it to DESTADDR, or to another address.
 func (p *packet) send(tos uint8, to, local netip.AddrPort) {
 	p.s.timing.commit(p.ts)
+	var record *PacketRecord
+	if p.s.timeline != nil {
+		record = p.s.timeline.sending(p.s.engine.now, local, to, p.b[p.start:])
+	}
 	data := p.s.keys.Sealer.Finish(p.b, p.s.farID)
+	if record != nil {
+		record.Size = len(data)
+	}
 	p.s.sent += uint64(len(data))
 	p.s.engine.emit(Datagram{Local: local, Peer: to, TOS: tos, Data: data})
 }

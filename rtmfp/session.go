@@ -46,6 +46,7 @@ type Session struct {
 	forwarded udp.Bucket
 	mobility  mobilityState
 	timer     timerEntry
+	timeline  *Timeline // nil: it is not watched
 
 	opening *opening      // while opening as initiator
 	answer  *keyingAnswer // while nothing arrived under the session key

@@ -21,6 +21,9 @@ func (e *Engine) receiveStartup(d Datagram) {
 		e.drop(DropMode)
 		return
 	}
+	if e.tap != nil {
+		e.tap.chunks(chunks)
+	}
 	// The first chunk decides. A packet full of IHellos would else bring many
 	// times its size in answers.
 	typ, body, _, ok := wire.NextChunk(chunks)
@@ -104,8 +107,14 @@ func (r redirect) Append(b []byte) []byte { return wire.AppendRedirect(b, r.tag,
 func (e *Engine) startup(local, to netip.AddrPort, id wire.SessionID, c interface{ Append([]byte) []byte }) {
 	b := e.sealer.Begin(e.buffer())
 	b = wire.Header{Mode: wire.ModeStartup, HasTimestamp: true, Timestamp: e.stamp()}.Append(b)
+	start := len(b)
 	b = c.Append(b)
-	e.emit(Datagram{Local: local, Peer: to, Data: e.sealer.Finish(b, id)})
+	typ, _, _, _ := wire.NextChunk(b[start:])
+	data := e.sealer.Finish(b, id) // encrypts in place
+	if e.tap != nil {
+		e.tap.sending(e.now, local, to, len(data), typ)
+	}
+	e.emit(Datagram{Local: local, Peer: to, Data: data})
 }
 
 // stamp is the current timestamp, in ticks (RFC 7016 2.2.4). The engine's epoch

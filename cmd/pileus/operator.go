@@ -135,6 +135,38 @@ func (o *operator) ClosePeer(ctx context.Context, id flash.PeerID) error {
 	return err
 }
 
+// Timeline implements api.Node.
+func (o *operator) Timeline(ctx context.Context, id flash.PeerID) (api.Timeline, error) {
+	var i introducer.TimelineInfo
+	err := o.ask(ctx, func(*rtmfp.Engine) { i, _ = o.intro.Timeline(id) })
+	return api.NewTimeline(i), err
+}
+
+// Watch implements api.Node.
+func (o *operator) Watch(ctx context.Context, id flash.PeerID) (api.Timeline, error) {
+	var i introducer.TimelineInfo
+	var failed error
+	err := o.ask(ctx, func(e *rtmfp.Engine) { i, failed = o.intro.Watch(e, id) })
+	switch {
+	case err != nil:
+	case errors.Is(failed, introducer.ErrNoPeer):
+		err = api.ErrNotFound
+	case failed != nil:
+		err = fmt.Errorf("%w: %w", api.ErrRefused, failed)
+	}
+	return api.NewTimeline(i), err
+}
+
+// Unwatch implements api.Node.
+func (o *operator) Unwatch(ctx context.Context, id flash.PeerID) error {
+	found := false
+	err := o.ask(ctx, func(e *rtmfp.Engine) { found = o.intro.Unwatch(e, id) })
+	if err == nil && !found {
+		err = api.ErrNotFound
+	}
+	return err
+}
+
 func (o *operator) Introduce(ctx context.Context, a, b flash.PeerID) (api.Plan, error) {
 	var plan introducer.PlanInfo
 	var failed error

@@ -53,11 +53,13 @@ func (s *server) peers(who scope, r *http.Request) (any, error) {
 	return page, nil
 }
 
+const errPeerID = inputError("a peer ID has 64 hexadecimal digits")
+
 // find is the peer that a path names, if the caller may see it.
 func (s *server) find(ctx context.Context, who scope, id string) (flash.PeerID, PeerDetail, error) {
 	p, err := flash.ParsePeerID(id)
 	if err != nil {
-		return p, PeerDetail{}, inputError("a peer ID has 64 hexadecimal digits")
+		return p, PeerDetail{}, errPeerID
 	}
 	d, err := s.Node.Peer(ctx, p)
 	if err == nil && !who.sees(d.Tenant) {
@@ -116,15 +118,6 @@ func (s *server) introduce(who scope, r *http.Request) (any, error) {
 }
 
 func (s *server) matrix(who scope, _ *http.Request) (any, error) { return s.Recorder.matrix(who), nil }
-
-func (s *server) names(who scope, r *http.Request) (any, error) {
-	q := r.URL.Query()
-	tenant := cmp.Or(q.Get("tenant"), who.tenant, introducer.DefaultTenant)
-	if !who.sees(tenant) {
-		return nil, ErrNotFound
-	}
-	return s.Node.Names(r.Context(), tenant, q.Get("prefix"), q.Get("after"))
-}
 
 // visible cuts a list down to what a caller may see, and to one page.
 func visible[T any](r *http.Request, who scope, list []T, err error, tenant func(T) string) ([]T, error) {

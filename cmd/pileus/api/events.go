@@ -10,11 +10,14 @@ import (
 // events is the stream of what happens, as server-sent events: the name is the
 // event's, the data its JSON.
 func (s *server) events(w http.ResponseWriter, r *http.Request) {
-	who, ok := s.enter(w, r, false)
-	if !ok {
-		return
+	if who, ok := s.enter(w, r, false); ok {
+		s.stream(w, r, s.Recorder.follow(who))
 	}
-	stream := s.Recorder.follow(who)
+}
+
+// stream writes what comes until the caller goes, after what is first. A nil
+// stream is refused.
+func (s *server) stream(w http.ResponseWriter, r *http.Request, stream chan message, first ...message) {
 	if stream == nil {
 		(&refusal{http.StatusServiceUnavailable, "streams", "too many follow the events already"}).write(w)
 		return
@@ -38,15 +41,23 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 	if !write(": events of this node\n\n") {
 		return
 	}
+	tell := func(m message) bool {
+		data, err := json.Marshal(m.data)
+		return err == nil && write(fmt.Sprintf("event: %s\ndata: %s\n\n", m.name, data))
+	}
+	for _, m := range first {
+		if !tell(m) {
+			return
+		}
+	}
 	for {
 		select {
-		case e, open := <-stream:
+		case m, open := <-stream:
 			if !open {
 				write("event: lagging\ndata: {}\n\n") // the caller is too slow; it may begin anew
 				return
 			}
-			data, err := json.Marshal(e)
-			if err != nil || !write(fmt.Sprintf("event: %s\ndata: %s\n\n", e.Event, data)) {
+			if !tell(m) {
 				return
 			}
 		case <-alive.C:

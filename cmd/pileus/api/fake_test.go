@@ -10,9 +10,11 @@ import (
 	"pileus/introducer"
 	"pileus/introducer/strategy"
 	"pileus/natprobe"
+	"pileus/rtmfp"
 	"pileus/rtmfp/amf"
 	"pileus/rtmfp/flash"
 	"pileus/rtmfp/netconn"
+	"pileus/rtmfp/wire"
 )
 
 // fake is a node with something of everything, half of it acme's.
@@ -20,7 +22,9 @@ type fake struct {
 	peers  []PeerDetail
 	closed []flash.PeerID
 	level  string
-	drain  time.Duration
+
+	watched Timeline
+	drain   time.Duration
 }
 
 func peerID(b byte) flash.PeerID { return flash.PeerID{b + 1} }
@@ -28,7 +32,7 @@ func peerID(b byte) flash.PeerID { return flash.PeerID{b + 1} }
 var began = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 func newFake() *fake {
-	f := &fake{level: "info"}
+	f := &fake{level: "info", watched: NewTimeline(introducer.TimelineInfo{})}
 	for i, tenant := range []string{"acme", "acme", "other", "other"} {
 		b := natprobe.Behavior{Mapping: natprobe.EIM}
 		f.peers = append(f.peers, NewPeerDetail(introducer.PeerDetail{
@@ -68,6 +72,27 @@ func (f *fake) Peer(_ context.Context, id flash.PeerID) (PeerDetail, error) {
 
 func (f *fake) ClosePeer(_ context.Context, id flash.PeerID) error {
 	f.closed = append(f.closed, id)
+	return nil
+}
+
+func (f *fake) Timeline(context.Context, flash.PeerID) (Timeline, error) { return f.watched, nil }
+
+func (f *fake) Watch(_ context.Context, id flash.PeerID) (Timeline, error) {
+	if id == peerID(99) {
+		return Timeline{}, fmt.Errorf("%w: %w", ErrRefused, rtmfp.ErrTimelines)
+	}
+	f.watched = NewTimeline(introducer.TimelineInfo{Until: began.Add(time.Hour), Total: 2, Records: []rtmfp.PacketRecord{
+		{At: began, Startup: true, Size: 80, Fate: rtmfp.FateTaken, Peer: f.peers[0].Address},
+		{At: began, Sent: true, Size: 90, Chunks: [8]rtmfp.ChunkRun{{Type: wire.ChunkUserData, Count: 1}, {Type: wire.ChunkNextUserData, Count: 3}}},
+	}})
+	return f.watched, nil
+}
+
+func (f *fake) Unwatch(_ context.Context, id flash.PeerID) error {
+	if id == peerID(99) {
+		return ErrNotFound
+	}
+	f.watched = NewTimeline(introducer.TimelineInfo{})
 	return nil
 }
 

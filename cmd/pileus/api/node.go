@@ -17,6 +17,10 @@ type Node interface {
 	Peers(ctx context.Context, match func(Peer) bool) ([]Peer, error)
 	Peer(ctx context.Context, id flash.PeerID) (PeerDetail, error)
 	ClosePeer(ctx context.Context, id flash.PeerID) error
+	// Timeline is empty of a peer that is not watched. Watch is for ten minutes.
+	Timeline(ctx context.Context, id flash.PeerID) (Timeline, error)
+	Watch(ctx context.Context, id flash.PeerID) (Timeline, error)
+	Unwatch(ctx context.Context, id flash.PeerID) error
 	Introduce(ctx context.Context, initiator, target flash.PeerID) (Plan, error)
 	Names(ctx context.Context, tenant, prefix, after string) (Names, error)
 

@@ -12,10 +12,12 @@ import (
 const (
 	// maxIntroductions is how many introductions are remembered.
 	maxIntroductions = 1000
-	// maxStreams is how many may follow events at once, and maxBacklog how many
-	// events one of them may be behind before its stream ends.
-	maxStreams = 32
-	maxBacklog = 256
+	// maxStreams is how many may follow events at once with the operator's token,
+	// maxTenantStreams with one tenant's, and maxBacklog how many events one of
+	// them may be behind before its stream ends.
+	maxStreams       = 32
+	maxTenantStreams = 8
+	maxBacklog       = 256
 	// historyStep and maxHistory are the share of direct and relayed
 	// introductions over time: a day, by five minutes.
 	historyStep = 5 * time.Minute
@@ -29,7 +31,19 @@ type Recorder struct {
 	mu            sync.Mutex
 	introductions ring[Event]
 	tallies       map[string]*tally // by tenant
-	streams       map[chan Event]scope
+	streams       map[chan message]listener
+}
+
+// message is an event as a stream brings it.
+type message struct {
+	name string
+	data any
+}
+
+// listener is who follows a stream: what happens, or what happens to names.
+type listener struct {
+	scope
+	names func(*NameEvent) bool // nil: no names, all else
 }
 
 // tally is what became of one tenant's introductions. Cells come from closed
@@ -82,12 +96,16 @@ func NewRecorder() *Recorder {
 	return &Recorder{
 		introductions: ring[Event]{max: maxIntroductions},
 		tallies:       make(map[string]*tally),
-		streams:       make(map[chan Event]scope),
+		streams:       make(map[chan message]listener),
 	}
 }
 
 // Record takes an event.
 func (r *Recorder) Record(e introducer.Event) {
+	if e.Kind == introducer.NameChanged {
+		r.recordName(e)
+		return
+	}
 	v := NewEvent(e)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -98,12 +116,24 @@ func (r *Recorder) Record(e introducer.Event) {
 	if v.Outcome != "" {
 		r.settle(v)
 	}
-	for c, s := range r.streams {
-		if !s.sees(v.tenant()) {
+	r.pass(message{v.Event, v}, func(l listener) bool { return l.names == nil && l.sees(v.tenant()) })
+}
+
+func (r *Recorder) recordName(e introducer.Event) {
+	v := NameEvent{string(e.Change), e.At, e.Peer.Tenant, e.Name, e.Peer.ID.String()}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.pass(message{v.Event, v}, func(l listener) bool { return l.names != nil && l.sees(v.Tenant) && l.names(&v) })
+}
+
+// pass gives a message to whom it concerns.
+func (r *Recorder) pass(m message, concerns func(listener) bool) {
+	for c, l := range r.streams {
+		if !concerns(l) {
 			continue
 		}
 		select {
-		case c <- v:
+		case c <- m:
 		default:
 			// Whoever reads too slowly learns so by the end of the stream, not by
 			// events that are missing.
@@ -248,18 +278,35 @@ func (r *Recorder) matrix(s scope) Matrix {
 }
 
 // follow opens a stream of events; nil if there are too many.
-func (r *Recorder) follow(s scope) chan Event {
+func (r *Recorder) follow(s scope) chan message { return r.open(listener{scope: s}) }
+
+// followNames opens a stream of changes of the names that concern the caller.
+func (r *Recorder) followNames(s scope, concerns func(*NameEvent) bool) chan message {
+	return r.open(listener{s, concerns})
+}
+
+func (r *Recorder) open(l listener) chan message {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.streams) >= maxStreams {
+	// One tenant cannot use up the streams of another, or the operator's.
+	left := maxTenantStreams
+	if l.operator {
+		left = maxStreams
+	}
+	for _, other := range r.streams {
+		if other.scope == l.scope {
+			left--
+		}
+	}
+	if left <= 0 {
 		return nil
 	}
-	c := make(chan Event, maxBacklog)
-	r.streams[c] = s
+	c := make(chan message, maxBacklog)
+	r.streams[c] = l
 	return c
 }
 
-func (r *Recorder) unfollow(c chan Event) {
+func (r *Recorder) unfollow(c chan message) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if _, there := r.streams[c]; there {

@@ -45,12 +45,15 @@ type route struct {
 	call         call
 }
 
-// routes are all there are, but for the stream of events and the description.
+// routes are all there are, but for the streams of events and the description.
 var routes = []route{
 	{"GET", "/status", true, (*server).status},
 	{"GET", "/peers", false, (*server).peers},
 	{"GET", "/peers/{id}", false, (*server).peer},
 	{"DELETE", "/peers/{id}", false, (*server).closePeer},
+	{"GET", "/peers/{id}/timeline", true, (*server).timeline},
+	{"POST", "/peers/{id}/timeline", true, (*server).watch},
+	{"DELETE", "/peers/{id}/timeline", true, (*server).unwatch},
 	{"GET", "/introductions", false, (*server).introductions},
 	{"POST", "/introductions", false, (*server).introduce},
 	{"GET", "/matrix", false, (*server).matrix},
@@ -80,6 +83,7 @@ func Handler(o Options) http.Handler {
 		mux.HandleFunc(r.method+" "+prefix+r.path, s.handle(r))
 	}
 	mux.HandleFunc("GET "+prefix+"/events", s.events)
+	mux.HandleFunc("GET "+prefix+"/names/events", s.watchNames)
 	mux.HandleFunc("GET "+prefix+"/openapi.json", s.describe)
 	mux.HandleFunc(prefix+"/", func(w http.ResponseWriter, _ *http.Request) {
 		(&refusal{http.StatusNotFound, "not_found", "there is no such path or method; see " + prefix + "/openapi.json"}).write(w)

@@ -114,6 +114,7 @@ type Event struct {
 func NewEvent(e introducer.Event) Event {
 	v := Event{Event: e.Kind.String(), Time: e.At, Peer: NewPeer(e.Peer), Reason: e.Reason}
 	switch e.Kind {
+	case introducer.NameChanged: // a NameEvent
 	case introducer.PeerConnected:
 		v.Connect = NewConnect(e.Connect)
 	case introducer.PeerClassified:
