@@ -2,8 +2,11 @@
 
 package udp
 
-import "net"
+import (
+	"net"
+	"net/netip"
+)
 
-func newBatcher(socket *net.UDPConn, v6 bool, counts *counters) batcher {
-	return newGeneric(socket, v6, counts)
+func newBatcher(socket *net.UDPConn, local netip.AddrPort, counts *counters) (batcher, error) {
+	return newGeneric(socket, local.Addr().Is6(), counts), nil
 }

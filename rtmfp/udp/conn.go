@@ -1,9 +1,9 @@
 // Package udp moves datagrams in batches through sockets that are each bound to one local address,
 // with the TOS byte of every datagram in both directions. It knows no RTMFP.
 //
-// On Linux a batch is one recvmmsg or sendmmsg call through golang.org/x/net; elsewhere datagrams go
-// one by one through package net. TOS is carried on Linux and macOS; elsewhere it reads as 0 and what
-// is asked for is ignored.
+// On Linux a batch is one recvmmsg or sendmmsg call, without allocation; elsewhere datagrams go one by
+// one through package net. TOS is carried on Linux and macOS; elsewhere it reads as 0 and what is asked
+// for is ignored.
 package udp
 
 import (
@@ -123,8 +123,8 @@ func (c *Conn) setup(o Options) error {
 	if c.receive, c.send, err = setBuffers(c.socket, raw, o); err != nil {
 		return fmt.Errorf("set buffer sizes: %w", err)
 	}
-	c.batch = newBatcher(c.socket, v6, c.counts)
-	return nil
+	c.batch, err = newBatcher(c.socket, c.local, c.counts)
+	return err
 }
 
 // LocalAddr returns the address the socket is bound to, with the port the system chose if it was asked to.

@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -22,6 +21,8 @@ type Poller struct {
 	wake   int // eventfd
 	events []unix.EpollEvent
 	pace   pace
+	in     *inbound // of all sockets
+	out    *outbound
 
 	mu   sync.Mutex // of Wake and Close
 	done bool
@@ -33,10 +34,10 @@ const maxSendWait = 5
 // wakeEvent stands for the eventfd among the indexes of sockets.
 const wakeEvent = -1
 
-// NewPoller takes conns over: from now on only Poller.Wait and Conn.ReadReady
-// read from them.
+// NewPoller takes conns over: from now on one goroutine alone waits, reads from
+// them by Conn.ReadReady, writes to them, and closes them.
 func NewPoller(conns []*Conn) (p *Poller, err error) {
-	p = &Poller{epoll: -1, wake: -1, events: make([]unix.EpollEvent, len(conns)+1)}
+	p = &Poller{epoll: -1, wake: -1, events: make([]unix.EpollEvent, len(conns)+1), in: newInbound(), out: newOutbound()}
 	defer func() {
 		if err != nil {
 			p.Close()
@@ -53,7 +54,7 @@ func NewPoller(conns []*Conn) (p *Poller, err error) {
 		return p, err
 	}
 	for i, c := range conns {
-		fd, err := c.detach()
+		fd, err := c.detach(p.in, p.out)
 		if err != nil {
 			return p, err
 		}
@@ -128,7 +129,7 @@ func (c *Conn) Twin() (*Conn, error) {
 		return nil, fmt.Errorf("udp: twin of %s: %w", c.local, err)
 	}
 	t := &Conn{socket: c.socket, local: c.local, receive: c.receive, send: c.send, counts: new(counters)}
-	t.attach(fd)
+	t.attach(fd, newInbound(), newOutbound())
 	return t, nil
 }
 
@@ -147,7 +148,7 @@ func (c *Conn) duplicate() (int, error) {
 
 // detach takes the socket out of the runtime's poller: a duplicate of its
 // descriptor stays, the original is closed.
-func (c *Conn) detach() (int, error) {
+func (c *Conn) detach(in *inbound, out *outbound) (int, error) {
 	fd, err := c.duplicate()
 	if err != nil {
 		return -1, err
@@ -156,38 +157,30 @@ func (c *Conn) detach() (int, error) {
 		_ = unix.Close(fd)
 		return -1, err
 	}
-	c.attach(fd)
+	c.attach(fd, in, out)
 	return fd, nil
 }
 
 // attach lets c work on a descriptor outside the runtime's poller.
-func (c *Conn) attach(fd int) {
-	d := &detached{UDPConn: c.socket, fd: fd}
-	c.closer = d.close
-	c.batch = newBatcherOn(d, c.local.Addr().Is6(), c.counts)
+func (c *Conn) attach(fd int, in *inbound, out *outbound) {
+	s := &rawSocket{fd: fd}
+	c.closer = s.close
+	c.batch = newMmsg(s, c.local, c.counts, in, out)
 }
 
-// detached is a socket outside the runtime's poller, for x/net to work on.
-type detached struct {
-	*net.UDPConn // closed; x/net asks for its type
-	fd           int
-}
+// rawSocket is a socket outside the runtime's poller: a syscall.RawConn that never
+// waits to read. Reads and writes come from one goroutine, which is also the one
+// that closes.
+type rawSocket struct{ fd int }
 
-// SyscallConn hides that of the closed socket.
-func (d *detached) SyscallConn() (syscall.RawConn, error) { return (*rawSocket)(d), nil }
-
-func (d *detached) close() error {
-	if d.fd < 0 {
+func (s *rawSocket) close() error {
+	if s.fd < 0 {
 		return net.ErrClosed
 	}
-	err := unix.Close(d.fd)
-	d.fd = -1
+	err := unix.Close(s.fd)
+	s.fd = -1
 	return err
 }
-
-// rawSocket is a syscall.RawConn that never waits to read. Reads and writes come
-// from one goroutine, which is also the one that closes.
-type rawSocket detached
 
 func (s *rawSocket) Control(f func(uintptr)) error { f(uintptr(s.fd)); return nil }
 

@@ -36,6 +36,7 @@ func (*Conn) ReadReady([]Datagram) (int, error) { return 0, errors.ErrUnsupporte
 func (c *Conn) Twin() (*Conn, error) {
 	t := &Conn{socket: c.socket, local: c.local, receive: c.receive, send: c.send, counts: new(counters)}
 	t.closer = func() error { return nil } // the socket is c's
-	t.batch = newBatcher(c.socket, c.local.Addr().Is6(), t.counts)
-	return t, nil
+	var err error
+	t.batch, err = newBatcher(c.socket, c.local, t.counts)
+	return t, err
 }

@@ -2,7 +2,6 @@ package udp
 
 import (
 	"encoding/binary"
-	"net"
 	"syscall"
 	"unsafe"
 
@@ -41,50 +40,46 @@ func run(d []Datagram) int {
 
 // canSegment asks the kernel. One that does not know the option would ignore the control message, and
 // send a run as one large datagram.
-func canSegment(socket net.PacketConn) bool {
-	c, ok := socket.(syscall.Conn)
-	if !ok {
-		return false
-	}
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return false
-	}
+func canSegment(socket syscall.RawConn) bool {
 	can := false
-	err = raw.Control(func(fd uintptr) {
+	err := socket.Control(func(fd uintptr) {
 		_, err := unix.GetsockoptInt(int(fd), unix.SOL_UDP, unix.UDP_SEGMENT)
 		can = err == nil
 	})
 	return err == nil && can
 }
 
-// sendControl has room for the control messages of one datagram or run.
-type sendControl struct {
-	tos     tosControl
-	both    []byte // TOS, then segment size
-	segment []byte // the second of both
-}
+// sendControl has room, and the alignment, for the control messages of one datagram or run: a TOS and a
+// length of segments.
+type sendControl [6]uint64
 
-func newSendControl(v6 bool) sendControl {
-	c := sendControl{tos: newTOSControl(v6)}
-	n := len(c.tos.b)
-	c.both = append(c.tos.b, make([]byte, unix.CmsgSpace(2))...)
-	c.tos.b, c.segment = c.both[:n:n], c.both[n:]
-	h := (*unix.Cmsghdr)(unsafe.Pointer(&c.segment[0]))
-	h.Level, h.Type = unix.SOL_UDP, unix.UDP_SEGMENT
-	h.SetLen(unix.CmsgLen(2))
-	return c
-}
-
-// set returns the messages for tos and, unless it is 0, a size of segments.
-func (c *sendControl) set(tos uint8, size int) []byte {
-	b := c.tos.set(tos)
-	if size == 0 {
-		return b
+// set puts into h what tos asks for, unless it is 0, the default of sockets; and size, unless it is 0.
+func (c *sendControl) set(h *unix.Msghdr, tos uint8, size int, v6 bool) {
+	if tos == 0 && size == 0 {
+		h.Control = nil
+		h.SetControllen(0)
+		return
 	}
-	binary.NativeEndian.PutUint16(c.segment[unix.CmsgLen(0):], uint16(size))
-	if b == nil {
-		return c.segment
+	b := (*[unsafe.Sizeof(sendControl{})]byte)(unsafe.Pointer(c))
+	used := 0
+	if tos != 0 {
+		level, option := int32(unix.IPPROTO_IP), int32(unix.IP_TOS)
+		if v6 {
+			level, option = unix.IPPROTO_IPV6, unix.IPV6_TCLASS
+		}
+		m := (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))
+		m.Level, m.Type = level, option
+		m.SetLen(unix.CmsgLen(4))
+		binary.NativeEndian.PutUint32(b[unix.CmsgLen(0):], uint32(tos))
+		used = unix.CmsgSpace(4)
 	}
-	return c.both
+	if size != 0 {
+		m := (*unix.Cmsghdr)(unsafe.Pointer(&b[used]))
+		m.Level, m.Type = unix.SOL_UDP, unix.UDP_SEGMENT
+		m.SetLen(unix.CmsgLen(2))
+		binary.NativeEndian.PutUint16(b[used+unix.CmsgLen(0):], uint16(size))
+		used += unix.CmsgSpace(2)
+	}
+	h.Control = &b[0]
+	h.SetControllen(used)
 }
