@@ -22,7 +22,10 @@ func Changes(before, after Report) []string {
 	change("port step", a.Step, b.Step, b.Allocation != Stepping)
 	change("hairpin", a.Hairpin.Answer, b.Hairpin.Answer, b.Hairpin.Answer == Unknown)
 	if x, y := before.Depth.MTU, after.Depth.MTU; x != nil && y != nil {
-		change("path MTU", x.Bytes, y.Bytes, y.Bytes == 0)
+		change("path MTU outwards", x.Bytes, y.Bytes, y.Bytes == 0)
+	}
+	if x, y := before.Depth.MTUIn, after.Depth.MTUIn; x != nil && y != nil {
+		change("path MTU inwards", x.Bytes, y.Bytes, y.Bytes == 0)
 	}
 	if x, y := before.Depth.Fragments, after.Depth.Fragments; x != nil && y != nil {
 		change("fragments out", x.Out.Answer, y.Out.Answer, y.Out.Answer == Unknown)

@@ -15,6 +15,7 @@ type Depth struct {
 	Load      *Load      `json:"load,omitempty"`
 	ALG       *ALG       `json:"alg,omitempty"`
 	MTU       *MTU       `json:"mtu,omitempty"`
+	MTUIn     *MTU       `json:"mtuIn,omitempty"`
 	Fragments *Fragments `json:"fragments,omitempty"`
 	Marks     []Mark     `json:"marks,omitempty"`
 	IPv6      *IPv6      `json:"ipv6,omitempty"`
@@ -86,8 +87,8 @@ type ALG struct {
 	Seen    netip.AddrPort `json:"seen,omitzero"`
 }
 
-// MTU is the longest IP packet that arrives at the server in one piece, in bytes
-// with its headers.
+// MTU is the longest IP packet that arrives in one piece, in bytes with its headers:
+// at the server or, inwards, from it.
 type MTU struct {
 	Bytes int `json:"bytes"` // 0: not found
 	// Below is the shortest that did not arrive; Bytes+1, unless the server takes
@@ -95,7 +96,8 @@ type MTU struct {
 	Below     int `json:"below,omitempty"`
 	Interface int `json:"interface,omitempty"` // that of this host's own interface; 0: not known
 	Tries     int `json:"tries"`
-	// Limited: nothing longer was tried, or the interface takes nothing longer.
+	// Limited: nothing longer was tried, the interface takes nothing longer or,
+	// inwards, no longer request arrived.
 	Limited bool `json:"limited,omitempty"`
 }
 

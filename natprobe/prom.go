@@ -32,7 +32,10 @@ func (r Report) WriteProm(w io.Writer) error {
 		metric("lifetime_seconds", "How long a mapping lives without packets.", "", l.Fresh.Seconds())
 	}
 	if m := d.MTU; m != nil && m.Bytes > 0 {
-		metric("path_mtu_bytes", "Longest packet that arrives whole.", "", float64(m.Bytes))
+		metric("path_mtu_bytes", "Longest packet that arrives whole at the server.", "", float64(m.Bytes))
+	}
+	if m := d.MTUIn; m != nil && m.Bytes > 0 {
+		metric("path_mtu_in_bytes", "Longest packet that arrives whole from it.", "", float64(m.Bytes))
 	}
 	if f := d.Fragments; f != nil {
 		metric("fragments_out", "Whether fragments arrive at the server: 1 yes, 0 no, -1 unknown.", "", answerNumber(f.Out.Answer))

@@ -36,6 +36,7 @@ func full() Report {
 		Load:      &Load{Destinations: 18, Same: 18, KeptFor: 18},
 		ALG:       &ALG{Answers: 4, Mangled: 1, Plain: ap("192.168.1.2:40000"), Seen: ap("198.51.100.1:40000")},
 		MTU:       &MTU{Bytes: 1454, Below: 1455, Interface: 1500, Tries: 28},
+		MTUIn:     &MTU{Bytes: 1500, Interface: 1500, Tries: 8, Limited: true},
 		Fragments: &Fragments{Out: yes, In: Finding{Answer: No, Tries: 7}},
 		Marks: []Mark{
 			{Name: "ECT(0)", Sent: 2, Out: map[uint8]int{0: 4}, In: map[uint8]int{2: 4}, Tries: 4},

@@ -29,7 +29,10 @@ func (d *Depth) describe(line liner) {
 		}
 	}
 	if m := d.MTU; m != nil {
-		m.describe(line)
+		m.describe(line, "MTU out", "as much as this host sends")
+	}
+	if m := d.MTUIn; m != nil {
+		m.describe(line, "MTU in", "as much as could be asked for")
 	}
 	if f := d.Fragments; f != nil {
 		line("fragments", "out: %s (%d of %d), in: %s (%d of %d)", arrive(f.Out.Answer), f.Out.Hits, f.Out.Tries,
@@ -73,16 +76,20 @@ func optional(separator, text string) string {
 	return separator + text
 }
 
-func (m *MTU) describe(line liner) {
+func (m *MTU) describe(line liner, name, limited string) {
+	less := ""
+	if m.Interface > m.Bytes {
+		less = fmt.Sprintf(", less than the interface's %d", m.Interface)
+	}
 	switch {
 	case m.Bytes == 0:
-		line("path MTU", "unknown (%d tries)", m.Tries)
+		line(name, "unknown (%d tries)", m.Tries)
 	case m.Limited:
-		line("path MTU", "%d bytes, as much as this host sends (%d tries)", m.Bytes, m.Tries)
+		line(name, "%d bytes, %s (%d tries)", m.Bytes, limited, m.Tries)
 	case m.Below > m.Bytes+1:
-		line("path MTU", "%d to %d bytes, less than the interface's %d (%d tries)", m.Bytes, m.Below-1, m.Interface, m.Tries)
+		line(name, "%d to %d bytes%s (%d tries)", m.Bytes, m.Below-1, less, m.Tries)
 	default:
-		line("path MTU", "%d bytes, less than the interface's %d (%d tries)", m.Bytes, m.Interface, m.Tries)
+		line(name, "%d bytes%s (%d tries)", m.Bytes, less, m.Tries)
 	}
 }
 

@@ -181,7 +181,9 @@ func (s *stunService) read(c *sharedConn) error {
 		}
 		now := time.Now()
 		for _, d := range batch[:n] {
-			if a, ok := s.responder.answer(now, received(c.LocalAddr(), d.Peer, d.TOS, d.Data)); ok {
+			request := received(c.LocalAddr(), d.Peer, d.TOS, d.Data)
+			request.CanBeWhole = true
+			if a, ok := s.responder.answer(now, request); ok {
 				s.send(a)
 			}
 		}
@@ -193,7 +195,12 @@ func (s *stunService) send(a binding.Response) {
 	defer s.mu.Unlock()
 	for _, c := range s.conns {
 		if c.LocalAddr() == a.From {
-			_, _ = c.WriteBatch([]udp.Datagram{{Peer: a.To, TOS: a.TOS, Data: a.Data}}) // closed: read says so
+			d := udp.Datagram{Peer: a.To, TOS: a.TOS, Data: a.Data}
+			if a.Whole { // nobody but this service writes to sockets that it reads
+				_ = c.WriteWhole(d)
+			} else {
+				_, _ = c.WriteBatch([]udp.Datagram{d}) // closed: read says so
+			}
 			return
 		}
 	}

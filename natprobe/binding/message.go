@@ -73,7 +73,7 @@ func (r Request) Append(b []byte) []byte {
 		m.Add(stun.AttrPadding, make([]byte, r.Padding))
 	}
 	if r.Path != nil {
-		m.Add(attrPathTest, []byte{r.Path.TOS, 0, 0, 0})
+		m.Add(attrPathTest, r.Path.value())
 	}
 	if filler := r.Size - len(m.Raw) - attributeHeaderLen; filler >= 0 {
 		m.Add(attrFiller, make([]byte, filler))

@@ -44,7 +44,7 @@ func TestEveryLength(t *testing.T) {
 			t.Errorf("beside RTMFP, %d bytes: answered %t", size, ok)
 		}
 	}
-	if req := append((Request{}).Append(nil), 0, 0, 0, 0); len(trimmed(req)) != len(req) {
+	if req := append((Request{}).Append(nil), 0, 0, 0, 0); len(Trimmed(req)) != len(req) {
 		t.Error("a whole attribute behind the message is no padding")
 	}
 }
@@ -61,6 +61,54 @@ func TestDescribe(t *testing.T) {
 	} {
 		if got := Describe(b); got != want {
 			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+// Whoever asks for it is answered in exactly the length of the request, and never in
+// more than any answer has.
+func TestWhole(t *testing.T) {
+	ask := func(size, trailing int, set ...func(*Received)) (Response, Answer) {
+		t.Helper()
+		d := Received{
+			Data: Request{Path: &PathTest{TOS: 0x20, Whole: true}, Size: size, Trailing: trailing}.Append(nil),
+			From: client, Local: at(a1, 3478), HasTOS: true, CanBeWhole: true,
+		}
+		for _, f := range set {
+			f(&d)
+		}
+		r, ok := both.RespondTo(d)
+		if !ok {
+			t.Fatalf("%d bytes: no answer", len(d.Data))
+		}
+		a, err := ParseAnswer(Trimmed(r.Data))
+		if err != nil {
+			t.Fatalf("%d bytes: %v", len(d.Data), err)
+		}
+		return r, a
+	}
+	usual, _ := ask(MinSize, 0, func(d *Received) { d.CanBeWhole = false })
+	for size := 32; size <= 1472; size += 4 {
+		for trailing := range 4 {
+			r, a := ask(size, trailing)
+			whole := size+trailing >= len(usual.Data)
+			want := max(size+trailing, len(usual.Data))
+			if r.Whole != whole || a.Path.Whole != whole || len(r.Data) != want || a.Path.Bytes != size+trailing || r.TOS != 0x20 {
+				t.Fatalf("%d and %d bytes: %d, %v %+v", size, trailing, len(r.Data), r.Whole, a.Path)
+			}
+		}
+	}
+	for name, set := range map[string]func(*Received){
+		"a socket that cannot": func(d *Received) { d.CanBeWhole = false },
+		"answered from elsewhere": func(d *Received) {
+			d.Data = Request{Path: &PathTest{Whole: true}, ChangePort: true, Size: 600}.Append(nil)
+		},
+		"answered to elsewhere": func(d *Received) {
+			d.Data = Request{Path: &PathTest{Whole: true}, ResponsePort: 9, Size: 600}.Append(nil)
+		},
+	} {
+		if r, a := ask(600, 0, set); r.Whole || a.Path.Whole || len(r.Data) >= 200 {
+			t.Errorf("%s: %d bytes, %v", name, len(r.Data), r.Whole)
 		}
 	}
 }

@@ -24,6 +24,7 @@ type Response struct {
 	Data     []byte
 	From, To netip.AddrPort // From is one of the server's, an outside name too
 	TOS      uint8          // to send it with; zero unless asked for
+	Whole    bool           // to send it in one piece or not at all
 }
 
 // Received is a datagram as a server got it.
@@ -32,6 +33,7 @@ type Received struct {
 	From, Local netip.AddrPort
 	TOS         uint8 // IPv4 TOS or IPv6 traffic class
 	HasTOS      bool  // the socket carries it, both ways
+	CanBeWhole  bool  // whoever sends the answer obeys Response.Whole
 }
 
 // The largest padding that comes back is that of a request of one Ethernet frame.
@@ -55,7 +57,7 @@ func (s Server) Respond(req []byte, from, local netip.AddrPort) (Response, bool)
 func (s Server) RespondTo(d Received) (Response, bool) {
 	req, from, local := d.Data, d.From, d.Local
 	if s.discovers(local) {
-		req = trimmed(req)
+		req = Trimmed(req)
 	}
 	var m stun.Message
 	if !IsMessage(req) || stun.Decode(req, &m) != nil || m.Type != stun.BindingRequest {
@@ -71,16 +73,29 @@ func (s Server) RespondTo(d Received) (Response, bool) {
 		return r, true
 	}
 	mapped := stun.XORMappedAddress{IP: from.Addr().AsSlice(), Port: int(from.Port())}
-	set := append([]stun.Setter{&mapped}, pathResult(&m, d, &r)...)
-	if !s.discovers(local) {
-		r.Data = encode(&m, stun.BindingSuccess, set...)
-		return r, true
+	set := []stun.Setter{&mapped}
+	result := pathResult(&m, d, &r)
+	if result != nil {
+		set = append(set, stun.RawAttribute{Type: attrPathResult, Value: result})
 	}
-	return s.discover(&m, r, set)
+	if s.discovers(local) {
+		more, ok := s.discover(&m, &r)
+		if !ok {
+			r.Data = encode(&m, stun.BindingError, stun.CodeBadRequest)
+			return r, true
+		}
+		set = append(set, more...)
+	}
+	r.Data = encode(&m, stun.BindingSuccess, set...)
+	if r.Whole {
+		r.fill(&m, len(d.Data), result, set)
+	}
+	return r, true
 }
 
-// discover answers at one of the two ports, with set and more.
-func (s Server) discover(m *stun.Message, r Response, set []stun.Setter) (Response, bool) {
+// discover is what an answer at one of the two ports has besides, and changes where
+// it goes from and to. It reports false for a request that contradicts itself.
+func (s Server) discover(m *stun.Message, r *Response) (set []stun.Setter, ok bool) {
 	port, hasPort := m.Attributes.Get(stun.AttrResponsePort)
 	padding, hasPadding := m.Attributes.Get(stun.AttrPadding)
 	change, hasChange := m.Attributes.Get(stun.AttrChangeRequest)
@@ -88,8 +103,7 @@ func (s Server) discover(m *stun.Message, r Response, set []stun.Setter) (Respon
 	// attribute the server MUST return an error response of type 400."
 	malformed := hasPort && len(port.Value) < 2 || hasChange && len(change.Value) != 4
 	if malformed || hasPort && (hasPadding || binary.BigEndian.Uint16(port.Value) == 0) {
-		r.Data = encode(m, stun.BindingError, stun.CodeBadRequest)
-		return r, true
+		return nil, false
 	}
 	local := r.From
 	other, hasOther := s.other(local)
@@ -120,8 +134,7 @@ func (s Server) discover(m *stun.Message, r Response, set []stun.Setter) (Respon
 	if hasPort {
 		r.To = netip.AddrPortFrom(r.To.Addr(), binary.BigEndian.Uint16(port.Value))
 	}
-	r.Data = encode(m, stun.BindingSuccess, set...)
-	return r, true
+	return set, true
 }
 
 // unknown lists the attributes that a request must not have at local.

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"pileus/natprobe"
+	"pileus/rtmfp/udp"
 )
 
 const (
@@ -28,7 +29,7 @@ func (d *depth) fragments(ctx context.Context) {
 	defer r.close()
 	s, err := r.open()
 	if err == nil {
-		err = mayFragment(s.conn)
+		err = fragmentation(s.conn, udp.MayFragment)
 	}
 	if err != nil {
 		d.note("fragments: " + err.Error())

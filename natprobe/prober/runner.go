@@ -238,10 +238,11 @@ func nth(before int) string {
 }
 
 func (r *runner) receive(asks []*ask, p packet) {
-	if !binding.IsMessage(p.data) {
+	bytes := len(p.data)
+	if p.data = binding.Trimmed(p.data); !binding.IsMessage(p.data) {
 		return
 	}
-	r.trace(natprobe.Event{At: p.at, Local: p.on.local, Peer: p.from, Bytes: len(p.data), Text: binding.Describe(p.data)})
+	r.trace(natprobe.Event{At: p.at, Local: p.on.local, Peer: p.from, Bytes: bytes, Text: binding.Describe(p.data)})
 	for _, a := range asks {
 		switch {
 		case a.finished || a.Tries == 0 || binding.TransactionOf(p.data) != a.request.Transaction:
@@ -250,19 +251,19 @@ func (r *runner) receive(asks []*ask, p packet) {
 				a.hit(p, p.from)
 			}
 		case p.on == a.on && a.answers == nil, p.on == a.answers:
-			a.receive(p)
+			a.receive(p, bytes)
 		}
 	}
 }
 
-func (a *ask) receive(p packet) {
+func (a *ask) receive(p packet, bytes int) {
 	answer, err := binding.ParseAnswer(p.data)
 	switch {
 	case err != nil || p.from != a.Node && p.from != a.to:
 	case answer.Code != 0 || p.from != a.Node: // asked to answer from elsewhere, it did not
 		a.refused, a.finished = true, true
 	default:
-		a.answer, a.answered, a.bytes = answer, true, len(p.data)
+		a.answer, a.answered, a.bytes = answer, true, bytes
 		a.hit(p, answer.Seen)
 	}
 }

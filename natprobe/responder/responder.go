@@ -125,7 +125,7 @@ func (r *Responder) read(at netip.AddrPort, c *udp.Conn) error {
 }
 
 func (r *Responder) answer(now time.Time, at netip.AddrPort, d udp.Datagram) {
-	a, ok := r.server.RespondTo(binding.Received{Data: d.Data, From: d.Peer, Local: at, TOS: d.TOS, HasTOS: udp.CarriesTOS})
+	a, ok := r.server.RespondTo(binding.Received{Data: d.Data, From: d.Peer, Local: at, TOS: d.TOS, HasTOS: udp.CarriesTOS, CanBeWhole: true})
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
@@ -136,7 +136,17 @@ func (r *Responder) answer(now time.Time, at netip.AddrPort, d udp.Datagram) {
 	default:
 		r.stats.Answered++
 		if c := r.conns[a.From]; c != nil {
-			_, _ = c.WriteBatch([]udp.Datagram{{Peer: a.To, TOS: a.TOS, Data: a.Data}}) // closed: read says so
+			send(c, a)
 		}
 	}
+}
+
+// send passes over errors: that of a closed socket is read's to say.
+func send(c *udp.Conn, a binding.Response) {
+	d := udp.Datagram{Peer: a.To, TOS: a.TOS, Data: a.Data}
+	if a.Whole {
+		_ = c.WriteWhole(d)
+		return
+	}
+	_, _ = c.WriteBatch([]udp.Datagram{d})
 }
