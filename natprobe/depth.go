@@ -162,8 +162,11 @@ type Gateway struct {
 	At       string        `json:"at,omitempty"`
 	External netip.Addr    `json:"external,omitzero"`
 	Took     time.Duration `json:"tookNs,omitempty"`
-	Text     string        `json:"text,omitempty"`
+	Text     string        `json:"text,omitempty"` // why there is no address, or a remark
 }
+
+// NoAnswer is the text of what was silent.
+const NoAnswer = "no answer"
 
 // Service is an attempt to reach something in another way.
 type Service struct {

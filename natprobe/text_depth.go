@@ -44,10 +44,14 @@ func (d *Depth) describe(line liner) {
 	}
 	var silent []string
 	for _, g := range d.Gateways {
-		if g.External.IsValid() {
-			line("router", "%s: its own address is %v", g.Protocol, g.External)
-		} else {
+		at := optional(" at ", g.At)
+		switch {
+		case g.External.IsValid():
+			line("router", "%s%s: its own address is %v%s", g.Protocol, at, g.External, optional("; ", g.Text))
+		case strings.HasPrefix(g.Text, NoAnswer):
 			silent = append(silent, g.Protocol)
+		default:
+			line("router", "%s%s: %s", g.Protocol, at, g.Text)
 		}
 	}
 	if len(silent) > 0 {

@@ -1,46 +1,79 @@
 // Package gateway asks this network's router for its own outside address, in the
 // protocols that home routers speak. Where that is not the address seen outside,
-// there is another NAT behind it. Nothing is changed in a router.
+// there is another NAT behind it. Nothing is changed in a router, but that PCP
+// tells the address only with a mapping: of a port of this package's own, which
+// lets nobody in, and taken back at once.
 package gateway
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"sync"
 	"time"
 
-	"github.com/huin/goupnp/dcps/internetgateway2"
 	defaultroute "github.com/jackpal/gateway"
-	natpmp "github.com/jackpal/go-nat-pmp"
 
 	"pileus/natprobe"
 )
 
-// patience is for all of it: UPnP alone listens for two seconds who is there.
-const patience = 4 * time.Second
+// network is where routers are looked for.
+type network struct {
+	router netip.AddrPort // the default one, where PCP and NAT-PMP are spoken; zero: none is known
+	hosts  []netip.Addr   // this host's own, from which UPnP's routers are called
+	group  netip.AddrPort // at which they listen
+}
 
-// Ask asks in every protocol at once. What is silent has a text instead of an
-// address.
-func Ask(ctx context.Context) []natprobe.Gateway {
+// Ask asks in every protocol at once. What told no address has a text instead.
+func Ask(ctx context.Context) []natprobe.Gateway { return here().ask(ctx) }
+
+func here() *network {
+	n := &network{hosts: multicasting(), group: ssdpGroup}
+	if ip, err := defaultroute.DiscoverGateway(); err == nil { // else there is none
+		if addr, ok := netip.AddrFromSlice(ip); ok {
+			n.router = netip.AddrPortFrom(addr.Unmap(), routerPort)
+		}
+	}
+	return n
+}
+
+// told is what a router said.
+type told struct {
+	at       netip.Addr // who said it; zero: nobody
+	external netip.Addr
+	remark   string
+}
+
+func (n *network) ask(ctx context.Context) []natprobe.Gateway {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	protocols := []struct {
 		name string
-		ask  func(context.Context) (at string, external netip.Addr, err error)
+		ask  func(context.Context) (told, error)
 	}{
-		{"UPnP IGD", upnp},
-		{"NAT-PMP", pmp},
+		{"UPnP IGD", n.upnp},
+		{"NAT-PMP", n.pmp},
+		{"PCP", n.pcp},
 	}
 	all := make([]natprobe.Gateway, len(protocols))
 	var work sync.WaitGroup
 	for i, p := range protocols {
 		work.Go(func() {
 			began := time.Now()
-			at, external, err := p.ask(ctx)
-			g := natprobe.Gateway{Protocol: p.name, At: at, External: external.Unmap(), Took: time.Since(began)}
+			t, err := p.ask(ctx)
+			g := natprobe.Gateway{Protocol: p.name, Text: t.remark}
+			if t.at.IsValid() {
+				g.At = t.at.String()
+			}
+			if err == nil && !t.external.IsGlobalUnicast() { // private ones are
+				err = errNoAddress
+			}
 			if err != nil {
-				g.External, g.Took, g.Text = netip.Addr{}, 0, "no answer"
+				g.Text = plain(err)
+			} else {
+				g.External, g.Took = t.external, time.Since(began)
 			}
 			all[i] = g
 		})
@@ -49,82 +82,25 @@ func Ask(ctx context.Context) []natprobe.Gateway {
 	return all
 }
 
-// pmp asks the default router (RFC 6886 section 3.2).
-func pmp(ctx context.Context) (at string, external netip.Addr, err error) {
-	router, err := defaultroute.DiscoverGateway()
-	if err != nil {
-		return "", netip.Addr{}, err
-	}
-	deadline, _ := ctx.Deadline() // Ask set one
-	answer, err := natpmp.NewClientWithTimeout(router, time.Until(deadline)).GetExternalAddress()
-	if err != nil {
-		return router.String(), netip.Addr{}, err
-	}
-	return router.String(), netip.AddrFrom4(answer.ExternalIPAddress), nil
-}
+// sayError is for people as it is: nothing in it is a router's own words.
+type sayError string
 
-// connection is what the services of UPnP that know the outside address share.
-type connection interface {
-	GetExternalIPAddressCtx(ctx context.Context) (string, error)
-}
+func (e sayError) Error() string { return string(e) }
 
-// upnp asks whatever Internet gateway device answers to multicast.
-func upnp(ctx context.Context) (at string, external netip.Addr, err error) {
-	connections, err := discover(ctx)
-	for _, c := range connections {
-		text, failed := c.GetExternalIPAddressCtx(ctx)
-		if failed != nil {
-			err = failed
-			continue
-		}
-		if external, err = netip.ParseAddr(text); err == nil {
-			return "", external, nil
-		}
-	}
-	if err == nil {
-		err = net.ErrClosed // nobody is there
-	}
-	return "", netip.Addr{}, err
-}
+const (
+	errSilent    = sayError(natprobe.NoAnswer)
+	errNoRouter  = sayError("no default router is known")
+	errNoAddress = sayError("it has no outside address")
+	errStrange   = sayError("its answer was not understood")
+)
 
-// discover looks for all three services at once: which one there is depends on the
-// router's age, and on its line.
-func discover(ctx context.Context) ([]connection, error) {
-	var mu sync.Mutex
-	var found []connection
-	var failed error
-	add := func(some []connection, err error) {
-		mu.Lock()
-		defer mu.Unlock()
-		found = append(found, some...)
-		if err != nil {
-			failed = err
-		}
+// plain keeps to words of this package's own.
+func plain(err error) string {
+	if said, ok := errors.AsType[sayError](err); ok {
+		return said.Error()
 	}
-	var work sync.WaitGroup
-	work.Go(func() {
-		c, _, err := internetgateway2.NewWANIPConnection2ClientsCtx(ctx)
-		add(each(c), err)
-	})
-	work.Go(func() {
-		c, _, err := internetgateway2.NewWANIPConnection1ClientsCtx(ctx)
-		add(each(c), err)
-	})
-	work.Go(func() {
-		c, _, err := internetgateway2.NewWANPPPConnection1ClientsCtx(ctx)
-		add(each(c), err)
-	})
-	work.Wait()
-	if len(found) > 0 {
-		failed = nil
+	if failed, ok := errors.AsType[net.Error](err); ok && !failed.Timeout() {
+		return fmt.Sprintf("%s: nothing listens there", natprobe.NoAnswer)
 	}
-	return found, failed
-}
-
-func each[T connection](clients []T) []connection {
-	all := make([]connection, 0, len(clients))
-	for _, c := range clients {
-		all = append(all, c)
-	}
-	return all
+	return natprobe.NoAnswer
 }
