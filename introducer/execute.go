@@ -194,8 +194,7 @@ func (in *introduction) aimed(side int, from netip.AddrPort) {
 	in.send()
 }
 
-// send names the addresses to both: Redirects first, as every server does, and
-// each FIHello alone in its packet.
+// send names the addresses to both: Redirects first, as every server does.
 func (in *introduction) send() {
 	if !in.target.session.Open() {
 		return
@@ -211,9 +210,7 @@ func (in *introduction) send() {
 	if in.plan.HoldReplies && in.repeats == 0 {
 		replies = in.plan.Opening
 	}
-	for _, a := range replies {
-		in.target.session.ForwardHello(in.epd, a, in.tag)
-	}
+	in.target.session.ForwardHellos(in.epd, replies, in.tag)
 	// Only the first wave's addresses have been tried when a fresh mapping
 	// arrives; later ones are of that wave again.
 	if in.repeats == 0 && !in.next[0].IsValid() && !in.next[1].IsValid() {
@@ -224,14 +221,14 @@ func (in *introduction) send() {
 // wait repeats as the plan says and forgets the introduction in the end.
 func (in *introduction) wait(key introKey) {
 	pace := in.plan.Pace
-	d := watchFor
+	d, grid := watchFor, watchGrid
 	if in.repeats < pace.Times {
-		d = pace.Interval
+		d, grid = pace.Interval, repeatGrid
 		if in.repeats == 0 {
 			d = pace.First
 		}
 	}
-	in.timer = in.engine.After(together(in.engine.Now(), d), func() {
+	in.timer = in.engine.After(together(in.engine.Now(), d, grid), func() {
 		if in.repeats < in.plan.Pace.Times {
 			in.repeats++
 			in.send()
@@ -242,14 +239,18 @@ func (in *introduction) wait(key introKey) {
 	})
 }
 
-// repeatGrid is what repeats fall on: those of many introductions then leave by
-// one system call, and the engine wakes once for them.
-const repeatGrid = 10 * time.Millisecond
+const (
+	// repeatGrid is what repeats fall on: those of many introductions then leave by
+	// one system call, and the engine wakes once for them.
+	repeatGrid = 10 * time.Millisecond
+	// watchGrid is the same for their ends, for which nobody waits.
+	watchGrid = 100 * time.Millisecond
+)
 
 // together is d, made longer so that it ends on the grid.
-func together(now time.Time, d time.Duration) time.Duration {
-	if past := time.Duration(now.Add(d).UnixNano()) % repeatGrid; past > 0 {
-		d += repeatGrid - past
+func together(now time.Time, d, grid time.Duration) time.Duration {
+	if past := time.Duration(now.Add(d).UnixNano()) % grid; past > 0 {
+		d += grid - past
 	}
 	return d
 }
@@ -257,7 +258,7 @@ func together(now time.Time, d time.Duration) time.Duration {
 // end finishes what was not asked for again meanwhile.
 func (in *introduction) end(key introKey) {
 	if left := in.until.Sub(in.engine.Now()); left > 0 {
-		in.timer = in.engine.After(left, func() { in.end(key) })
+		in.timer = in.engine.After(together(in.engine.Now(), left, watchGrid), func() { in.end(key) })
 		return
 	}
 	in.finish(key)

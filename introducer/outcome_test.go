@@ -79,6 +79,7 @@ func TestOutcomes(t *testing.T) {
 		t.Errorf("a reported success is a failure: %s", got)
 	}
 	// This one nobody reported about: asked for again, it failed.
+	n.wait(retriedAfter)
 	home.seek(open.id, at)
 	if got := node.told(); !strings.Contains(got, "public port-restricted to full-cone: retried 1") {
 		t.Errorf("retried: %s", got)

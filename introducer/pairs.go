@@ -11,6 +11,9 @@ const (
 	// retriedWithin is when another tag for the same pair means that the last
 	// introduction failed.
 	retriedWithin = 120 * time.Second
+	// retriedAfter is when it can mean that: before an initiator's first repeat
+	// it cannot know that it failed. (Applications open several streams at once.)
+	retriedAfter = time.Second
 	// maxPairs bounds the pairs whose fate is remembered.
 	maxPairs = 1 << 14
 )
@@ -49,7 +52,10 @@ func (m *pairs) retried(now time.Time, asker, target *Peer, tag []byte) *pairSta
 		return nil
 	}
 	s := m.byKey[pairKey{asker.ID(), target.ID()}]
-	if s == nil || s.trial.tag == string(tag) || s.trial.met || s.trial.strategy == strategy.Refuse || now.Sub(s.trial.at) > retriedWithin {
+	if s == nil || s.trial.tag == string(tag) || s.trial.met || s.trial.strategy == strategy.Refuse {
+		return nil
+	}
+	if age := now.Sub(s.trial.at); age < retriedAfter || age > retriedWithin {
 		return nil
 	}
 	return s

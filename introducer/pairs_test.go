@@ -10,8 +10,8 @@ import (
 	"pileus/rtmfp/flash"
 )
 
-// Another tag for a pair means a failure, within two minutes, unless the two met
-// or nothing was tried.
+// Another tag for a pair means a failure, after a second and within two minutes,
+// unless the two met or nothing was tried.
 func TestRetried(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	p := &Peer{session: new(rtmfp.Session)}
@@ -24,6 +24,7 @@ func TestRetried(t *testing.T) {
 	}{
 		{"another tag", "b", time.Second, trial{}, true},
 		{"the same tag", "a", time.Second, trial{}, false},
+		{"too soon to know", "b", retriedAfter - 1, trial{}, false},
 		{"late", "b", retriedWithin + time.Second, trial{}, false},
 		{"they met", "b", time.Second, trial{met: true}, false},
 		{"refused", "b", time.Second, trial{strategy: strategy.Refuse}, false},

@@ -87,7 +87,6 @@ func (in *introduction) join(p strategy.Pair) {
 	// Where it asked it listens already; a Redirect to there would tell it nothing.
 	if g.Initiator != in.local {
 		in.plan.Redirects = append(in.plan.Redirects, n.relayAddress(g.Initiator))
-		in.plan.OnePerRedirect = in.plan.OnePerRedirect || len(in.plan.Redirects) > 1
 	}
 	in.plan.Replies = append(in.plan.Replies, n.relayAddress(g.Target))
 }

@@ -11,10 +11,28 @@ import (
 // reply looks for it. epd goes out as the IHello had it. The far end answers
 // straight to reply, which opens its NAT towards that address.
 func (s *Session) ForwardHello(epd []byte, reply wire.Address, tag []byte) {
+	s.ForwardHellos(epd, []wire.Address{reply}, tag)
+}
+
+// ForwardHellos is ForwardHello for several addresses, in order, in as few packets
+// as they fit.
+func (s *Session) ForwardHellos(epd []byte, replies []wire.Address, tag []byte) {
 	if s.state != stateOpen {
 		return
 	}
-	s.sendChunk(wire.FIHello{EPD: epd, ReplyAddress: reply, Tag: tag}.Append)
+	for len(replies) > 0 {
+		p := s.begin()
+		for i := 0; len(replies) > 0; i++ {
+			before := len(p.b)
+			b := wire.FIHello{EPD: epd, ReplyAddress: replies[0], Tag: tag}.Append(p.b)
+			if i > 0 && len(b) > p.limit() {
+				p.b = b[:before]
+				break
+			}
+			p.b, replies = b, replies[1:]
+		}
+		p.send(0, s.addr, s.local)
+	}
 }
 
 // receiveFIHello does one of the three things of RFC 7016 3.5.1.1.2.

@@ -32,9 +32,9 @@ type Plan struct {
 	Sure     bool // neither too little is known, nor did it fail lately
 
 	// Redirects are for the initiator, Replies the reply addresses for the
-	// target, one FIHello each; both in order. OnePerRedirect: the order would
-	// not survive in one Redirect, since some initiators try its first address
-	// last. With a relay, its addresses are appended to both.
+	// target, one FIHello each; both in order. OnePerRedirect: the order counts,
+	// and would not survive in one Redirect, since some initiators try its first
+	// address last. With a relay, its addresses are appended to both.
 	Redirects      []wire.Address
 	OnePerRedirect bool
 	Replies        []wire.Address
