@@ -30,6 +30,7 @@ type SpliceRequest struct {
 	Initiator, Target SpliceParty
 	Hold              time.Duration // of the first RHello
 	Rebind            bool          // sides may change their addresses
+	Beside            bool          // their own addresses are named too: most will not come
 }
 
 // SpliceParty is one of the two.
@@ -43,9 +44,14 @@ type SpliceParty struct {
 
 // SpliceGrant is where the two reach each other: the initiator the target, and
 // the target the initiator.
-type SpliceGrant struct {
+type SpliceGrant struct{ Initiator, Target netip.AddrPort }
+
+// SpliceBegin says that two peers have begun to use a splice: they are told of by
+// [Node.SpliceBegan], and its end by [Node.SpliceEnded].
+type SpliceBegin struct {
 	ID                uint64
-	Initiator, Target netip.AddrPort
+	Initiator, Target flash.PeerID      // zero: an anonymous initiator
+	Addrs             [2]netip.AddrPort // as the request had them
 }
 
 // SpliceEnd is the account of a splice that is over.
@@ -83,7 +89,6 @@ func (in *introduction) join(p strategy.Pair) {
 	}
 	in.refusal = nil
 	in.relays = [2]netip.AddrPort{n.cfg.Names.Outside(g.Initiator), n.cfg.Names.Outside(g.Target)}
-	n.startRelaying(g.ID, in)
 	// Where it asked it listens already; a Redirect to there would tell it nothing.
 	if g.Initiator != in.local {
 		in.plan.Redirects = append(in.plan.Redirects, n.relayAddress(g.Initiator))
@@ -100,7 +105,7 @@ func (n *Node) relayAddress(bound netip.AddrPort) wire.Address {
 func (in *introduction) spliceRequest() SpliceRequest {
 	n, r := in.node, in.plan.Relay
 	q := SpliceRequest{
-		Tag: in.tag, EPD: in.epd, Hold: r.Hold, Rebind: r.Rebind,
+		Tag: in.tag, EPD: in.epd, Hold: r.Hold, Rebind: r.Rebind, Beside: r.Use == strategy.RelayBeside,
 		Initiator: SpliceParty{Addr: in.from, Local: in.local, At: n.bound(r.Initiator), Tenant: in.target.tenant},
 		Target: SpliceParty{
 			ID: in.target.ID(), Addr: in.target.Addr(), Local: in.target.session.Local(), At: n.bound(r.Target), Tenant: in.target.tenant,
@@ -131,17 +136,31 @@ func (n *Node) second(p *Peer) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-func (n *Node) startRelaying(id uint64, in *introduction) {
-	if _, standing := n.relayings[id]; standing {
+// SpliceBegan tells that a splice is used. It is called on the engine's goroutine.
+func (n *Node) SpliceBegan(b SpliceBegin) {
+	if _, standing := n.relayings[b.ID]; standing {
 		return
 	}
-	r := relaying{target: in.target.Info(), initiator: PeerInfo{Addr: in.from, Tenant: in.target.tenant}}
-	if in.asker != nil {
-		r.initiator = in.asker.Info()
+	var sides [2]PeerInfo
+	for i, id := range []flash.PeerID{b.Initiator, b.Target} {
+		sides[i] = PeerInfo{ID: id, Addr: b.Addrs[i]}
+		p := n.peers[id]
+		switch {
+		case p != nil:
+			sides[i] = p.Info()
+			if at := p.Addr(); at != b.Addrs[i] {
+				n.cfg.Relay.Moved(id, at)
+			}
+		case id != (flash.PeerID{}):
+			n.cfg.Relay.Gone(id)
+		}
 	}
-	n.relayings[id] = r
-	for _, p := range []PeerInfo{r.initiator, r.target} {
-		n.relayedOnce(p.ID, 1)
+	if sides[0].Tenant == "" {
+		sides[0].Tenant = sides[1].Tenant
+	}
+	n.relayings[b.ID] = relaying{sides[0], sides[1]}
+	for i := range sides {
+		n.relayedOnce(sides[i].ID, 1)
 	}
 }
 

@@ -52,7 +52,7 @@ func (n *network) withRelay(addrs int, limits limit.Config) {
 	controller := limit.New(limits, nil)
 	g := guard.New(guard.Config{Own: own})
 	r.book = splice.NewBook(splice.BookConfig{Range: r.at[:r.ranges], Shared: r.at[r.ranges:], Guard: g, Limits: controller})
-	r.table = splice.NewTable(splice.TableConfig{Sockets: len(r.at), Shared: r.ranges, Guard: g, Limits: controller})
+	r.table = splice.NewTable(splice.TableConfig{Sockets: len(r.at), Shared: r.ranges, Guard: g, Limits: controller, Reserved: r.book.Reserved, Bind: r.book.Bind})
 	n.relay = r
 }
 
@@ -68,14 +68,16 @@ func (r *relayInMemory) Splice(q SpliceRequest) (SpliceGrant, error) {
 		return splice.Party{Peer: p.ID, Tenant: p.Tenant, Addr: p.Addr, Local: p.Local, At: p.At}
 	}
 	o, g, err := r.book.Open(r.engine.Now(), splice.Request{
-		Tag: q.Tag, EPD: q.EPD, Initiator: party(q.Initiator), Target: party(q.Target), Hold: q.Hold, Rebind: q.Rebind,
+		Tag: q.Tag, EPD: q.EPD, Initiator: party(q.Initiator), Target: party(q.Target), Hold: q.Hold, Rebind: q.Rebind, Beside: q.Beside,
 	})
 	if err != nil {
 		return SpliceGrant{}, err
 	}
-	r.table.Open(r.engine.Now(), o)
-	r.settle()
-	return SpliceGrant{ID: g.ID, Initiator: g.Initiator, Target: g.Target}, nil
+	if o.ID != 0 {
+		r.table.Open(r.engine.Now(), o)
+		r.settle()
+	}
+	return SpliceGrant{g.Initiator, g.Target}, nil
 }
 
 func (r *relayInMemory) Gone(id flash.PeerID) {
@@ -118,6 +120,9 @@ func (r *relayInMemory) settle() {
 			r.engine.Send(rtmfp.Datagram{Local: r.at[d.Socket], Peer: d.Peer, TOS: d.TOS, Data: bytes.Clone(d.Data)})
 		}
 	})
+	for _, b := range r.table.TakeBegan() {
+		r.node.SpliceBegan(SpliceBegin{b.ID, b.Peers[0], b.Peers[1], b.Addrs})
+	}
 	for _, e := range r.table.TakeEnded() {
 		r.ends = append(r.ends, e)
 		standing := len(r.book.Ended(r.engine.Now(), &e)) == 0

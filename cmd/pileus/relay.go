@@ -23,9 +23,12 @@ import (
 type relayService struct {
 	*splice.Relay
 
-	mu      sync.Mutex
-	endings []splice.Ended // for the engine's goroutine: none of more splices than it opened
-	news    chan struct{}
+	// For the engine's goroutine, of splices through which an IIKeying went: others
+	// are nobody's concern.
+	mu        sync.Mutex
+	beginning []splice.Began
+	endings   []splice.Ended
+	news      chan struct{}
 }
 
 // openRelay makes the relay of the sockets that are there; none without a port.
@@ -40,7 +43,7 @@ func (n *node) openRelay() (err error) {
 	s := &relayService{news: make(chan struct{}, 1)}
 	cfg := splice.Config{
 		Idle: n.config.Relay.Idle, MaxLifetime: n.config.Relay.MaxLifetime,
-		Guard: guard.New(own), Limits: n.limits, Ended: s.ended,
+		Guard: guard.New(own), Limits: n.limits, Began: s.began, Ended: s.ended,
 	}
 	defer func() {
 		if err != nil {
@@ -104,18 +107,32 @@ func (s *relayService) serve(ctx context.Context, log *slog.Logger) {
 	}
 }
 
-// ended is called on the relay's goroutine.
+// began and ended are called on the relay's goroutine.
+func (s *relayService) began(b splice.Began) {
+	s.mu.Lock()
+	s.beginning = append(s.beginning, b)
+	s.mu.Unlock()
+	s.wake()
+}
+
 func (s *relayService) ended(e splice.Ended) {
+	if !e.Keyed {
+		return
+	}
 	s.mu.Lock()
 	s.endings = append(s.endings, e)
 	s.mu.Unlock()
+	s.wake()
+}
+
+func (s *relayService) wake() {
 	select {
 	case s.news <- struct{}{}:
 	default:
 	}
 }
 
-// tell takes the ends of splices to the introducer, until ctx ends.
+// tell takes the beginnings and ends of splices to the introducer, until ctx ends.
 func (s *relayService) tell(ctx context.Context, n *node) {
 	if s == nil {
 		return
@@ -124,10 +141,13 @@ func (s *relayService) tell(ctx context.Context, n *node) {
 		select {
 		case <-s.news:
 			s.mu.Lock()
-			endings := s.endings
-			s.endings = nil
+			beginning, endings := s.beginning, s.endings
+			s.beginning, s.endings = nil, nil
 			s.mu.Unlock()
 			err := n.endpoint.Do(func(e *rtmfp.Engine) {
+				for _, b := range beginning {
+					n.intro.SpliceBegan(introducer.SpliceBegin{ID: b.ID, Initiator: b.Peers[0], Target: b.Peers[1], Addrs: b.Addrs})
+				}
 				for i := range endings {
 					n.intro.SpliceEnded(e.Now(), spliceEnd(&endings[i]))
 				}
@@ -159,9 +179,9 @@ func (s *relayService) Splice(q introducer.SpliceRequest) (introducer.SpliceGran
 		return splice.Party{Peer: p.ID, Tenant: p.Tenant, Addr: p.Addr, Local: p.Local, At: p.At}
 	}
 	g, err := s.Open(splice.Request{
-		Tag: q.Tag, EPD: q.EPD, Initiator: party(q.Initiator), Target: party(q.Target), Hold: q.Hold, Rebind: q.Rebind,
+		Tag: q.Tag, EPD: q.EPD, Initiator: party(q.Initiator), Target: party(q.Target), Hold: q.Hold, Rebind: q.Rebind, Beside: q.Beside,
 	})
-	return introducer.SpliceGrant{ID: g.ID, Initiator: g.Initiator, Target: g.Target}, err
+	return introducer.SpliceGrant{Initiator: g.Initiator, Target: g.Target}, err
 }
 
 // foreign offers the relay what came to the engine's sockets and is not for it.

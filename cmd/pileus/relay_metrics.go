@@ -8,6 +8,7 @@ import (
 
 var (
 	metricSplices    = admin.Gauge("pileus_splices", "Pairs of peers that the relay holds ports for now.")
+	metricReserved   = admin.Gauge("pileus_splices_reserved", "Pairs of peers that the relay's ports were named to beside their own addresses, and that have not come.")
 	metricSpliceEnds = admin.Counter("pileus_splices_ended_total", "Relayed pairs that are over, by reason; unbound: they met without the relay, or not at all.", "reason")
 	metricRefused    = admin.Counter("pileus_splices_refused_total", "Pairs that the relay did not take, by reason.", "reason")
 	metricRelayPorts = admin.Gauge("pileus_relay_ports", "Relay ports, by state; shared ones serve several pairs.", "state")
@@ -19,7 +20,7 @@ var (
 	metricLimited    = admin.Counter("pileus_relay_limit_drops_total", "Packets dropped over a limit, by reason.", "kind", "reason")
 	metricUnrelayed  = admin.Counter("pileus_introductions_unrelayed_total", "Introductions that wanted the relay and did not get it: they were planned without.")
 	relayFamilies    = []*admin.Family{
-		metricSplices, metricSpliceEnds, metricRefused, metricRelayPorts, metricRelayed, metricRelayDrops, metricRebound,
+		metricSplices, metricReserved, metricSpliceEnds, metricRefused, metricRelayPorts, metricRelayed, metricRelayDrops, metricRebound,
 		metricCarried, metricMarked, metricLimited, metricUnrelayed,
 	}
 )
@@ -41,6 +42,7 @@ func (n *node) relaySamples() []admin.Sample {
 	s, b := n.relay.Stats()
 	list = append(list,
 		sample(metricSplices, uint64(s.Splices)),
+		sample(metricReserved, uint64(b.Reserved)),
 		sample(metricRebound, s.Rebound),
 		sample(metricRelayed, s.Received, "received"),
 		sample(metricRelayed, s.Forwarded, "forwarded"),

@@ -71,10 +71,7 @@ func (c *Controller) Open(now time.Time, kind Kind, a, b Party) (*Pair, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.newDay(now)
-	p.tenant = c.tenants[p.tenantName()]
-	for i, party := range p.Parties {
-		p.peers[i] = c.peers[party.key()]
-	}
+	c.find(p)
 	if err := c.admit(p); err != nil {
 		return nil, err
 	}
@@ -85,6 +82,24 @@ func (c *Controller) Open(now time.Time, kind Kind, a, b Party) (*Pair, error) {
 		c.setRate(f, c.newcomer(f))
 	}
 	return p, nil
+}
+
+// Admits reports whether Open would admit a pair now, by the same errors.
+func (c *Controller) Admits(now time.Time, kind Kind, a, b Party) error {
+	p := Pair{Parties: [2]Party{a, b}, kind: kind}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.newDay(now)
+	c.find(&p)
+	return c.admit(&p)
+}
+
+// find sets the accounts that there are of a pair's parties.
+func (c *Controller) find(p *Pair) {
+	p.tenant = c.tenants[p.tenantName()]
+	for i, party := range p.Parties {
+		p.peers[i] = c.peers[party.key()]
+	}
 }
 
 func (p *Pair) tenantName() string {

@@ -23,14 +23,16 @@ type BookConfig struct {
 
 // Book is the relay's control plane. Use it from one goroutine at a time.
 type Book struct {
-	cfg     BookConfig
-	pools   []*pool
-	shared  map[netip.AddrPort]*port
-	pairs   map[pairKey]*pair
-	live    map[uint64]*contract
-	hellos  map[helloKey]*contract // IHellos that are to come to sockets of the engine
-	lastID  uint64
-	refused [numRefusals]uint64
+	cfg    BookConfig
+	pools  []*pool
+	shared map[netip.AddrPort]*port
+	pairs  map[pairKey]*pair
+	live   map[uint64]*contract
+	hellos map[helloKey]*contract // IHellos that are to come to sockets of the engine
+	lastID uint64
+
+	reserved reservations
+	refused  [numRefusals]uint64
 }
 
 // A pair is remembered as long as one of its uses is.
@@ -48,6 +50,11 @@ func (p *pair) forget(u *use) {
 	}
 }
 
+// has reports whether a side of the pair has, or had, a port.
+func (p *pair) has(at *port, side int) bool {
+	return slices.ContainsFunc(p.uses, func(u *use) bool { return u.port == at && u.side == side })
+}
+
 // A contract is a splice, as the Book knows it.
 type contract struct {
 	id, seq uint64
@@ -61,6 +68,7 @@ func NewBook(c BookConfig) *Book {
 	b := &Book{
 		cfg: c, shared: make(map[netip.AddrPort]*port),
 		pairs: make(map[pairKey]*pair), live: make(map[uint64]*contract), hellos: make(map[helloKey]*contract),
+		reserved: newReservations(),
 	}
 	for i, a := range c.Range {
 		p := b.pool(a.Addr())
@@ -78,6 +86,14 @@ func NewBook(c BookConfig) *Book {
 	return b
 }
 
+// pair is the one of that key, a new one if nothing is remembered of it.
+func (b *Book) pair(key pairKey) *pair {
+	if pr := b.pairs[key]; pr != nil {
+		return pr
+	}
+	return &pair{book: b, key: key}
+}
+
 func (b *Book) pool(a netip.Addr) *pool {
 	for _, p := range b.pools {
 		if p.ports[0].addr.Addr() == a {
@@ -88,7 +104,8 @@ func (b *Book) pool(a netip.Addr) *pool {
 }
 
 // Open answers a request: what to tell the peers, and the table. Asked again with
-// the same tag or another, the same pair is given the same addresses.
+// the same tag or another, the same pair is given the same addresses. Of an order
+// without an ID the table need not be told: see [Request.Beside].
 func (b *Book) Open(now time.Time, r Request) (Order, Grant, error) {
 	o, g, err := b.open(now, &r)
 	if err != nil {
@@ -111,15 +128,25 @@ func (b *Book) open(now time.Time, r *Request) (Order, Grant, error) {
 			return Order{}, Grant{}, &AddressError{v}
 		}
 	}
-	pr := b.pairs[key]
-	if pr == nil {
-		pr = &pair{book: b, key: key}
+	anywhere := len(r.Initiator.At) == 0 && len(r.Target.At) == 0
+	var c *contract
+	if pr := b.pairs[key]; pr != nil {
+		c = pr.standing(sides, from)
+	}
+	if c == nil && r.Beside && anywhere {
+		g, err := b.reserve(now, r, key, from, sides)
+		return Order{}, g, err
 	}
 	o := r.order(from, sides)
-	c := pr.standing(sides, from)
+	if v := b.reserved.byPair[key]; c == nil && anywhere && v != nil && v.suits(sides) {
+		// What was named to them stays; if it cannot, another will do.
+		if c, _ = b.bind(now, v, &o); c != nil {
+			o.calls = append([]reservedCall(nil), v.calls...)
+		}
+	}
 	if c == nil {
 		var err error
-		if c, err = b.begin(now, pr, sides, from, &o); err != nil {
+		if c, err = b.begin(now, b.pair(key), sides, from, &o); err != nil {
 			return Order{}, Grant{}, err
 		}
 	}
@@ -168,7 +195,12 @@ func (b *Book) begin(now time.Time, pr *pair, sides [2]*Party, from int, o *Orde
 		return nil, err
 	}
 	b.lastID++
-	c := &contract{id: b.lastID, pair: pr}
+	return b.contract(now, pr, b.lastID, ports, sides), nil
+}
+
+// contract gives two ports to a pair.
+func (b *Book) contract(now time.Time, pr *pair, id uint64, ports [2]*port, sides [2]*Party) *contract {
+	c := &contract{id: id, pair: pr}
 	for i, p := range ports {
 		c.uses[i] = p.take(now, pr, i, sides[i].Addr)
 		if !p.engine {
@@ -177,21 +209,22 @@ func (b *Book) begin(now time.Time, pr *pair, sides [2]*Party, from int, o *Orde
 	}
 	pr.live = append(pr.live, c)
 	b.pairs[pr.key], b.live[c.id] = pr, c
-	return c, nil
+	return c
 }
 
 // ports finds a port for each side, for that of index first first.
 func (b *Book) ports(now time.Time, pr *pair, sides [2]*Party, from, first int) (ports [2]*port, err error) {
 	for _, i := range []int{first, 1 - first} {
-		if ports[i], err = b.port(now, pr, i, sides[i], i == from, ports[1-i]); err != nil {
+		if ports[i], err = b.port(now, pr, i, sides[i], i == from, ports[1-i], (*pool).pick); err != nil {
 			return ports, err
 		}
 	}
 	return ports, nil
 }
 
-// port finds a port for one side, another than the other side's.
-func (b *Book) port(now time.Time, pr *pair, side int, p *Party, initiator bool, other *port) (*port, error) {
+// port finds a port for one side, another than the other side's; in the range, as
+// from says.
+func (b *Book) port(now time.Time, pr *pair, side int, p *Party, initiator bool, other *port, from pickFunc) (*port, error) {
 	if len(p.At) > 0 {
 		for _, a := range p.At {
 			at := b.shared[a]
@@ -214,7 +247,7 @@ func (b *Book) port(now time.Time, pr *pair, side int, p *Party, initiator bool,
 		if pool.ports[0].addr.Addr().Is4() != p.Addr.Addr().Is4() {
 			continue
 		}
-		if at := pool.pick(now, pr, side, p.Addr, other); at != nil {
+		if at := from(pool, now, pr, side, p.Addr, other); at != nil {
 			return at, nil
 		}
 		err = ErrPorts
@@ -249,12 +282,14 @@ func (b *Book) Ended(now time.Time, e *Ended) (sockets []int) {
 // BookStats counts what a Book gave.
 type BookStats struct {
 	Ports, InUse, Shared int // of the range; Shared by several pairs
+	Reserved             int // pairs that may come
 	Refused              [numRefusals]uint64
 }
 
 // Stats counts.
 func (b *Book) Stats(now time.Time) BookStats {
-	s := BookStats{Ports: len(b.cfg.Range), Refused: b.refused}
+	b.reserved.expire(now)
+	s := BookStats{Ports: len(b.cfg.Range), Reserved: len(b.reserved.byPair), Refused: b.refused}
 	for _, pool := range b.pools {
 		s.InUse += len(pool.ports) - pool.idle.Len() - pool.resting.Len()
 		for _, p := range pool.ports {
@@ -280,10 +315,16 @@ func (r *Request) order(from int, sides [2]*Party) Order {
 	for i, p := range sides {
 		o.Peers[i] = p.Peer
 		o.Addrs[i] = p.Addr
-		o.Parties[i] = limit.Party{Tenant: p.Tenant, Prefix: udp.Prefix(p.Addr.Addr())}
-		if p.Peer != (flash.PeerID{}) {
-			o.Parties[i].Peer = p.Peer.String()
-		}
+		o.Parties[i] = p.limited()
 	}
 	return o
+}
+
+// limited is who p is to the limits.
+func (p *Party) limited() limit.Party {
+	l := limit.Party{Tenant: p.Tenant, Prefix: udp.Prefix(p.Addr.Addr())}
+	if p.Peer != (flash.PeerID{}) {
+		l.Peer = p.Peer.String()
+	}
+	return l
 }

@@ -19,14 +19,15 @@ const (
 	DropAddress                       // from where a relay sends nothing
 	DropRepeat                        // the relay repeats the first by itself
 	DropInbox                         // more at the engine's sockets than was taken over
+	DropRefused                       // what was reserved cannot be had: its port, a quota, or the room for startups is used up
 )
 
 // numDropReasons is how many there are.
-const numDropReasons = int(DropInbox) + 1
+const numDropReasons = int(DropRefused) + 1
 
 var dropNames = [numDropReasons]string{
 	"truncated", "idle-port", "stranger", "session-id", "unbound", "malformed", "unexpected",
-	"tag", "cookie", "certificate", "address", "repeat", "inbox",
+	"tag", "cookie", "certificate", "address", "repeat", "inbox", "refused",
 }
 
 func (r DropReason) String() string { return dropNames[r] }

@@ -47,6 +47,10 @@ const (
 	// maxSearched is how many ports of a short range are looked at, in turn, for one
 	// that can be shared: who comes in a burst must not cost a look at all of them.
 	maxSearched = 64
+	// maxReserved bounds the pairs that ports are named to and that have not come:
+	// eight seconds of 1,000 introductions each. The oldest give way. It bounds, too,
+	// those of which a startup packet has come, but no IIKeying.
+	maxReserved = 1 << 13
 	// maxRestricted bounds the peers that one socket of the engine relays, or did
 	// within restFor.
 	maxRestricted = 4096

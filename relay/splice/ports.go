@@ -39,7 +39,7 @@ type pool struct {
 	// Ports without a live use, least recently used first: those that mean nothing
 	// to any endpoint, and those that rest.
 	idle, resting list.List
-	next          int // where the search for a port to share goes on
+	turn          int // where the search for a port to share goes on
 }
 
 // put takes back a port that has no live use any more.
@@ -61,14 +61,51 @@ func (p *pool) remove(port *port) {
 	}
 }
 
-// pick returns a port for a side of pair at addr, or nil: one of its own, else the
-// least recently used, else one that it can share; but not the other side's.
+// A pickFunc finds a port for a side of a pair at addr, another than the other
+// side's; nil: there is none.
+type pickFunc func(p *pool, now time.Time, pr *pair, side int, addr netip.AddrPort, other *port) *port
+
+// pick returns a port to be taken: one of the pair's own, else the least recently
+// used, else one that it can share.
 func (p *pool) pick(now time.Time, pr *pair, side int, addr netip.AddrPort, other *port) *port {
+	if own := p.own(now, pr, side, addr); own != nil {
+		return own
+	}
+	if next := p.next(now, other); next != nil {
+		return next
+	}
+	return p.share(now, pr, addr, other)
+}
+
+// name is pick for a port that is named, and not taken. It is then the last in the
+// line of those that nobody has, so another pair is told of it only when the others
+// have been named too.
+func (p *pool) name(now time.Time, pr *pair, side int, addr netip.AddrPort, other *port) *port {
+	if pr != nil {
+		if own := p.own(now, pr, side, addr); own != nil {
+			return own
+		}
+	}
+	if next := p.next(now, other); next != nil {
+		p.remove(next)
+		next.idle = p.idle.PushBack(next)
+		return next
+	}
+	return p.share(now, pr, addr, other)
+}
+
+// own is the port that the pair has for a side, or had.
+func (p *pool) own(now time.Time, pr *pair, side int, addr netip.AddrPort) *port {
 	for _, u := range pr.uses {
 		if u.side == side && !u.port.engine && p.has(u.port) && u.port.takes(now, pr, addr) {
 			return u.port
 		}
 	}
+	return nil
+}
+
+// next is the least recently used of those that mean nothing to anybody.
+func (p *pool) next(now time.Time, other *port) *port {
 	for _, l := range []*list.List{&p.idle, &p.resting} {
 		for e := l.Front(); e != nil; e = e.Next() {
 			if port := e.Value.(*port); port != other {
@@ -79,11 +116,15 @@ func (p *pool) pick(now time.Time, pr *pair, side int, addr netip.AddrPort, othe
 			}
 		}
 	}
-	// The range is short.
+	return nil
+}
+
+// share is a port that has other pairs too, for the range is short.
+func (p *pool) share(now time.Time, pr *pair, addr netip.AddrPort, other *port) *port {
 	var best *port
 	for range min(len(p.ports), maxSearched) {
-		port := p.ports[p.next]
-		p.next = (p.next + 1) % len(p.ports)
+		port := p.ports[p.turn]
+		p.turn = (p.turn + 1) % len(p.ports)
 		port.forget(now)
 		if port != other && len(port.uses) < maxSharers && port.takes(now, pr, addr) &&
 			(best == nil || len(port.uses) < len(best.uses)) {

@@ -35,8 +35,10 @@ type Config struct {
 	Guard       *guard.Guard
 	// Limits is where pairs are entered. Somebody has to run its control loop.
 	Limits *limit.Controller
-	// Ended, if not nil, is told of every splice that is over. It is called on the
-	// relay's goroutine and must not block.
+	// Began, if not nil, is told of every splice whose first IIKeying has come, Ended
+	// of every one that is over, begun or not. They are called on the relay's
+	// goroutine and must not block.
+	Began func(Began)
 	Ended func(Ended)
 }
 
@@ -88,6 +90,7 @@ func New(c Config) (*Relay, error) {
 	r.book = NewBook(book)
 	r.table = NewTable(TableConfig{
 		Sockets: len(r.writers), Shared: len(c.Sockets), Idle: c.Idle, MaxLifetime: c.MaxLifetime, Guard: c.Guard, Limits: c.Limits,
+		Reserved: r.reserved, Bind: r.bind,
 	})
 	var err error
 	if r.inlet, err = udp.NewInlet(c.Sockets, maxStartup); err != nil {
@@ -108,6 +111,9 @@ func (r *Relay) Open(q Request) (Grant, error) {
 	if err != nil {
 		return Grant{}, err
 	}
+	if o.ID == 0 { // reserved: the table will ask
+		return g, nil
+	}
 	if o.Limits != nil {
 		for _, s := range o.Sockets {
 			r.hold(s, 1)
@@ -115,6 +121,19 @@ func (r *Relay) Open(q Request) (Grant, error) {
 	}
 	r.order(func(now time.Time) { r.table.Open(now, o) })
 	return g, nil
+}
+
+// reserved and bind are the Book's, for the table.
+func (r *Relay) reserved(now time.Time, socket int, tag []byte) (Order, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.book.Reserved(now, socket, tag)
+}
+
+func (r *Relay) bind(now time.Time, o *Order) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.book.Bind(now, o)
 }
 
 // ErrStopped is the error of Open after Serve has ended.
@@ -284,6 +303,11 @@ func (r *Relay) send(out []Output) {
 // settle tells the book, and who wants to know, what has ended.
 func (r *Relay) settle(now time.Time) {
 	r.table.Flush(r.send)
+	if began := r.table.TakeBegan(); r.cfg.Began != nil {
+		for _, b := range began {
+			r.cfg.Began(b)
+		}
+	}
 	ended := r.table.TakeEnded()
 	if len(ended) == 0 {
 		return

@@ -21,6 +21,9 @@ type Request struct {
 	Hold time.Duration
 	// Rebind lets sides change their addresses.
 	Rebind bool
+	// Beside: the two are told of their own addresses too. What they get is then only
+	// reserved, until one comes with an IIKeying.
+	Beside bool
 }
 
 // A Party is one of the two peers. Addresses of the node are the ones it is bound
@@ -50,6 +53,9 @@ var (
 	ErrRestricted = errors.New("splice: a peer reaches only addresses of this node at which it is relayed to somebody else, or was within 10 minutes; a further address or relay.extra port would help")
 	// ErrFamily means that the node has no relay port of a peer's address family.
 	ErrFamily = errors.New("splice: no relay port of the address family of one of the peers")
+	// ErrReservation means that what was reserved has been forgotten, for nobody came
+	// in time.
+	ErrReservation = errors.New("splice: what was reserved for the two has been forgotten")
 	// ErrRequest is a request that no introduction makes.
 	ErrRequest = errors.New("splice: a peer cannot be relayed to itself, nor without a tag")
 )

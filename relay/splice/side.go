@@ -22,7 +22,10 @@ type splice struct {
 	calls   []*call // being set up, oldest first
 	keyed   bool    // an IIKeying went through
 	goneAt  time.Time
-	pair    *limit.Pair
+	addrs   [2]netip.AddrPort // of the peers, as observed when it was ordered
+
+	pair     *limit.Pair  // nil: it is only reserved
+	reserved *reservation // then
 
 	due   time.Time // in Table.timers
 	place int       // there; -1: none
@@ -142,6 +145,13 @@ func (t *Table) end(now time.Time, s *splice, why EndReason) {
 		t.forget(c)
 	}
 	s.calls = nil
+	delete(t.splices, s.id)
+	t.timers.remove(s)
+	t.stats.Ends[why]++
+	if s.pair == nil {
+		t.unbound--
+		return // nobody else knows of it
+	}
 	for i := range s.sides {
 		d := &s.sides[i]
 		t.backlog.Remove(d.flow)
@@ -157,8 +167,5 @@ func (t *Table) end(now time.Time, s *splice, why EndReason) {
 			}
 		}
 	}
-	delete(t.splices, s.id)
-	t.timers.remove(s)
-	t.stats.Ends[why]++
 	t.ended = append(t.ended, Ended{ID: s.id, Seq: s.seq, Peers: s.peers, From: s.first, Reason: why, Keyed: s.keyed, Totals: s.pair.Close(now)})
 }

@@ -49,12 +49,33 @@ func (t *Table) chunk(data []byte) (wire.ChunkType, []byte, bool) {
 	return typ, body, ok
 }
 
-// tagged is the call that tag belongs to at a socket, at which side's end it is.
-func (t *Table) tagged(socket int, tag []byte, caller bool, from netip.AddrPort) (*call, int, bool) {
+// introduced is the call that a tag belongs to at a socket, nil if there is none.
+// What was reserved comes into being here.
+func (t *Table) introduced(now time.Time, socket int, tag []byte) *call {
 	c := t.calls[callKey{socket, byTag, string(tag)}]
+	if c != nil || t.cfg.Reserved == nil || t.unbound >= maxReserved {
+		return c
+	}
+	o, ok := t.cfg.Reserved(now, socket, tag)
+	if !ok {
+		return nil
+	}
+	t.Open(now, o)
+	return t.calls[callKey{socket, byTag, string(tag)}]
+}
+
+// tagged is the side of a call at a socket that a startup packet from there is of.
+func (t *Table) tagged(c *call, socket int, caller bool, from netip.AddrPort) (int, bool) {
 	if c == nil {
-		t.drop(DropTag)
-		return nil, 0, false
+		switch {
+		case t.unbound >= maxReserved:
+			t.drop(DropRefused)
+		case len(t.sockets[socket].sides) == 0:
+			t.drop(DropIdlePort)
+		default:
+			t.drop(DropTag)
+		}
+		return 0, false
 	}
 	i := c.from
 	if !caller {
@@ -62,19 +83,19 @@ func (t *Table) tagged(socket int, tag []byte, caller bool, from netip.AddrPort)
 	}
 	if c.splice.sides[i].socket != socket {
 		t.drop(DropTag)
-		return nil, 0, false
+		return 0, false
 	}
 	if t.cfg.Guard.Check(from) != guard.Allowed {
 		t.drop(DropAddress)
-		return nil, 0, false
+		return 0, false
 	}
 	// "A side is bound by its first startup packet": nobody unbinds it with a tag.
 	if at := c.source[i]; at.IsValid() && at != from {
 		t.drop(DropStranger)
-		return nil, 0, false
+		return 0, false
 	}
 	c.source[i] = from
-	return c, i, true
+	return i, true
 }
 
 // hello takes an IHello of the initiator. It is not needed as a rule: the target
@@ -85,7 +106,8 @@ func (t *Table) hello(now time.Time, socket int, d udp.Datagram, body []byte) {
 		t.drop(DropMalformed)
 		return
 	}
-	c, i, ok := t.tagged(socket, h.Tag, true, d.Peer)
+	c := t.introduced(now, socket, h.Tag)
+	i, ok := t.tagged(c, socket, true, d.Peer)
 	if !ok {
 		return
 	}
@@ -106,10 +128,11 @@ func (t *Table) rhello(now time.Time, socket int, d udp.Datagram, body []byte) {
 		t.drop(DropMalformed)
 		return
 	}
-	if c := t.calls[callKey{socket, byTag, string(h.Tag)}]; c != nil && !t.certified(c, 1-c.from, h.Certificate) {
+	c := t.introduced(now, socket, h.Tag)
+	if c != nil && !t.certified(c, 1-c.from, h.Certificate) {
 		return
 	}
-	c, i, ok := t.tagged(socket, h.Tag, false, d.Peer)
+	i, ok := t.tagged(c, socket, false, d.Peer)
 	if !ok {
 		return
 	}
@@ -139,7 +162,8 @@ func (t *Table) redirect(now time.Time, socket int, d udp.Datagram, body []byte)
 		t.drop(DropUnexpected)
 		return
 	}
-	c, i, ok := t.tagged(socket, r.Tag, false, d.Peer)
+	c := t.introduced(now, socket, r.Tag)
+	i, ok := t.tagged(c, socket, false, d.Peer)
 	if !ok {
 		return
 	}
@@ -178,6 +202,15 @@ func (t *Table) iikeying(now time.Time, socket int, d udp.Datagram, body []byte)
 		return
 	}
 	s := c.splice
+	if !t.bound(now, s) {
+		t.drop(DropRefused)
+		return
+	}
+	if !s.keyed {
+		t.began = append(t.began, Began{
+			s.id, [2]flash.PeerID{s.peers[c.from], s.peers[1-c.from]}, [2]netip.AddrPort{s.addrs[c.from], s.addrs[1-c.from]},
+		})
+	}
 	if !c.keyed {
 		c.keyed, s.keyed = true, true
 		c.initiator = k.SessionID

@@ -19,6 +19,9 @@ type TableConfig struct {
 	MaxLifetime time.Duration // 0: none
 	Guard       *guard.Guard
 	Limits      *limit.Controller
+	// Reserved and Bind are those of the Book, if it reserves anything.
+	Reserved func(now time.Time, socket int, tag []byte) (Order, bool)
+	Bind     func(now time.Time, o *Order) error
 }
 
 // An Order tells a Table what a Book has decided: that a splice begins, or that
@@ -40,6 +43,17 @@ type Order struct {
 	// Source is where the caller is, if its IHello came to the very socket where it
 	// is to be relayed: it will not send another one there soon.
 	Source netip.AddrPort
+
+	reserved *reservation   // nothing is bound yet
+	calls    []reservedCall // that were reserved
+}
+
+// Began tells that the first IIKeying of a splice has come: from now on it carries
+// something. The initiator is first.
+type Began struct {
+	ID    uint64
+	Peers [2]flash.PeerID
+	Addrs [2]netip.AddrPort // as observed when it was ordered
 }
 
 // An Output is a datagram to send. Its Data is valid until the next call of
@@ -66,12 +80,14 @@ type Table struct {
 	cfg     TableConfig
 	sockets []socket
 	splices map[uint64]*splice
+	unbound int // of them
 	byPeer  map[flash.PeerID][]*splice
 	calls   map[callKey]*call
 	timers  timers
 	backlog limit.Backlog
 	out     []Output
 	arena   []byte // of queued packets in out
+	began   []Began
 	ended   []Ended
 	sealer  *flash.Sealer
 	opener  *flash.Opener
@@ -108,7 +124,7 @@ func (t *Table) Open(now time.Time, o Order) {
 	t.begin()
 	s := t.splices[o.ID]
 	if s == nil {
-		if o.Limits == nil {
+		if o.Limits == nil && o.reserved == nil {
 			// It ended while the order was on its way.
 			var err error
 			if o.Limits, err = t.cfg.Limits.Open(now, limit.Splice, o.Parties[0], o.Parties[1]); err != nil {
@@ -119,33 +135,70 @@ func (t *Table) Open(now time.Time, o Order) {
 		}
 		s = t.add(now, &o)
 	}
+	if s.pair == nil && o.Limits != nil {
+		t.enter(s, o.Limits)
+	}
 	s.seq = o.Seq
 	s.goneAt = time.Time{}
+	s.addrs = o.Addrs
 	for i := range s.sides {
 		s.sides[i].verified = o.Addrs[i].Addr()
 		s.sides[i].rebind = o.Rebind
 	}
-	t.call(now, s, &o)
+	t.reservedCalls(now, s, o.calls)
+	if len(o.Tag) > 0 {
+		t.call(now, s, &o)
+	}
 	t.schedule(s)
 }
 
+func (t *Table) reservedCalls(now time.Time, s *splice, calls []reservedCall) {
+	for _, c := range calls {
+		t.call(now, s, &Order{From: c.from, Tag: []byte(c.tag), Hold: c.hold})
+	}
+}
+
+// bound makes a splice that was reserved one that carries something, and reports
+// whether it does.
+func (t *Table) bound(now time.Time, s *splice) bool {
+	if s.pair != nil {
+		return true
+	}
+	o := Order{ID: s.id, reserved: s.reserved}
+	if t.cfg.Bind(now, &o) != nil { // it is counted there
+		return false
+	}
+	s.seq, s.reserved = o.Seq, nil
+	t.enter(s, o.Limits)
+	t.reservedCalls(now, s, o.calls)
+	return true
+}
+
 func (t *Table) add(now time.Time, o *Order) *splice {
-	s := &splice{id: o.ID, table: t, opened: now, peers: o.Peers, first: o.From, pair: o.Limits, place: -1}
+	s := &splice{id: o.ID, table: t, opened: now, peers: o.Peers, first: o.From, reserved: o.reserved, place: -1}
 	for i := range s.sides {
 		d := &s.sides[i]
 		d.splice, d.index, d.socket, d.last = s, i, o.Sockets[i], now
+	}
+	t.splices[s.id] = s
+	t.unbound++
+	return s
+}
+
+// enter gives a splice its place at its sockets, and in the limits.
+func (t *Table) enter(s *splice, limits *limit.Pair) {
+	s.pair = limits
+	t.unbound--
+	s.sides[0].flow, s.sides[1].flow = limits.Forward, limits.Backward
+	for i := range s.sides {
+		d := &s.sides[i]
+		d.flow.Owner = d
 		at := &t.sockets[d.socket]
 		at.sides = append(at.sides, d)
-	}
-	s.sides[0].flow, s.sides[1].flow = o.Limits.Forward, o.Limits.Backward
-	s.sides[0].flow.Owner, s.sides[1].flow.Owner = &s.sides[0], &s.sides[1]
-	t.splices[s.id] = s
-	for _, p := range o.Peers {
-		if p != (flash.PeerID{}) {
+		if p := s.peers[i]; p != (flash.PeerID{}) {
 			t.byPeer[p] = append(t.byPeer[p], s)
 		}
 	}
-	return s
 }
 
 // Gone tells that a peer's NetConnection ended.
@@ -191,17 +244,16 @@ func (t *Table) Receive(now time.Time, socket int, d udp.Datagram) {
 	t.begin()
 	t.stats.Received++
 	at := &t.sockets[socket]
-	if len(at.sides) == 0 {
-		t.drop(DropIdlePort)
-		return
-	}
 	id, ok := wire.Unscramble(d.Data)
-	if !ok {
+	switch {
+	case !ok:
 		t.drop(DropTruncated)
 		return
-	}
-	if id == (wire.SessionID{}) {
+	case id == (wire.SessionID{}) && (len(at.sides) > 0 || t.cfg.Reserved != nil):
 		t.startup(now, socket, d)
+		return
+	case len(at.sides) == 0:
+		t.drop(DropIdlePort)
 		return
 	}
 	s, why := t.from(now, at, d.Peer, id)
@@ -314,6 +366,13 @@ func (t *Table) Flush(send func([]Output)) {
 	t.out = t.out[:0]
 }
 
+// TakeBegan hands over the splices that have begun to carry something.
+func (t *Table) TakeBegan() []Began {
+	b := t.began
+	t.began = nil
+	return b
+}
+
 // TakeEnded hands over the splices that ended.
 func (t *Table) TakeEnded() []Ended {
 	e := t.ended
@@ -356,7 +415,7 @@ func (t *Table) List(now time.Time) []Live {
 // Stats is a copy of the counters.
 func (t *Table) Stats() Stats {
 	s := t.stats
-	s.Splices = len(t.splices)
+	s.Splices = len(t.splices) - t.unbound
 	return s
 }
 

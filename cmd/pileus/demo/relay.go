@@ -52,7 +52,7 @@ func newRelay(rate limit.Rate) *relay {
 	g := guard.New(guard.Config{Own: []netip.AddrPort{netip.AddrPortFrom(lab.FirstNodeAddress, 0), netip.AddrPortFrom(lab.SecondNodeAddress, 0)}})
 	limits := limit.New(limit.Config{Splice: rate}, nil) // shared by nobody, so there is no loop to run
 	r.book = splice.NewBook(splice.BookConfig{Range: r.ports, Guard: g, Limits: limits})
-	r.table = splice.NewTable(splice.TableConfig{Sockets: len(r.ports), Shared: len(r.ports), Guard: g, Limits: limits})
+	r.table = splice.NewTable(splice.TableConfig{Sockets: len(r.ports), Shared: len(r.ports), Guard: g, Limits: limits, Reserved: r.book.Reserved, Bind: r.book.Bind})
 	return r
 }
 
@@ -62,14 +62,16 @@ func (r *relay) Splice(q introducer.SpliceRequest) (introducer.SpliceGrant, erro
 		return splice.Party{Peer: p.ID, Tenant: p.Tenant, Addr: p.Addr, Local: p.Local, At: p.At}
 	}
 	order, g, err := r.book.Open(r.engine.Now(), splice.Request{
-		Tag: q.Tag, EPD: q.EPD, Initiator: party(q.Initiator), Target: party(q.Target), Hold: q.Hold, Rebind: q.Rebind,
+		Tag: q.Tag, EPD: q.EPD, Initiator: party(q.Initiator), Target: party(q.Target), Hold: q.Hold, Rebind: q.Rebind, Beside: q.Beside,
 	})
 	if err != nil {
 		return introducer.SpliceGrant{}, err
 	}
-	r.table.Open(r.engine.Now(), order)
-	r.settle()
-	return introducer.SpliceGrant{ID: g.ID, Initiator: g.Initiator, Target: g.Target}, nil
+	if order.ID != 0 {
+		r.table.Open(r.engine.Now(), order)
+		r.settle()
+	}
+	return introducer.SpliceGrant{Initiator: g.Initiator, Target: g.Target}, nil
 }
 
 // Moved implements introducer.Relay.
@@ -137,6 +139,9 @@ func (r *relay) settle() {
 			r.engine.Send(rtmfp.Datagram{Local: r.ports[o.Socket], Peer: o.Peer, TOS: o.TOS, Data: bytes.Clone(o.Data)})
 		}
 	})
+	for _, b := range r.table.TakeBegan() {
+		r.node.SpliceBegan(introducer.SpliceBegin{ID: b.ID, Initiator: b.Peers[0], Target: b.Peers[1], Addrs: b.Addrs})
+	}
 	for _, e := range r.table.TakeEnded() {
 		standing := len(r.book.Ended(now, &e)) == 0
 		end := introducer.SpliceEnd{ID: e.ID, Reason: e.Reason.String(), Duration: e.Totals.Duration, Standing: standing}
