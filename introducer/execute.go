@@ -13,7 +13,8 @@ import (
 
 const (
 	// maxRunning bounds the introductions that are repeated and watched. Above
-	// it, each question still gets its one answer.
+	// it, each question still gets its one answer, by what is known of the two: that
+	// a pair asks again says nothing about it when answers may be late or lost.
 	maxRunning = 1 << 12
 	// watchFor is how long an introduction is watched for the initiator's next
 	// question with the same tag, which others repeat after 1 s.
@@ -44,6 +45,8 @@ type introduction struct {
 	named    [2]int            // addresses named to each side since
 	timer    *rtmfp.Timer
 	finished bool
+
+	unwatched bool // above maxRunning
 }
 
 // introKey names an introduction: an initiator keeps its tag while it repeats.
@@ -67,8 +70,9 @@ func (n *Node) carryOut(e *rtmfp.Engine, asker, target *Peer, h rtmfp.Hello) {
 	in := &introduction{
 		node: n, engine: e, asker: asker, target: target, local: h.Local, from: h.From,
 		epd: append([]byte(nil), h.RawEPD...), tag: append([]byte(nil), h.Tag...), began: e.Now(),
+		unwatched: len(n.running) >= maxRunning,
 	}
-	if s := n.pairs.retried(e.Now(), asker, target, h.Tag); s != nil {
+	if s := n.pairs.retried(e.Now(), asker, target, h.Tag); s != nil && !in.unwatched {
 		n.pairs.note(e.Now(), s, strategy.Retried, n.peers)
 		n.settle(e.Now(), s.trial, Retried)
 	}
@@ -76,7 +80,7 @@ func (n *Node) carryOut(e *rtmfp.Engine, asker, target *Peer, h rtmfp.Hello) {
 	in.trial = n.pairs.began(newTrial(e.Now(), asker, target, h.Tag, in.plan.Strategy))
 	in.explain()
 	n.stats.Strategies[in.plan.Strategy]++
-	n.logIntroduction(e.Now(), asker, target, h.From, "strategy", in.plan.Strategy.String(), "sure", in.plan.Sure, "why", in.plan.Why)
+	n.logIntroduction(e.Now(), asker, target, h.From, &in.plan)
 	n.emitIntroduced(e.Now(), asker, target, h.From, PlanInfo{in.plan.Strategy, in.plan.Sure, in.plan.Relay.Use, in.plan.Why})
 	if in.plan.Strategy == strategy.Refuse {
 		if asker != nil {
@@ -85,12 +89,13 @@ func (n *Node) carryOut(e *rtmfp.Engine, asker, target *Peer, h rtmfp.Hello) {
 		return
 	}
 	n.stats.Introduced++
-	in.aim()
-	if len(n.running) >= maxRunning {
+	if in.unwatched {
+		n.stats.Unwatched++
 		in.plan.HoldReplies = false // nothing is repeated
 		in.send()
 		return
 	}
+	in.aim()
 	in.send()
 	n.running[key] = in
 	in.wait(key)
@@ -102,10 +107,12 @@ func (in *introduction) decide() strategy.Pair {
 	p := strategy.Pair{
 		Initiator: strategy.Side{Observed: n.outside(in.from, in.target.Addr()), Anonymous: true},
 		Target:    n.side(in.target, in.asker, in.from),
-		Failures:  n.pairs.failures(in.engine.Now(), in.asker, in.target),
 		Node:      strategy.Node{Main: n.cfg.Names.Outside(in.local), Second: n.second(in.target)},
 
 		RelayAvailable: n.cfg.Relay != nil,
+	}
+	if !in.unwatched {
+		p.Failures = n.pairs.failures(in.engine.Now(), in.asker, in.target)
 	}
 	if in.asker != nil {
 		p.Initiator = n.side(in.asker, in.target, in.target.Addr())

@@ -95,16 +95,24 @@ func (n *Node) introduce(e *rtmfp.Engine, asker, target *Peer, h rtmfp.Hello) {
 	target.session.ForwardHello(h.RawEPD, reply, h.Tag)
 	n.stats.Introduced++
 	n.pairs.began(newTrial(e.Now(), asker, target, h.Tag, strategy.Punch)).why = plainWhy
-	n.logIntroduction(e.Now(), asker, target, h.From)
+	n.logIntroduction(e.Now(), asker, target, h.From, nil)
 	n.emitIntroduced(e.Now(), asker, target, h.From, PlanInfo{Why: plainWhy})
 }
 
-func (n *Node) logIntroduction(now time.Time, asker, target *Peer, from netip.AddrPort, more ...any) {
+// logIntroduction logs an introduction, and the plan if there is one.
+func (n *Node) logIntroduction(now time.Time, asker, target *Peer, from netip.AddrPort, plan *strategy.Plan) {
+	if !n.log.take(now, eventIntroduce) {
+		return
+	}
+	var more []any
+	if plan != nil {
+		more = []any{"strategy", plan.Strategy.String(), "sure", plan.Sure, "why", plan.Why}
+	}
 	initiator := "anonymous"
 	if asker != nil {
 		initiator = asker.ID().String()
 	}
-	n.log.event(now, eventIntroduce, append([]any{
+	n.log.write(eventIntroduce, append([]any{
 		"initiator", initiator, "initiator_address", from, "target", target.ID().String(), "target_address", target.Addr(),
 	}, more...)...)
 }

@@ -41,10 +41,22 @@ type eventLog struct {
 }
 
 func (l *eventLog) event(now time.Time, e event, args ...any) {
+	if l.take(now, e) {
+		l.write(e, args...)
+	}
+}
+
+// take reports whether an event may be written. Where there are many, the words are
+// looked for only then.
+func (l *eventLog) take(now time.Time, e event) bool {
 	if !l.buckets[e].Take(now, eventRate, eventBurst) {
 		l.suppressed[e]++
-		return
+		return false
 	}
+	return true
+}
+
+func (l *eventLog) write(e event, args ...any) {
 	if n := l.suppressed[e]; n > 0 {
 		l.suppressed[e] = 0
 		args = append(args, "suppressed_before", n)

@@ -91,6 +91,7 @@ type Stats struct {
 	ToCores       uint64 // IHellos sent on to a core server
 	NoCore        uint64 // IHellos for a core server when there was none
 	Introduced    uint64 // Redirect and FIHello sent
+	Unwatched     uint64 // of these, too many at once: sent once, and no conclusions drawn
 	RelayRefused  uint64 // introductions that wanted the relay and did not get it
 	Unproven      uint64 // connected with a certificate that anybody could use
 	Unknown       uint64 // IHello for a peer that is not here

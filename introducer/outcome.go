@@ -74,11 +74,14 @@ func (n *Node) settle(now time.Time, t *trial, o Outcome, more ...any) {
 	if o == Quiet || o == Abandoned {
 		return
 	}
+	if !n.log.take(now, eventOutcome) {
+		return
+	}
 	initiator := "anonymous"
 	if !t.anonymous {
 		initiator = t.initiator.String()
 	}
-	n.log.event(now, eventOutcome, append([]any{
+	n.log.write(eventOutcome, append([]any{
 		"initiator", initiator, "target", t.target.String(), "outcome", o.String(), "strategy", t.strategy.String(),
 		"initiator_class", t.classes[0].String(), "target_class", t.classes[1].String(), "after_ms", now.Sub(t.at).Milliseconds(),
 	}, more...)...)

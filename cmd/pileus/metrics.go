@@ -46,6 +46,7 @@ var (
 	metricConnects    = admin.Counter("pileus_connects_total", "Clients that connected; unproven: with a certificate that anybody could show, so they cannot be found.", "identity")
 	metricPeerInfo    = admin.Counter("pileus_set_peer_info_total", "Lists of addresses that peers reported about themselves.")
 	metricIntroduced  = admin.Counter("pileus_introductions_total", "Introductions: the initiator and the target were told of each other.")
+	metricUnwatched   = admin.Counter("pileus_introductions_unwatched_total", "Introductions that were too many at once to be repeated and watched: both were told once.")
 	metricUnanswered  = admin.Counter("pileus_hellos_unanswered_total", "IHellos for somebody else that got silence, by reason.", "reason")
 	metricPlans       = admin.Counter("pileus_introduction_plans_total", "Introductions planned, by strategy.", "strategy")
 	metricOutcomes    = admin.Counter("pileus_introduction_outcomes_total", "What became of introductions, as far as a node can know; one may count twice, as quiet and then as reported.", "strategy", "initiator", "target", "outcome")
@@ -58,7 +59,7 @@ var (
 		metricTURNOpen, metricTURNOpened, metricTURNStreams, metricTURNRequests, metricTURNDrops, metricTURNEngine,
 		metricPackets, metricBytes, metricHellos, metricOpened, metricMoved, metricSessions, metricDrops,
 		metricMessages, metricCommands, metricMessageDrops, metricFragments, metricFlowDrops,
-		metricPeers, metricConnects, metricPeerInfo, metricIntroduced, metricUnanswered,
+		metricPeers, metricConnects, metricPeerInfo, metricIntroduced, metricUnwatched, metricUnanswered,
 		metricVerdicts, metricEvents, metricEventsWaiting,
 		metricTurnedAway, metricToCores, metricCoresRefused, metricNeighbors, metricGroupsRefused, metricPassed,
 		metricPlans, metricOutcomes, metricCalls, metricNames, metricWatches, metricTold,
@@ -111,6 +112,7 @@ func (n *node) samples() []admin.Sample {
 		sample(metricConnects, c.intro.Unproven, "unproven"),
 		sample(metricPeerInfo, c.intro.SetPeerInfo),
 		sample(metricIntroduced, c.intro.Introduced),
+		sample(metricUnwatched, c.intro.Unwatched),
 		sample(metricUnrelayed, c.intro.RelayRefused),
 		sample(metricUnanswered, c.intro.Unknown, "unknown_peer"),
 		sample(metricUnanswered, c.intro.Stranger, "stranger"),

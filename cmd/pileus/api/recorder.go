@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"pileus/introducer"
+	"pileus/introducer/strategy"
+	"pileus/rtmfp/flash"
 )
 
 const (
@@ -29,10 +31,24 @@ const (
 // waits for a listener.
 type Recorder struct {
 	mu            sync.Mutex
-	introductions ring[Event]
+	introductions ring[introduced]
+	pairs         map[pair]int      // how often each is in introductions
 	tallies       map[string]*tally // by tenant
 	streams       map[chan message]listener
 }
+
+// introduced is an introduction as it happened. It is put into words when somebody
+// asks: most are never asked for.
+type introduced struct {
+	introducer.Event
+	outcome introducer.Outcome
+	settled bool
+}
+
+// pair is an initiator and its target.
+type pair [2]flash.PeerID
+
+func pairOf(e *introducer.Event) pair { return pair{e.Peer.ID, e.Target.ID} }
 
 // message is an event as a stream brings it.
 type message struct {
@@ -94,7 +110,8 @@ type Share struct {
 // NewRecorder makes an empty one.
 func NewRecorder() *Recorder {
 	return &Recorder{
-		introductions: ring[Event]{max: maxIntroductions},
+		introductions: ring[introduced]{max: maxIntroductions},
+		pairs:         make(map[pair]int),
 		tallies:       make(map[string]*tally),
 		streams:       make(map[chan message]listener),
 	}
@@ -106,17 +123,32 @@ func (r *Recorder) Record(e introducer.Event) {
 		r.recordName(e)
 		return
 	}
-	v := NewEvent(e)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if v.Plan != nil {
-		r.introductions.add(v)
-		r.tally(v)
+	switch e.Kind {
+	case introducer.PeersIntroduced:
+		r.remember(e)
+		r.tally(&e)
+	case introducer.IntroductionSettled:
+		r.settle(&e)
 	}
-	if v.Outcome != "" {
-		r.settle(v)
+	if len(r.streams) == 0 {
+		return
 	}
-	r.pass(message{v.Event, v}, func(l listener) bool { return l.names == nil && l.sees(v.tenant()) })
+	v := NewEvent(e)
+	r.pass(message{v.Event, v}, func(l listener) bool { return l.names == nil && l.sees(tenantOf(&e)) })
+}
+
+// remember keeps an introduction, in place of the oldest.
+func (r *Recorder) remember(e introducer.Event) {
+	if old := r.introductions.next(); old != nil {
+		key := pairOf(&old.Event)
+		if r.pairs[key]--; r.pairs[key] == 0 {
+			delete(r.pairs, key)
+		}
+	}
+	r.introductions.add(introduced{Event: e})
+	r.pairs[pairOf(&e)]++
 }
 
 func (r *Recorder) recordName(e introducer.Event) {
@@ -144,49 +176,52 @@ func (r *Recorder) pass(m message, concerns func(listener) bool) {
 }
 
 // settle notes what became of the latest introduction of a pair.
-func (r *Recorder) settle(outcome Event) {
-	var latest *Event
-	for e := range r.introductions.newestFirst {
-		if e.Peer.ID != outcome.Peer.ID || e.Target.ID != outcome.Target.ID {
+func (r *Recorder) settle(e *introducer.Event) {
+	key := pairOf(e)
+	if r.pairs[key] == 0 {
+		return
+	}
+	var latest *introduced
+	for i := range r.introductions.newestFirst {
+		if i.Peer.ID != key[0] || i.Target.ID != key[1] {
 			continue
 		}
 		if latest == nil {
-			latest = e
+			latest = i
 		}
-		if e.Outcome == "" {
-			latest = e
+		if !i.settled {
+			latest = i
 			break
 		}
 	}
-	if latest == nil {
-		return
-	}
-	latest.Outcome = outcome.Outcome
-	if t := r.tallies[latest.tenant()]; t != nil {
-		t.outcomes[Fate{latest.Plan.Strategy, outcome.Outcome}]++
+	latest.outcome, latest.settled = e.Outcome, true
+	if t := r.tallies[tenantOf(&latest.Event)]; t != nil {
+		t.outcomes[Fate{latest.Plan.Strategy.String(), e.Outcome.String()}]++
 	}
 }
 
-// tenant is whose event it is. Introductions do not cross tenants, and an
+// tenantOf is whose event it is. Introductions do not cross tenants, and an
 // anonymous initiator has none.
-func (e *Event) tenant() string {
-	if e.Target != nil {
+func tenantOf(e *introducer.Event) string {
+	switch e.Kind {
+	case introducer.PeersIntroduced, introducer.IntroductionSettled, introducer.PairRelayed:
 		return e.Target.Tenant
 	}
 	return e.Peer.Tenant
 }
 
-func (r *Recorder) tally(e Event) {
-	t := r.tallies[e.tenant()]
+func (r *Recorder) tally(e *introducer.Event) {
+	tenant := tenantOf(e)
+	t := r.tallies[tenant]
 	if t == nil {
 		if len(r.tallies) >= maxTallies {
 			return
 		}
 		t = &tally{cells: make(map[Cell]uint64), outcomes: make(map[Fate]uint64), history: ring[Share]{max: maxHistory}}
-		r.tallies[e.tenant()] = t
+		r.tallies[tenant] = t
 	}
-	t.cells[Cell{e.Peer.Class.String(), e.Target.Class.String(), e.Plan.Strategy}]++
-	from := e.Time.Truncate(historyStep)
+	t.cells[Cell{e.Peer.Class.String(), e.Target.Class.String(), e.Plan.Strategy.String()}]++
+	from := e.At.Truncate(historyStep)
 	var now *Share
 	for s := range t.history.newestFirst {
 		now = s
@@ -200,11 +235,11 @@ func (r *Recorder) tally(e Event) {
 		}
 	}
 	switch {
-	case e.Plan.Strategy == "refuse":
+	case e.Plan.Strategy == strategy.Refuse:
 		now.Refused++
-	case e.Plan.Relay == relayOnly:
+	case e.Plan.Relay == strategy.RelayOnly:
 		now.Relayed++
-	case e.Plan.Relay == relayBeside:
+	case e.Plan.Relay == strategy.RelayBeside:
 		now.Either++
 	default:
 		now.Direct++
@@ -220,11 +255,21 @@ func (r *Recorder) recent(s scope, peer string, limit int) []Event {
 		if len(list) >= limit {
 			break
 		}
-		if s.sees(e.tenant()) && (peer == "" || e.Peer.ID == peer || e.Target.ID == peer) {
-			list = append(list, *e)
+		if !s.sees(tenantOf(&e.Event)) || peer != "" && !names(&e.Peer, peer) && !names(&e.Target, peer) {
+			continue
 		}
+		v := NewEvent(e.Event)
+		if e.settled {
+			v.Outcome = e.outcome.String()
+		}
+		list = append(list, v)
 	}
 	return list
+}
+
+// names reports whether id is p's, in hexadecimal digits.
+func names(p *introducer.PeerInfo, id string) bool {
+	return p.ID != (flash.PeerID{}) && p.ID.String() == id
 }
 
 // Matrix is what introductions were given, by the classes of the two peers, and

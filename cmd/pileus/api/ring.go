@@ -16,6 +16,14 @@ func (r *ring[T]) add(v T) {
 	r.oldest = (r.oldest + 1) % r.max
 }
 
+// next is the value that the next one will replace; nil: none.
+func (r *ring[T]) next() *T {
+	if len(r.values) < r.max {
+		return nil
+	}
+	return &r.values[r.oldest]
+}
+
 // newestFirst yields the values, backwards in time.
 func (r *ring[T]) newestFirst(yield func(*T) bool) {
 	for i := len(r.values) - 1; i >= 0; i-- {
