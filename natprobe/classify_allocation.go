@@ -21,6 +21,10 @@ const (
 
 	// maxBlock is the width of a port block, as carriers assign them.
 	maxBlock = 2048
+
+	// minShuffled is how many mappings show by their order alone that there is no rule,
+	// in a block as narrow as a step may be wide.
+	minShuffled = 16
 )
 
 // allocate says how the NAT chose the ports of mappings whose making was seen.
@@ -94,46 +98,57 @@ func (e *evidence) preserved(m Mapping) Finding {
 
 // rule finds a rule in the ports of mappings that were made one after the other.
 func rule(made []Observation) (a Allocation, step, jitter int) {
-	up, down, sure := order(made)
+	ups, downs := order(made)
+	sure := ups + downs + 1
 	ports := sortedPorts(made)
-	gcd, largest, wide := 0, 0, 0
+	gcd, largest, apart, wide := 0, 0, 0, 0
 	for i := 1; i < len(ports); i++ {
 		gap := ports[i] - ports[i-1]
 		gcd = greatestCommonDivisor(gcd, gap)
 		largest = max(largest, gap)
+		if gap > maxStepGap {
+			apart++
+		}
 		if gap >= minRandomGap {
 			wide++
 		}
 	}
-	inOrder := sure >= minAllocations-1 && (up || down)
-	switch {
-	case inOrder && gcd > 0 && largest <= maxStepGap:
-		if down {
+	spread := ports[len(ports)-1] - ports[0]
+	// A counter that wrapped turns once, and leaves one gap.
+	shuffled := ups > 1 && downs > 1
+	switch inOrder := ups == 0 || downs == 0; {
+	case sure < minAllocations-1:
+		if wide >= 2 && spread >= maxBlock {
+			return Random, 0, 0
+		}
+	case inOrder && gcd > 0 && apart == 0:
+		if ups == 0 {
 			return Stepping, -gcd, largest - gcd
 		}
 		return Stepping, gcd, largest - gcd
 	case inOrder:
-	case wide >= 2:
+	case spread >= maxBlock && wide >= 2:
 		return Random, 0, 0
-	case len(ports) >= minRanged && largest > maxStepGap && ports[len(ports)-1]-ports[0] < maxBlock && sure >= minAllocations-1:
+	case spread < maxBlock && len(ports) >= minRanged && (apart > 1 || apart == 1 && shuffled || sure >= minShuffled && shuffled):
 		return Ranged, 0, 0
 	}
 	return AllocationUnknown, 0, 0
 }
 
-// order says which way the ports went, of mappings known to be made in this
-// order: those whose first try was answered. A repeated try may have made its
-// mapping at any of them.
-func order(made []Observation) (up, down bool, sure int) {
+// order counts how often the next port was higher, and lower, of mappings known to be
+// made in this order: those whose first try was answered. A repeated try may have made
+// its mapping at any of them.
+func order(made []Observation) (ups, downs int) {
 	first := those(made, func(o Observation) bool { return o.Tries == 1 })
 	slices.SortStableFunc(first, func(a, b Observation) int { return a.began().Compare(b.began()) })
-	up, down = true, true
 	for i := 1; i < len(first); i++ {
-		before, after := first[i-1].Seen.Port(), first[i].Seen.Port()
-		up = up && after > before
-		down = down && after < before
+		if first[i].Seen.Port() > first[i-1].Seen.Port() {
+			ups++
+		} else {
+			downs++
+		}
 	}
-	return up, down, len(first)
+	return ups, downs
 }
 
 func sortedPorts(made []Observation) []int {

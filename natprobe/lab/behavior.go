@@ -69,7 +69,7 @@ type Behavior struct {
 	Mapping    Mapping
 	Filtering  Filtering
 	Allocation Allocation
-	Step       int       // of StepPort; 0 is 1
+	Step       int       // of StepPort, negative downwards; 0 is 1
 	Ports      [2]uint16 // first and last port to give out; zero is 1024 to 65535
 
 	// Public are the addresses to translate to, one at least for a NAT. A host
@@ -118,7 +118,7 @@ func (b *Behavior) Validate() error {
 		return errors.New("lab: unsolicited packets take ports of flows only")
 	case b.Ports[0] > b.Ports[1]:
 		return fmt.Errorf("lab: the ports %d to %d are none", b.Ports[0], b.Ports[1])
-	case b.Step < 0 || b.Lifetime < 0 || b.MaxMappings < 0:
+	case b.Lifetime < 0 || b.MaxMappings < 0:
 		return errors.New("lab: a number below 0")
 	}
 	return nil

@@ -267,7 +267,6 @@ func TestValidate(t *testing.T) {
 		{Public: []netip.Addr{public}, Mapping: lab.EndpointIndependentMapping, Allocation: lab.PreserveFlowPort},
 		{Unsolicited: true},
 		{Ports: [2]uint16{2, 1}},
-		{Step: -1},
 	} {
 		if b.Validate() == nil {
 			t.Errorf("%+v is valid", b)

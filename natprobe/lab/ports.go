@@ -49,10 +49,11 @@ func (n *NAT) anyPort() uint16 {
 	return uint16(first + n.random.IntN(last-first+1))
 }
 
-// within brings a port that ran over the end of the range back into it.
+// within brings a port that ran over an end of the range back into it.
 func (n *NAT) within(port int) uint16 {
 	first, last := int(n.b.Ports[0]), int(n.b.Ports[1])
-	return uint16(first + (port-first)%(last-first+1))
+	size := last - first + 1
+	return uint16(first + ((port-first)%size+size)%size)
 }
 
 // free reports whether no mapping has k, and forgets one that expired.

@@ -150,6 +150,9 @@ func TestKernelFaults(t *testing.T) {
 	hairpin, _ := lab.KindNamed("N10")
 	six, _ := lab.KindNamed("N12")
 	c.Sites = append(c.Sites, kernel.Site{Label: "alg", Kind: alg}, kernel.Site{Label: "hairpin", Kind: hairpin}, kernel.Site{Label: "ipv6", Kind: six})
+	for i, a := range allocators {
+		c.Sites = append(c.Sites, kernel.Site{Label: fmt.Sprintf("ports%d", i), Kind: a.kind()})
+	}
 	n, err := kernel.Up(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
@@ -179,6 +182,12 @@ func TestKernelFaults(t *testing.T) {
 				t.Errorf("hairpin: %+v", b.Hairpin)
 			}
 		})
+		for i, a := range allocators {
+			t.Run(a.String(), func(t *testing.T) {
+				t.Parallel()
+				judgePorts(t, a, n.Hosts(fmt.Sprintf("ports%d", i))[0])
+			})
+		}
 		t.Run("alg", func(t *testing.T) {
 			t.Parallel()
 			if _, d := measureSite(t, n.Hosts("alg")[0], 0); d.ALG == nil || d.ALG.Mangled == 0 || d.ALG.Mangled != d.ALG.Answers {
@@ -186,6 +195,32 @@ func TestKernelFaults(t *testing.T) {
 			}
 		})
 	})
+}
+
+// kind is a symmetric NAT that gives out ports so: random ones Linux itself.
+func (a allocator) kind() lab.Kind {
+	k, _ := lab.KindNamed("N6")
+	k.Chain = []lab.Behavior{k.Chain[0]}
+	a.apply(&k.Chain[0])
+	if a.step != 1 {
+		k.Looks.Allocation = lab.RandomPort // to who looks for the usual step only
+	}
+	return k
+}
+
+func judgePorts(t *testing.T, a allocator, host *kernel.Host) {
+	t.Helper()
+	r, err := prober.Run(t.Context(), prober.Config{Server: main, Listen: func() (net.PacketConn, error) {
+		return listenAt(t, host, netip.AddrPortFrom(host.Addrs[0], 0)), nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if right := a.says(t, r); right && a.step == 0 && !a.guessed(r.Ports) {
+		t.Errorf("%+v", r.Ports)
+	} else if !right {
+		t.Logf("unknown: %+v", r.Ports) // a counter that wrapped
+	}
 }
 
 // serveHelp runs a responder that knows PATH-TEST in the node's namespace.

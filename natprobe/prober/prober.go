@@ -42,7 +42,10 @@ const (
 
 	sideTries = 3 // of questions that may have no answer
 	sockets   = 8 // to see a rule in the ports of new ones
-	further   = 4 // other servers asked
+	// moreSockets show how far the ports reach where there is none: to a fiftieth, and
+	// not more than a carrier's smallest block of ports has room for beside others.
+	moreSockets = 48
+	further     = 4 // other servers asked
 )
 
 // sidePorts are those at which a node, or other servers, may answer besides.
@@ -276,8 +279,20 @@ func (r *runner) mapping(ctx context.Context, tries int, nodes ...netip.AddrPort
 
 // newSockets sees which ports further sockets get.
 func (r *runner) newSockets(ctx context.Context) error {
-	asks := make([]*ask, 0, sockets)
-	for i := range sockets {
+	if err := r.socketsBeside(ctx, sockets); err != nil {
+		return err
+	}
+	switch natprobe.Classify(r.record, time.Now()).Allocation {
+	case natprobe.Random, natprobe.Ranged:
+		return r.socketsBeside(ctx, moreSockets)
+	default:
+		return nil
+	}
+}
+
+func (r *runner) socketsBeside(ctx context.Context, n int) error {
+	asks := make([]*ask, 0, n)
+	for i := range n {
 		s, err := r.openBeside(asks)
 		if err != nil {
 			return err

@@ -30,7 +30,8 @@ type network struct {
 	drops   func(nth int) bool // of the server's answers, beside loss
 	answers func([]byte) []byte
 	asked   int
-	keeps   int // destinations that see a socket's one port; 0: all
+	others  float64 // flows that others behind the first NAT begin for each packet
+	keeps   int     // destinations that see a socket's one port; 0: all
 	seenBy  map[netip.AddrPort][]netip.AddrPort
 	loss    float64
 	rand    *rand.Rand
@@ -86,6 +87,10 @@ func (n *network) lost() bool { return n.rand.Float64() < n.loss }
 func (n *network) out(p lab.Packet, data []byte) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if len(n.chain) > 0 && n.rand.Float64() < n.others {
+		neighbour := netip.AddrPortFrom(n.host.Next(), uint16(1024+n.rand.IntN(60000)))
+		n.chain[0].Outbound(time.Now(), lab.Packet{Src: neighbour, Dst: netip.MustParseAddrPort("203.0.113.99:9")})
+	}
 	for i, nat := range n.chain {
 		var fate lab.Fate
 		p, fate = nat.Outbound(time.Now(), p)

@@ -55,13 +55,17 @@ func routerRules(b lab.Behavior, segments bool) []string {
 	add(" }")
 	add("}")
 	if b.Mapping != lab.NoTranslation {
-		how := ""
+		how, udp := "", ""
 		if b.Allocation == lab.RandomPort {
 			how = " random,fully-random"
+		}
+		if b.Ports[1] > 0 {
+			udp = fmt.Sprintf(`  oifname "wan" meta l4proto udp masquerade to :%d-%d%s`, b.Ports[0], b.Ports[1], how)
 		}
 		add("table ip nat {")
 		add(" chain postrouting {")
 		add("  type nat hook postrouting priority 100;")
+		add("%s", udp)
 		add(`  oifname "wan" masquerade%s`, how)
 		add(" }")
 		add("}")
