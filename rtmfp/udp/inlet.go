@@ -28,7 +28,7 @@ type Inlet interface {
 }
 
 const (
-	// inletBatch is how many datagrams are read at a time.
+	// inletBatch is how many datagrams are read at a time, or more that the kernel has put together.
 	inletBatch = 64
 	// manySockets, read by a goroutine each, get room for one datagram at a time.
 	manySockets = 32
@@ -47,7 +47,7 @@ func NewInlet(sockets []Socket, size int) (Inlet, error) {
 	if len(conns) == len(sockets) {
 		p, err := NewPoller(conns)
 		if err == nil {
-			return &pollInlet{poller: p, conns: conns, batch: newBatch(inletBatch, size)}, nil
+			return &pollInlet{poller: p, conns: conns, landing: newLanding(size)}, nil
 		}
 		if !errors.Is(err, errors.ErrUnsupported) {
 			return nil, err
@@ -57,8 +57,12 @@ func NewInlet(sockets []Socket, size int) (Inlet, error) {
 }
 
 func newBatch(n, size int) []Datagram {
+	return cut(make([]byte, n*size), n, size)
+}
+
+// cut makes slots for n datagrams of space.
+func cut(space []byte, n, size int) []Datagram {
 	d := make([]Datagram, n)
-	space := make([]byte, n*size)
 	for i := range d {
 		d[i].Data, space = space[:size:size], space[size:]
 	}
@@ -67,23 +71,23 @@ func newBatch(n, size int) []Datagram {
 
 // pollInlet reads on its caller's own goroutine.
 type pollInlet struct {
-	poller *Poller
-	conns  []*Conn
-	batch  []Datagram
+	poller  *Poller
+	conns   []*Conn
+	landing *landing
 }
 
 func (in *pollInlet) Wait(d time.Duration, take func(int, []Datagram)) error {
 	var failed error
 	arrived := 0
 	err := in.poller.Wait(d, func(socket int) {
-		n, err := in.conns[socket].ReadReady(in.batch)
+		d, err := in.conns[socket].land(in.landing)
 		if err != nil {
 			failed = err
 			return
 		}
-		if n > 0 {
-			arrived += n
-			take(socket, in.batch[:n])
+		if len(d) > 0 {
+			arrived += len(d)
+			take(socket, d)
 		}
 	})
 	in.poller.Arrived(time.Now(), arrived)

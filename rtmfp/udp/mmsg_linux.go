@@ -20,6 +20,9 @@ type mmsg struct {
 	burst   int  // datagrams read since a read last emptied the socket
 	v6      bool
 	counts  *counters
+
+	merging merging
+	merged  bool // UDP_GRO is on
 }
 
 func newBatcher(socket *net.UDPConn, local netip.AddrPort, counts *counters) (batcher, error) {

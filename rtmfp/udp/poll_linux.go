@@ -219,14 +219,33 @@ func (c *Conn) ReadReady(d []Datagram) (int, error) {
 		return 0, nil
 	}
 	n, err := c.batch.read(d[:min(len(d), maxBatch)])
-	switch {
-	case err == nil, errors.Is(err, os.ErrDeadlineExceeded):
-		return n, nil
-	case fromICMP(err):
-		c.counts.readErrors.Add(1)
-		return 0, nil
-	default:
-		c.counts.readErrors.Add(1)
-		return 0, fmt.Errorf("udp: %s: %w", c.local, err)
+	if err != nil {
+		return 0, c.broken(err)
 	}
+	return n, nil
+}
+
+// land is ReadReady into l.
+func (c *Conn) land(l *landing) ([]Datagram, error) {
+	m, ok := c.batch.(*mmsg)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	d, err := m.land(l)
+	if err != nil {
+		return nil, c.broken(err)
+	}
+	return d, nil
+}
+
+// broken returns nil for errors that say nothing about the socket.
+func (c *Conn) broken(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil // nothing to read
+	}
+	c.counts.readErrors.Add(1)
+	if fromICMP(err) {
+		return nil
+	}
+	return fmt.Errorf("udp: %s: %w", c.local, err)
 }

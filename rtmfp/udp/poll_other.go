@@ -31,6 +31,12 @@ func (*Poller) Close() {}
 // ReadReady is never reached.
 func (*Conn) ReadReady([]Datagram) (int, error) { return 0, errors.ErrUnsupported }
 
+type landing struct{}
+
+func newLanding(int) *landing { return nil }
+
+func (*Conn) land(*landing) ([]Datagram, error) { return nil, errors.ErrUnsupported }
+
 // Twin returns a second handle to the socket, to send from another goroutine. It
 // has its own buffers and counters; it is to be closed, too, and not to be read.
 func (c *Conn) Twin() (*Conn, error) {
