@@ -30,6 +30,7 @@ type front struct {
 	link      link
 	transport Transport
 	local     netip.AddrPort
+	localAddr *net.UDPAddr // the same
 
 	// The reader's.
 	current *exchange // pion is dealing with it
@@ -44,7 +45,7 @@ type front struct {
 
 func newFront(s *Server, l link, t Transport, local netip.AddrPort) *front {
 	return &front{
-		server: s, link: l, transport: t, local: local,
+		server: s, link: l, transport: t, local: local, localAddr: net.UDPAddrFromAddrPort(local),
 		ended:       make(chan struct{}),
 		allocations: make(map[netip.AddrPort]*allocation),
 	}
@@ -106,15 +107,17 @@ func (f *front) finish() {
 	f.current = nil
 }
 
-// take looks at what came from the link. Data for peers is copied to p; a request that pion is to answer
-// becomes f.waiting.
+// take looks at what came from the link. A Send indication is copied to p, for pion; a request that pion
+// is to answer becomes f.waiting.
 func (f *front) take(p, data []byte, from netip.AddrPort) (int, net.Addr) {
 	count := &f.server.count
 	switch {
 	case len(data) > maxDatagram:
 		count.drop(DropOversize)
 	case isChannelData(data):
-		return f.pass(p, data, from)
+		if a := f.allocated(from); a != nil {
+			a.relay(data)
+		}
 	case !isSTUN(data):
 		count.drop(DropNotTURN)
 	case isSend(data):
@@ -122,21 +125,22 @@ func (f *front) take(p, data []byte, from netip.AddrPort) (int, net.Addr) {
 			count.drop(DropMalformed)
 			return 0, nil
 		}
-		return f.pass(p, data, from)
+		if a := f.allocated(from); a != nil {
+			return copy(p, data), a.clientAddr
+		}
 	default:
 		f.request(data, from)
 	}
 	return 0, nil
 }
 
-// pass gives data for a peer to pion, if there is an allocation for it to come from.
-func (f *front) pass(p, data []byte, from netip.AddrPort) (int, net.Addr) {
-	a := f.find(from)
+// allocated returns the allocation of a client that sends data, or nil.
+func (f *front) allocated(client netip.AddrPort) *allocation {
+	a := f.find(client)
 	if a == nil {
 		f.server.count.drop(DropNoAllocation)
-		return 0, nil
 	}
-	return copy(p, data), a.clientAddr
+	return a
 }
 
 // request answers a request, or keeps it for pion.
@@ -234,4 +238,4 @@ func (f *front) forget(a *allocation) {
 func (f *front) Close() error { return f.link.close() }
 
 // LocalAddr is half of what pion knows an allocation by.
-func (f *front) LocalAddr() net.Addr { return net.UDPAddrFromAddrPort(f.local) }
+func (f *front) LocalAddr() net.Addr { return f.localAddr }

@@ -40,14 +40,14 @@ func (f *front) present(p []byte) (int, net.Addr, error) {
 	return copy(p, m.Raw), addr, nil
 }
 
-// WriteTo sends what pion has for a client. Its answers are on the reader's goroutine, data of peers is
-// on those of the allocations.
+// WriteTo sends what pion has for a client. Its answers are on the reader's goroutine, Data
+// indications are on those of the allocations.
 func (f *front) WriteTo(p []byte, addr net.Addr) (int, error) {
 	to, ok := addr.(*net.UDPAddr)
 	if !ok {
 		return len(p), nil
 	}
-	if isChannelData(p) || isData(p) {
+	if isData(p) {
 		if err := f.link.send(p, unmap(to.AddrPort())); err != nil {
 			f.server.count.drop(DropWrite)
 		}
@@ -136,6 +136,7 @@ func (f *front) AllocatePacketConn(string, int) (net.PacketConn, net.Addr, error
 		forward:     lane{flow: ex.pair.Forward},
 		backward:    lane{flow: ex.pair.Backward},
 	}
+	a.peers.Store(new(peers))
 	a.outer = s.cfg.Names.Outside(a.inner)
 	ex.pair, ex.opened = nil, a
 	s.open.Add(1)

@@ -177,7 +177,7 @@ func (f *front) judgePermission(now time.Time, ex *exchange) (*exchange, *refusa
 	if no := f.judgePeers(ex); no != nil {
 		return nil, no
 	}
-	if !ex.allocation.permit(now, ex.peers, true) {
+	if _, ok := ex.allocation.peers.Load().with(now, ex); !ok {
 		return refuse(stun.CodeInsufficientCapacity, "too many permissions")
 	}
 	for _, p := range ex.peers {
@@ -222,7 +222,7 @@ func (f *front) judgeChannel(now time.Time, ex *exchange) (*exchange, *refusal) 
 	if len(ex.peers) != 1 || ex.peers[0].Port() == 0 {
 		return refuse(stun.CodeBadRequest, "XOR-PEER-ADDRESS")
 	}
-	if !ex.allocation.permit(now, ex.peers, true) || !ex.allocation.bindChannel(now, ex.channel, true) {
+	if _, ok := ex.allocation.peers.Load().with(now, ex); !ok {
 		return refuse(stun.CodeInsufficientCapacity, "too many channels")
 	}
 	ex.set = []stun.Setter{
@@ -241,10 +241,8 @@ func (ex *exchange) settle(now time.Time) {
 			a = ex.opened
 		}
 		a.expires.Store(now.Add(ex.lifetime).UnixNano())
-	case stun.MethodChannelBind:
-		a.bindChannel(now, ex.channel, false)
-		a.permit(now, ex.peers, false)
 	default:
-		a.permit(now, ex.peers, false)
+		list, _ := a.peers.Load().with(now, ex)
+		a.peers.Store(list)
 	}
 }

@@ -15,6 +15,7 @@ const (
 	DropMalformed                      // STUN that cannot be decoded, or a Send indication that lacks something
 	DropUnexpected                     // a method or class that no client sends
 	DropNoAllocation                   // data from who has no allocation
+	DropNoChannel                      // on a channel that is not bound
 	DropOversize                       // longer than can be relayed
 	DropRationed                       // a stranger's prefix has had its answers
 	DropNoPermission                   // from a peer without permission, or a family that the peer's is not
@@ -26,7 +27,7 @@ const (
 )
 
 var dropNames = [numDropReasons]string{
-	"not_turn", "malformed", "unexpected", "no_allocation", "oversize", "rationed", "no_permission", "forbidden",
+	"not_turn", "malformed", "unexpected", "no_allocation", "no_channel", "oversize", "rationed", "no_permission", "forbidden",
 	"write", "stream_limit", "stream_frame",
 }
 

@@ -17,6 +17,7 @@ type client struct {
 	t        testing.TB
 	conn     net.Conn
 	stream   bool
+	bare     bool // the server is pion alone, which knows no fingerprints
 	user     string
 	password string
 	realm    string
@@ -138,7 +139,7 @@ func (c *client) do(method stun.Method, set ...stun.Setter) (*stun.Message, int)
 			c.t.Errorf("%v: %v", answer, err)
 		}
 	}
-	if err := stun.Fingerprint.Check(answer); err != nil {
+	if err := stun.Fingerprint.Check(answer); err != nil && !c.bare {
 		c.t.Errorf("%v: %v", answer, err)
 	}
 	return answer, code
