@@ -137,10 +137,23 @@ func (s Server) discover(m *stun.Message, r *Response) (set []stun.Setter, ok bo
 	return set, true
 }
 
+// unknownAttributes is UNKNOWN-ATTRIBUTES. RFC 8489 section 14.13: "a list of 16-bit values"; package stun
+// writes 32 bits each.
+type unknownAttributes []stun.AttrType
+
+func (u unknownAttributes) AddTo(m *stun.Message) error {
+	var list []byte
+	for _, t := range u {
+		list = binary.BigEndian.AppendUint16(list, uint16(t))
+	}
+	m.Add(stun.AttrUnknownAttributes, list)
+	return nil
+}
+
 // unknown lists the attributes that a request must not have at local.
-func (s Server) unknown(m *stun.Message, local netip.AddrPort) stun.UnknownAttributes {
+func (s Server) unknown(m *stun.Message, local netip.AddrPort) unknownAttributes {
 	_, hasOther := s.other(local)
-	var unknown stun.UnknownAttributes
+	var unknown unknownAttributes
 	for _, a := range m.Attributes {
 		known := !a.Type.Required() || slices.Contains(understood, a.Type) ||
 			s.discovers(local) && slices.Contains(discovery, a.Type)

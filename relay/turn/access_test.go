@@ -14,6 +14,7 @@ import (
 	"github.com/pion/stun/v2"
 
 	"pileus/relay/limit"
+	"pileus/rtmfp/udp"
 )
 
 func TestLogin(t *testing.T) {
@@ -119,7 +120,7 @@ func TestReload(t *testing.T) {
 	name := strconv.FormatInt(time.Now().Add(time.Hour).Unix(), 10) + ":carol"
 	c := dial(t, at, name, Password(testSecret, name))
 	c.allocate()
-	s.Reload(Credentials{Secrets: []string{"west"}})
+	s.Reload(Credentials{Secrets: []string{"west"}}, nil)
 	if _, code := c.do(stun.MethodRefresh); code != 0 {
 		t.Errorf("Refresh: %d", code)
 	}
@@ -132,9 +133,10 @@ func TestReload(t *testing.T) {
 	}
 }
 
-// With neither users nor secrets there is Binding alone.
+// With neither users nor secrets there is Binding alone, until there are some.
 func TestNobody(t *testing.T) {
 	cfg := testConfig()
+	credentials := cfg.Credentials
 	cfg.Credentials = Credentials{}
 	s, at := serve(t, cfg)
 	c := dial(t, at, testUser, testPassword)
@@ -146,6 +148,15 @@ func TestNobody(t *testing.T) {
 	}
 	if st := s.Stats(); st.Bindings != 1 || st.Refused[403] != 1 {
 		t.Errorf("%+v", st)
+	}
+	s.Reload(credentials, nil)
+	c.allocate()
+	s.Reload(Credentials{}, nil)
+	if _, code := c.do(stun.MethodRefresh); code != 0 {
+		t.Errorf("Refresh by who came before: %d", code)
+	}
+	if answer := c.another(at).ask(c.request(stun.MethodAllocate, overUDP)); codeFrom(answer) != 403 {
+		t.Errorf("%v", answer)
 	}
 }
 
@@ -185,29 +196,51 @@ func TestQuotas(t *testing.T) {
 	}
 }
 
+// A draining server names one like it, of the client's family, at the port that the client came to.
 func TestDrain(t *testing.T) {
-	s, at := serve(t, testConfig())
+	cfg := testConfig()
+	cfg.Alternates = []netip.Addr{netip.MustParseAddr("2001:db8::7"), netip.MustParseAddr("198.51.100.7")}
+	s, at := serve(t, cfg)
 	c := dial(t, at, testUser, testPassword)
 	c.allocate()
-	alternate := netip.MustParseAddrPort("198.51.100.7:3478")
-	s.Drain(true, netip.MustParseAddrPort("[2001:db8::7]:3478"), alternate)
-	answer, code := c.another(at).do(stun.MethodAllocate, overUDP)
-	var other stun.AlternateServer
-	if err := other.GetFrom(answer); code != 300 || err != nil || other.IP.String() != alternate.Addr().String() || other.Port != int(alternate.Port()) {
-		t.Errorf("%v: %v", answer, err)
+	told := func(c *client) string {
+		t.Helper()
+		answer, code := c.do(stun.MethodAllocate, overUDP)
+		var other stun.AlternateServer
+		if err := other.GetFrom(answer); err != nil {
+			return fmt.Sprint(code)
+		}
+		return fmt.Sprint(code, " ", net.JoinHostPort(other.IP.String(), strconv.Itoa(other.Port)))
+	}
+	six, err := udp.Listen(netip.AddrPortFrom(netip.IPv6Loopback(), 0), udp.Options{})
+	if err != nil {
+		t.Skip("SKIPPED: no IPv6 here: ", err)
+	}
+	go func() { _ = s.ServePacket(six) }()
+	s.Drain(true)
+	if got, want := told(c.another(at)), fmt.Sprintf("300 198.51.100.7:%d", at.Port()); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	if got, want := told(dial(t, six.LocalAddr(), testUser, testPassword)), fmt.Sprintf("300 [2001:db8::7]:%d", six.LocalAddr().Port()); got != want {
+		t.Errorf("%s, want %s", got, want)
 	}
 	if _, code := c.do(stun.MethodRefresh); code != 0 {
 		t.Errorf("Refresh: %d", code)
 	}
-	s.Drain(true)
-	if _, code := c.another(at).do(stun.MethodAllocate, overUDP); code != 486 {
-		t.Errorf("without alternate: %d", code)
+	// Without one of the client's family.
+	s.Reload(cfg.Credentials, cfg.Alternates[:1])
+	if got := told(c.another(at)); got != "486" {
+		t.Errorf("without alternate: %s", got)
 	}
 	s.Drain(false)
 	c.another(at).allocate()
 	s.cfg.Limits.Drain(true)
-	if _, code := c.another(at).do(stun.MethodAllocate, overUDP); code != 486 {
-		t.Errorf("the node drains: %d", code)
+	if got := told(c.another(at)); got != "486" {
+		t.Errorf("the node drains: %s", got)
+	}
+	s.Reload(cfg.Credentials, cfg.Alternates)
+	if got, want := told(c.another(at)), fmt.Sprintf("300 198.51.100.7:%d", at.Port()); got != want {
+		t.Errorf("the node drains: %s, want %s", got, want)
 	}
 }
 

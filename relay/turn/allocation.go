@@ -29,6 +29,7 @@ type allocation struct {
 	socket       *net.UDPConn
 	inner, outer netip.AddrPort
 	pair         *limit.Pair
+	reserved     *reservation // the next port, until it ends; or nil
 
 	peers atomic.Pointer[peers]
 	to    route // of the packet before: the front's reader's
@@ -68,6 +69,9 @@ func (a *allocation) Close() error {
 		return nil
 	}
 	a.front.server.relays.remove(a)
+	if a.reserved != nil {
+		a.front.server.reserved.end(a.reserved)
+	}
 	a.front.forget(a)
 	for _, l := range []*lane{&a.forward, &a.backward} {
 		l.mu.Lock()
@@ -101,5 +105,8 @@ func cutAddr(b []byte) (netip.AddrPort, []byte) {
 	ip := netip.AddrFrom16([16]byte(b[:16])).Unmap()
 	return netip.AddrPortFrom(ip, binary.BigEndian.Uint16(b[16:])), b[addrLen:]
 }
+
+// addrOf is where a socket is bound.
+func addrOf(c *net.UDPConn) netip.AddrPort { return unmap(c.LocalAddr().(*net.UDPAddr).AddrPort()) }
 
 func unmap(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }

@@ -11,6 +11,7 @@ import (
 type rules struct {
 	realm       string
 	credentials *Credentials
+	alternates  []netip.Addr
 	nonces      *noncer
 }
 
@@ -25,12 +26,15 @@ type identity struct {
 // if there is one: it goes on when the time of its name is over or its secret is replaced. If refusal is
 // not nil, it is the answer.
 func (s *rules) authenticate(now time.Time, r *request, from netip.Addr, held *identity) (id identity, refusal []byte) {
-	challenge := func(code stun.ErrorCode) []byte {
-		return r.answer(stun.ClassErrorResponse, nil, stun.ErrorCodeAttribute{Code: code},
+	challenge := func(code stun.ErrorCode, reason string) []byte {
+		return r.answer(stun.ClassErrorResponse, nil, errorCode(code, reason),
 			stun.NewRealm(s.realm), stun.NewNonce(s.nonces.mint(now, from)))
 	}
 	if !r.Contains(stun.AttrMessageIntegrity) {
-		return identity{}, challenge(stun.CodeUnauthorized)
+		if len(r.Raw) == stunHeader {
+			return identity{}, challenge(stun.CodeUnauthorized, "") // three times as long as it is
+		}
+		return identity{}, challenge(stun.CodeUnauthorized, "log in")
 	}
 	unsigned := request{Message: r.Message}
 	unsigned.trim()
@@ -38,7 +42,7 @@ func (s *rules) authenticate(now time.Time, r *request, from netip.Addr, held *i
 	nonce, hasNonce := unsigned.text(stun.AttrNonce)
 	_, hasRealm := unsigned.text(stun.AttrRealm)
 	if !hasName || !hasNonce || !hasRealm || len(name) > maxUsername {
-		return identity{}, r.answer(stun.ClassErrorResponse, nil, stun.ErrorCodeAttribute{Code: stun.CodeBadRequest})
+		return identity{}, r.answer(stun.ClassErrorResponse, nil, errorCode(stun.CodeBadRequest, "USERNAME, REALM or NONCE"))
 	}
 	keys, user := s.credentials.keys(now, name, s.realm)
 	if held != nil && held.name == name {
@@ -46,10 +50,10 @@ func (s *rules) authenticate(now time.Time, r *request, from netip.Addr, held *i
 	}
 	key, ok := r.signed(keys)
 	if !ok {
-		return identity{}, challenge(stun.CodeUnauthorized)
+		return identity{}, challenge(stun.CodeUnauthorized, "wrong name or password")
 	}
 	if !s.nonces.valid(now, from, nonce) {
-		return identity{}, challenge(stun.CodeStaleNonce)
+		return identity{}, challenge(stun.CodeStaleNonce, "stale nonce")
 	}
 	r.trim()
 	return identity{name: name, user: user, key: key}, nil

@@ -87,8 +87,6 @@ func (w ways) bench(b *testing.B) {
 	b.ReportMetric(float64(cpu(b)-begun)/float64(sent), "cpu-ns/packet")
 }
 
-func addrOf(c *net.UDPConn) netip.AddrPort { return unmap(c.LocalAddr().(*net.UDPAddr).AddrPort()) }
-
 // connected is a socket that sends to one address.
 type connected struct {
 	*net.UDPConn

@@ -34,8 +34,9 @@ func TestAllocateWhatThereIsNot(t *testing.T) {
 		{"short family", 400, []stun.Setter{overUDP, stun.RawAttribute{Type: stun.AttrRequestedAddressFamily, Value: []byte{1}}}},
 		{"families", 400, []stun.Setter{overUDP, four(stun.AttrRequestedAddressFamily, familyIPv4), four(attrAdditionalFamily, familyIPv6)}},
 		{"additional IPv4", 400, []stun.Setter{overUDP, four(attrAdditionalFamily, familyIPv4)}},
-		{"reserve", 508, []stun.Setter{overUDP, stun.RawAttribute{Type: stun.AttrEvenPort, Value: []byte{0x80}}}},
-		{"reserved", 508, []stun.Setter{overUDP, stun.RawAttribute{Type: stun.AttrReservationToken, Value: make([]byte, 8)}}},
+		{"reserved by nobody", 508, []stun.Setter{overUDP, stun.RawAttribute{Type: stun.AttrReservationToken, Value: make([]byte, 8)}}},
+		{"short token", 400, []stun.Setter{overUDP, stun.RawAttribute{Type: stun.AttrReservationToken, Value: make([]byte, 7)}}},
+		{"reserve and additional", 400, []stun.Setter{overUDP, stun.RawAttribute{Type: stun.AttrEvenPort, Value: []byte{0x80}}, four(attrAdditionalFamily, familyIPv6)}},
 		{"reserved and even", 400, []stun.Setter{overUDP, stun.RawAttribute{Type: stun.AttrReservationToken, Value: make([]byte, 8)}, stun.RawAttribute{Type: stun.AttrEvenPort, Value: []byte{0}}}},
 		{"don't fragment", 420, []stun.Setter{overUDP, stun.RawAttribute{Type: stun.AttrDontFragment}}},
 	} {
@@ -149,13 +150,16 @@ func TestUnknownAttributes(t *testing.T) {
 	_, at := serve(t, testConfig())
 	c := dial(t, at, testUser, testPassword)
 	c.allocate()
-	const unknown = 0x0021
+	const unknown = 0x0041
 	for _, method := range []stun.Method{stun.MethodRefresh, stun.MethodCreatePermission, stun.MethodChannelBind} {
 		answer, code := c.do(method, stun.RawAttribute{Type: unknown, Value: make([]byte, 4)}, stun.RawAttribute{Type: 0x8077, Value: make([]byte, 4)})
-		v, err := answer.Get(stun.AttrUnknownAttributes)
-		// RFC 8489 section 14.13: 16 bits each.
-		if code != 420 || err != nil || !bytes.Equal(v, []byte{0, unknown}) {
-			t.Errorf("%v: %d, UNKNOWN-ATTRIBUTES %x", method, code, v)
+		// RFC 8489 section 14.13: 16 bits each, and section 14 pads to 32.
+		if want := []byte{0, 0x0a, 0, 2, 0, unknown, 0, 0}; code != 420 || !bytes.Contains(answer.Raw, want) {
+			t.Errorf("%v: %d, %x", method, code, answer.Raw)
+		}
+		answer, code = c.do(method, stun.RawAttribute{Type: unknown}, stun.RawAttribute{Type: unknown + 1}, stun.RawAttribute{Type: unknown}, stun.RawAttribute{Type: unknown + 2})
+		if want := []byte{0, 0x0a, 0, 6, 0, unknown, 0, unknown + 1, 0, unknown + 2, 0, 0}; code != 420 || !bytes.Contains(answer.Raw, want) {
+			t.Errorf("%v: %d, %x", method, code, answer.Raw)
 		}
 	}
 }
@@ -251,12 +255,16 @@ func TestChannelBindConflicts(t *testing.T) {
 	for name, code := range map[string]int{
 		"another number": c.bind(0x4001, one),
 		"another peer":   c.bind(0x4000, two),
-		"low number":     c.bind(0x3fff, two),
+		"low number":     c.bind(0x3fff, two), // RFC 8656 section 12.2
 		"high number":    c.bind(0x8000, two),
 	} {
 		if code != 400 {
 			t.Errorf("%s: %d", name, code)
 		}
+	}
+	// coturn's client takes its numbers from all of RFC 5766's.
+	if code := c.bind(0x7fff, two); code != 0 {
+		t.Errorf("a number of RFC 5766: %d", code)
 	}
 }
 

@@ -103,6 +103,9 @@ func (f *front) ReadFrom(p []byte) (int, net.Addr, error) {
 func (f *front) finish() {
 	if ex := f.current; ex != nil && ex.pair != nil {
 		ex.pair.Close(time.Now())
+		if ex.claimed != nil {
+			_ = ex.claimed.socket.Close()
+		}
 	}
 	f.current = nil
 }
@@ -169,11 +172,11 @@ func (f *front) request(data []byte, from netip.AddrPort) {
 		return
 	}
 	now := time.Now()
-	if s.rules().credentials.none() {
-		f.challenge(now, data, r.answer(stun.ClassErrorResponse, nil, stun.ErrorCodeAttribute{Code: stun.CodeForbidden}), from)
+	a := f.find(from)
+	if a == nil && s.rules().credentials.none() {
+		f.challenge(now, data, r.answer(stun.ClassErrorResponse, nil, errorCode(stun.CodeForbidden, "no relay for anybody")), from)
 		return
 	}
-	a := f.find(from)
 	var held *identity
 	if a != nil {
 		held = &a.owner
@@ -186,8 +189,8 @@ func (f *front) request(data []byte, from netip.AddrPort) {
 	ex, no := f.judge(now, r, from, id, a)
 	if no != nil {
 		s.count.refuse(no.code)
-		code := stun.ErrorCodeAttribute{Code: no.code, Reason: []byte(no.reason)}
-		f.answer(r.answer(stun.ClassErrorResponse, id.key, append([]stun.Setter{code}, no.set...)...), from)
+		set := append([]stun.Setter{errorCode(no.code, no.reason)}, no.set...)
+		f.answer(r.answer(stun.ClassErrorResponse, id.key, set...), from)
 		return
 	}
 	f.waiting = ex

@@ -18,6 +18,8 @@ const (
 	defaultLifetime    = 10 * time.Minute
 	permissionLifetime = 5 * time.Minute
 	channelLifetime    = 10 * time.Minute
+	// reservationLifetime is what section 7.2 asks for at least.
+	reservationLifetime = 30 * time.Second
 	// maxLifetime is a second less than what section 7.2 recommends at most: pion takes an hour for the
 	// default.
 	maxLifetime = time.Hour - time.Second

@@ -104,13 +104,18 @@ const maxUnknown = 8
 // unknown lists what RFC 8489 section 6.3.1 calls unknown comprehension-required attributes, as the
 // value of UNKNOWN-ATTRIBUTES.
 func (r *request) unknown() []byte {
-	var list []byte
+	var list []stun.AttrType
 	for _, a := range r.Attributes {
-		if a.Type.Required() && !slices.Contains(understood, a.Type) && len(list) < 2*maxUnknown {
-			list = binary.BigEndian.AppendUint16(list, uint16(a.Type))
+		if a.Type.Required() && !slices.Contains(understood, a.Type) && !slices.Contains(list, a.Type) && len(list) < maxUnknown {
+			list = append(list, a.Type)
 		}
 	}
-	return list
+	// RFC 8489 section 14.13: "a list of 16-bit values"; package stun writes 32 bits each.
+	var value []byte
+	for _, t := range list {
+		value = binary.BigEndian.AppendUint16(value, uint16(t))
+	}
+	return value
 }
 
 // peers returns the XOR-PEER-ADDRESSes.
@@ -157,6 +162,11 @@ func (r *request) answer(class stun.MessageClass, key stun.MessageIntegrity, set
 		return nil // not reached: every value here fits
 	}
 	return m.Raw
+}
+
+// errorCode is ERROR-CODE with words for who reads the client's log.
+func errorCode(code stun.ErrorCode, reason string) stun.ErrorCodeAttribute {
+	return stun.ErrorCodeAttribute{Code: code, Reason: []byte(reason)}
 }
 
 // peerAddress is XOR-PEER-ADDRESS as a Setter.

@@ -1,6 +1,7 @@
 package turn
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"net"
@@ -88,7 +89,11 @@ func (f *front) respond(ex *exchange, m *stun.Message) {
 			code.Code = stun.CodeServerError
 		}
 		f.server.count.refuse(code.Code)
-		f.answer(ex.answer(stun.ClassErrorResponse, ex.identity.key, stun.ErrorCodeAttribute{Code: code.Code}), ex.from)
+		reason := "not possible now"
+		if code.Code == stun.CodeInsufficientCapacity {
+			reason = "no port of the range is free"
+		}
+		f.answer(ex.answer(stun.ClassErrorResponse, ex.identity.key, errorCode(code.Code, reason)), ex.from)
 		return
 	}
 	ex.settle(now)
@@ -98,6 +103,9 @@ func (f *front) respond(ex *exchange, m *stun.Message) {
 		if a.Type != stun.AttrMessageIntegrity {
 			set = append(set, a)
 		}
+	}
+	if a := cmp.Or(ex.opened, ex.allocation); a.reserved != nil && ex.Type.Method == stun.MethodAllocate {
+		set = append(set, stun.RawAttribute{Type: stun.AttrReservationToken, Value: a.reserved.token[:]})
 	}
 	if ex.partial {
 		// RFC 8656 section 7.2: "if it can only allocate one relayed transport address of a specific
@@ -119,7 +127,7 @@ func (f *front) AllocatePacketConn(string, int) (net.PacketConn, net.Addr, error
 		return nil, nil, errNotAsked
 	}
 	s := f.server
-	socket, err := s.relays.bind(ex.relay, ex.even)
+	socket, next, err := ex.bind(s.relays)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -131,13 +139,16 @@ func (f *front) AllocatePacketConn(string, int) (net.PacketConn, net.Addr, error
 		transaction: ex.TransactionID,
 		opened:      time.Now(),
 		socket:      socket,
-		inner:       unmap(socket.LocalAddr().(*net.UDPAddr).AddrPort()),
+		inner:       addrOf(socket),
 		pair:        ex.pair,
 		forward:     lane{flow: ex.pair.Forward},
 		backward:    lane{flow: ex.pair.Backward},
 	}
 	a.peers.Store(new(peers))
 	a.outer = s.cfg.Names.Outside(a.inner)
+	if next != nil {
+		a.reserved = s.reserved.keep(next, a.owner.user)
+	}
 	ex.pair, ex.opened = nil, a
 	s.open.Add(1)
 	s.count.opened[f.transport].Add(1)
@@ -146,6 +157,15 @@ func (f *front) AllocatePacketConn(string, int) (net.PacketConn, net.Addr, error
 	f.allocations[a.client] = a
 	f.mu.Unlock()
 	return a, a.LocalAddr(), nil
+}
+
+// bind gives the socket that an Allocate is to have, and the one at the next port if it asked to have that
+// reserved.
+func (ex *exchange) bind(r *relays) (socket, next *net.UDPConn, err error) {
+	if ex.claimed != nil {
+		return ex.claimed.socket, nil, nil
+	}
+	return r.bind(ex.relay, ex.even, ex.reserve)
 }
 
 // AllocateConn is for TCP relays (RFC 6062), which are refused before.

@@ -21,30 +21,42 @@ type relays struct {
 
 var errNoPort = errors.New("turn: no port of the range is free")
 
-// bind opens a socket at a port of the range. RFC 8656 section 7.2 recommends random ports; from a random
-// one on all are tried, so that none is left over when clients are turned away.
-func (r *relays) bind(at netip.Addr, even bool) (*net.UDPConn, error) {
-	network := "udp6"
-	if at.Is4() {
-		network = "udp4"
-	}
+// bind opens a socket at a port of the range, an even one if even, and then one at the next port, too, if
+// pair. RFC 8656 section 7.2 recommends random ports; from a random one on all are tried, so that none is
+// left over when clients are turned away.
+func (r *relays) bind(at netip.Addr, even, pair bool) (socket, next *net.UDPConn, err error) {
 	n, tries := int(r.last)-int(r.first)+1, 0
 	start := rand.IntN(n)
 	for i := range n {
 		a := netip.AddrPortFrom(at, r.first+uint16((start+i)%n))
-		if even && a.Port()%2 != 0 || r.at(a) != nil {
+		if even && a.Port()%2 != 0 || pair && a.Port() == r.last || r.at(a) != nil {
 			continue
 		}
-		c, err := net.ListenUDP(network, net.UDPAddrFromAddrPort(a))
+		if socket, err = listenRelay(a); err == nil && pair {
+			if next, err = listenRelay(netip.AddrPortFrom(at, a.Port()+1)); err != nil {
+				_ = socket.Close()
+			}
+		}
 		if err == nil {
-			_ = c.SetReadBuffer(relayBuffer) // less is granted as well
-			return c, nil
+			return socket, next, nil
 		}
 		if tries++; tries == maxBinds {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return nil, errNoPort
+	return nil, nil, errNoPort
+}
+
+func listenRelay(at netip.AddrPort) (*net.UDPConn, error) {
+	network := "udp6"
+	if at.Addr().Is4() {
+		network = "udp4"
+	}
+	c, err := net.ListenUDP(network, net.UDPAddrFromAddrPort(at))
+	if err == nil {
+		_ = c.SetReadBuffer(relayBuffer) // less is granted as well
+	}
+	return c, err
 }
 
 func (r *relays) add(a *allocation) {

@@ -3,6 +3,7 @@ package turn
 import (
 	"encoding/binary"
 	"errors"
+	"math/rand/v2"
 	"net/netip"
 	"time"
 
@@ -23,8 +24,10 @@ type exchange struct {
 	// Of an Allocate that is no repetition:
 	relay   netip.Addr // where to bind the relay socket
 	even    bool
-	partial bool        // an additional IPv6 address was asked for
-	pair    *limit.Pair // until an allocation has it
+	reserve bool         // the port after it
+	claimed *reservation // instead of both
+	partial bool         // an additional IPv6 address was asked for
+	pair    *limit.Pair  // until an allocation has it
 	opened  *allocation
 
 	allocation *allocation // of other requests
@@ -78,38 +81,10 @@ func (f *front) judgeAllocate(now time.Time, ex *exchange) (*exchange, *refusal)
 	if a := ex.allocation; a != nil && a.transaction != ex.TransactionID {
 		return refuse(stun.CodeAllocMismatch, "this address has an allocation already")
 	}
-	transport, present, ok := ex.number(stun.AttrRequestedTransport, 4)
-	if !ok || !present {
-		return refuse(stun.CodeBadRequest, "REQUESTED-TRANSPORT")
+	token, no := f.judgeWish(ex)
+	if no != nil {
+		return nil, no
 	}
-	if transport != protocolUDP {
-		return refuse(stun.CodeUnsupportedTransProto, "relays are UDP only")
-	}
-	family, asksFamily, familyOK := ex.number(stun.AttrRequestedAddressFamily, 4)
-	additional, asksAdditional, additionalOK := ex.number(attrAdditionalFamily, 4)
-	even, asksEven, evenOK := ex.number(stun.AttrEvenPort, 1)
-	const reserveNext = 0x80
-	reserve := even&reserveNext != 0
-	switch token := ex.Contains(stun.AttrReservationToken); {
-	case !familyOK || !additionalOK || !evenOK,
-		token && (asksEven || asksFamily || asksAdditional),
-		asksFamily && asksAdditional, asksAdditional && reserve,
-		asksAdditional && additional == familyIPv4:
-		return refuse(stun.CodeBadRequest, "attributes that do not go together")
-	case token, reserve:
-		return refuse(stun.CodeInsufficientCapacity, "no ports are reserved here")
-	}
-	if !asksFamily {
-		family = familyIPv4
-	}
-	if ex.relay, ok = f.relayAddr(family); !ok {
-		return refuse(stun.CodeAddrFamilyNotSupported, "no relay address of this family")
-	}
-	var err error
-	if ex.lifetime, err = ex.request.lifetime(f.server.lifetime); err != nil {
-		return refuse(stun.CodeBadRequest, "LIFETIME")
-	}
-	ex.even, ex.partial = asksEven, asksAdditional
 	ex.set = []stun.Setter{
 		stun.RawAttribute{Type: stun.AttrRequestedTransport, Value: []byte{protocolUDP, 0, 0, 0}},
 		lifetimeAttr(ex.lifetime),
@@ -117,9 +92,10 @@ func (f *front) judgeAllocate(now time.Time, ex *exchange) (*exchange, *refusal)
 	if ex.allocation != nil { // sent again: pion repeats its answer
 		return ex, nil
 	}
-	if alternates, draining := f.server.draining(); draining {
-		return f.elsewhere(alternates, ex.from.Addr())
+	if f.server.drain.Load() {
+		return f.elsewhere(ex.from.Addr())
 	}
+	var err error
 	ex.pair, err = f.server.cfg.Limits.Open(now, limit.Allocation, limit.Party{
 		Peer: ex.identity.user, Tenant: f.server.cfg.Tenant, Prefix: udp.Prefix(ex.from.Addr()),
 	}, limit.Party{})
@@ -127,20 +103,70 @@ func (f *front) judgeAllocate(now time.Time, ex *exchange) (*exchange, *refusal)
 		return refuse(stun.CodeAllocQuotaReached, "quota: "+quota.Quota.String())
 	}
 	if err != nil {
-		return f.elsewhere(nil, ex.from.Addr())
+		return f.elsewhere(ex.from.Addr())
+	}
+	if token != nil {
+		if ex.claimed = f.server.reserved.claim(token, ex.identity.user); ex.claimed == nil {
+			ex.pair.Close(now)
+			return refuse(stun.CodeInsufficientCapacity, "no such reservation, or no longer")
+		}
 	}
 	return ex, nil
 }
 
-// elsewhere refuses new allocations of a server that is being drained.
-func (f *front) elsewhere(alternates []netip.AddrPort, client netip.Addr) (*exchange, *refusal) {
-	for _, a := range alternates {
-		if a.Addr().Is4() == client.Is4() {
-			return refuse(stun.CodeTryAlternate, "this server is about to stop",
-				&stun.AlternateServer{IP: a.Addr().AsSlice(), Port: int(a.Port())})
+// judgeWish reads what relay address an Allocate asks for, and returns its RESERVATION-TOKEN, if any.
+func (f *front) judgeWish(ex *exchange) (token []byte, no *refusal) {
+	_, no = refuse(stun.CodeBadRequest, "attributes that are malformed or do not go together")
+	transport, present, ok := ex.number(stun.AttrRequestedTransport, 4)
+	if !ok || !present {
+		return nil, no
+	}
+	if transport != protocolUDP {
+		_, no = refuse(stun.CodeUnsupportedTransProto, "relays are UDP only")
+		return nil, no
+	}
+	family, asksFamily, familyOK := ex.number(stun.AttrRequestedAddressFamily, 4)
+	additional, asksAdditional, additionalOK := ex.number(attrAdditionalFamily, 4)
+	even, asksEven, evenOK := ex.number(stun.AttrEvenPort, 1)
+	attr, hasToken := ex.Attributes.Get(stun.AttrReservationToken)
+	const reserveNext = 0x80
+	ex.even, ex.reserve, ex.partial = asksEven, even&reserveNext != 0, asksAdditional
+	var err error
+	if ex.lifetime, err = ex.request.lifetime(f.server.lifetime); err != nil ||
+		!familyOK || !additionalOK || !evenOK ||
+		hasToken && (asksEven || asksFamily || asksAdditional || len(attr.Value) != tokenLen) ||
+		asksFamily && asksAdditional || asksAdditional && ex.reserve ||
+		asksAdditional && additional == familyIPv4 {
+		return nil, no
+	}
+	if hasToken {
+		return attr.Value, nil
+	}
+	if !asksFamily {
+		family = familyIPv4
+	}
+	if ex.relay, ok = f.relayAddr(family); !ok {
+		_, no = refuse(stun.CodeAddrFamilyNotSupported, "no relay address of this family")
+		return nil, no
+	}
+	return nil, nil
+}
+
+// elsewhere refuses new allocations of a server that is being drained. RFC 8489 section 10 has the client
+// go on with the alternate by the transport that it used, so the port is that of this front, too.
+func (f *front) elsewhere(client netip.Addr) (*exchange, *refusal) {
+	var fit []netip.Addr
+	for _, a := range f.server.rules().alternates {
+		if a.Is4() == client.Is4() {
+			fit = append(fit, a)
 		}
 	}
-	return refuse(stun.CodeAllocQuotaReached, "this server is about to stop")
+	if len(fit) == 0 {
+		return refuse(stun.CodeAllocQuotaReached, "this server is about to stop")
+	}
+	alternate := fit[rand.IntN(len(fit))]
+	return refuse(stun.CodeTryAlternate, "this server is about to stop",
+		&stun.AlternateServer{IP: alternate.AsSlice(), Port: int(f.local.Port())})
 }
 
 // relayAddr is where relay sockets of a family are bound for clients of this front: at the address where
@@ -208,8 +234,7 @@ func (f *front) judgePeers(ex *exchange) *refusal {
 	return nil
 }
 
-// judgeChannel follows RFC 8656 section 12.2. Whether the number or the peer is bound otherwise is
-// checked by pion.
+// judgeChannel follows RFC 8656 section 12.2.
 func (f *front) judgeChannel(now time.Time, ex *exchange) (*exchange, *refusal) {
 	number, present := ex.Attributes.Get(stun.AttrChannelNumber)
 	if !present || len(number.Value) != 4 || !isChannel(number.Value[0]) {
@@ -222,7 +247,14 @@ func (f *front) judgeChannel(now time.Time, ex *exchange) (*exchange, *refusal) 
 	if len(ex.peers) != 1 || ex.peers[0].Port() == 0 {
 		return refuse(stun.CodeBadRequest, "XOR-PEER-ADDRESS")
 	}
-	if _, ok := ex.allocation.peers.Load().with(now, ex); !ok {
+	bound := ex.allocation.peers.Load()
+	if c := bound.numbered(ex.channel); now.Before(c.expires) && c.peer != ex.peers[0] {
+		return refuse(stun.CodeBadRequest, "this channel is bound to another peer")
+	}
+	if c := bound.channelTo(ex.peers[0]); now.Before(c.expires) && c.number != ex.channel {
+		return refuse(stun.CodeBadRequest, "this peer has another channel")
+	}
+	if _, ok := bound.with(now, ex); !ok {
 		return refuse(stun.CodeInsufficientCapacity, "too many channels")
 	}
 	ex.set = []stun.Setter{

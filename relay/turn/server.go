@@ -39,6 +39,7 @@ type Config struct {
 	// three times a bare request. "": pileus.
 	Realm       string
 	Credentials Credentials
+	Alternates  []netip.Addr // servers that clients are sent to while this one drains, at the same ports
 
 	// Relays are own addresses; relay sockets are bound there. Names are what they are called outside.
 	Relays              []netip.Addr
@@ -62,11 +63,13 @@ type Server struct {
 	cfg      Config
 	guard    *guard.Guard
 	relays   *relays
+	reserved reservations
 	internal stun.MessageIntegrity // the key of what fronts hand to pion
 	count    counters
 	law      atomic.Pointer[rules]
 	open     sync.WaitGroup // allocations
-	lifetime time.Duration  // of an allocation whose client asks for no longer one
+	drain    atomic.Bool
+	lifetime time.Duration // of an allocation whose client asks for no longer one
 
 	mu        sync.Mutex
 	ration    *udp.Limiter
@@ -74,8 +77,6 @@ type Server struct {
 	listeners map[net.Listener]struct{}
 	streams   map[netip.Prefix]int // TCP and TLS connections
 	nstreams  int
-	drain     bool
-	elsewhere []netip.AddrPort
 	closed    bool
 	running   sync.WaitGroup // ServePacket, ServeStream and their connections
 }
@@ -95,6 +96,7 @@ func New(cfg Config) (*Server, error) {
 		cfg:       cfg,
 		lifetime:  defaultLifetime,
 		internal:  newInternalKey(),
+		reserved:  reservations{open: make(map[[tokenLen]byte]*reservation)},
 		ration:    udp.NewLimiter(strangerRate, strangerBurst),
 		fronts:    make(map[*front]struct{}),
 		listeners: make(map[net.Listener]struct{}),
@@ -115,32 +117,22 @@ func New(cfg Config) (*Server, error) {
 		Own:           own,
 		Except:        s.relays.known,
 	})
-	s.law.Store(&rules{realm: cfg.Realm, credentials: &cfg.Credentials, nonces: newNoncer()})
+	s.law.Store(&rules{realm: cfg.Realm, credentials: &cfg.Credentials, alternates: cfg.Alternates, nonces: newNoncer()})
 	return s, nil
 }
 
 func (s *Server) rules() *rules { return s.law.Load() }
 
-// Reload replaces the credentials. Allocations that are open go on.
-func (s *Server) Reload(c Credentials) {
+// Reload replaces the credentials and alternates. Allocations that are open go on.
+func (s *Server) Reload(c Credentials, alternates []netip.Addr) {
 	law := *s.law.Load()
-	law.credentials = &c
+	law.credentials, law.alternates = &c, alternates
 	s.law.Store(&law)
 }
 
-// Drain refuses new allocations (RFC 8656 section 7.2): clients are told of the alternate of their
-// family, if there is one. Allocations that are open go on.
-func (s *Server) Drain(on bool, alternates ...netip.AddrPort) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.drain, s.elsewhere = on, alternates
-}
-
-func (s *Server) draining() ([]netip.AddrPort, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.elsewhere, s.drain
-}
+// Drain refuses new allocations (RFC 8656 section 7.2): clients are told of an alternate of their
+// family, if there is one (300), else that there is no room (486). Allocations that are open go on.
+func (s *Server) Drain(on bool) { s.drain.Store(on) }
 
 func (s *Server) mayAnswer(now time.Time, stranger netip.Addr) bool {
 	s.mu.Lock()

@@ -139,6 +139,11 @@ func (c *client) do(method stun.Method, set ...stun.Setter) (*stun.Message, int)
 			c.t.Errorf("%v: %v", answer, err)
 		}
 	}
+	// RFC 8489 section 14.8: "The reason phrase is meant for diagnostic purposes". pion gives none.
+	var reason stun.ErrorCodeAttribute
+	if code != 0 && !c.bare && (reason.GetFrom(answer) != nil || len(reason.Reason) == 0) {
+		c.t.Errorf("%v has no words", answer)
+	}
 	if err := stun.Fingerprint.Check(answer); err != nil && !c.bare {
 		c.t.Errorf("%v: %v", answer, err)
 	}
