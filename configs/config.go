@@ -63,6 +63,9 @@ type TURN struct {
 	Ports   PortRange         `yaml:"ports"`
 	Users   map[string]string `yaml:"users"` // name to password
 	Secrets []string          `yaml:"secrets"`
+	// Alternates are other nodes, at the same ports, for clients that come while
+	// this one drains.
+	Alternates []netip.Addr `yaml:"alternates"`
 }
 
 // TURNTLS is TURN over TLS. Cert and Key are file names; both empty: no TLS.
@@ -149,7 +152,7 @@ func Default() *Config {
 			TLS:     TURNTLS{Listen: []Listen{ListenPort(5349)}},
 			Ports:   PortRange{49152, 65535},
 			Users:   map[string]string{},
-			Secrets: []string{},
+			Secrets: []string{}, Alternates: []netip.Addr{},
 		},
 		Limits: Limits{
 			Splices:             RelayQuota{Peer: 64, Prefix: 512},

@@ -8,7 +8,7 @@ import (
 
 // reloadable are the keys, or whole sections, that may change while a node runs.
 var reloadable = []string{
-	"turn.users", "turn.secrets",
+	"turn.users", "turn.secrets", "turn.alternates",
 	"limits.splice", "limits.peer", "limits.tenant", "limits.node",
 	"limits.splices", "limits.allocations", "limits.bytes_per_day",
 	"limits.pending_introductions",

@@ -65,6 +65,10 @@ func (v *validator) basics() {
 	}
 	v.check(c.Presence.NameArg >= 0 && c.Presence.NameArg <= maxNameArg,
 		"presence.name_arg", "%d is not between 0 (off) and %d", c.Presence.NameArg, maxNameArg)
+	for i, a := range c.TURN.Alternates {
+		v.check(usable(a), "turn.alternates", "%v is not the address of one node", a)
+		v.check(!slices.Contains(c.TURN.Alternates[:i], a), "turn.alternates", "%v is there twice", a)
+	}
 	v.check((c.TURN.TLS.Cert == "") == (c.TURN.TLS.Key == ""), "turn.tls", "cert and key go together: one of them is empty")
 }
 

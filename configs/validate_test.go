@@ -19,6 +19,8 @@ func TestValidateRefuses(t *testing.T) {
 		{"limits: {handshakes_per_prefix: 0}", "must be above 0"},
 		{"limits: {pending_introductions: -1}", "must be above 0"},
 		{"presence: {name_arg: 17}", "is not between 0 (off) and 16"},
+		{"turn: {alternates: [0.0.0.0]}", "turn.alternates: 0.0.0.0 is not the address of one node"},
+		{"turn: {alternates: [192.0.2.1, 192.0.2.1]}", "turn.alternates: 192.0.2.1 is there twice"},
 		{"turn: {tls: {cert: a}}", "cert and key go together"},
 		{"alternate: [0.0.0.0]", "is not the address of one interface"},
 		{"alternate: [192.0.2.1, 192.0.2.1]", "is there twice"},

@@ -30,7 +30,7 @@ func (o *operator) Allocations(context.Context) ([]api.Allocation, error) {
 // drainRelay has TURN take no new allocations, or take them again.
 func (o *operator) drainRelay(on bool) {
 	if o.turn != nil && o.turn.server != nil {
-		o.turn.server.Drain(on)
+		o.turn.server.Drain(on) // turn.alternates says where to
 	}
 }
 

@@ -67,8 +67,8 @@ func (o *operator) Reload(ctx context.Context) (api.Reloaded, error) {
 		return api.Reloaded{}, err
 	}
 	o.limits.Reload(relayLimits(&cfg.Limits))
-	if relaysTURN(&was.TURN) && relaysTURN(&cfg.TURN) && o.turn.server != nil {
-		o.turn.server.Reload(turn.Credentials{Users: cfg.TURN.Users, Secrets: cfg.TURN.Secrets})
+	if o.turn.server != nil {
+		o.turn.server.Reload(turn.Credentials{Users: cfg.TURN.Users, Secrets: cfg.TURN.Secrets}, cfg.TURN.Alternates)
 	}
 	o.guard.Set(access(cfg))
 	if was.Log.Level != cfg.Log.Level {

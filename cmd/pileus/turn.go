@@ -60,6 +60,7 @@ func (n *node) openTURN() (err error) {
 	}
 	t.server, err = turn.New(turn.Config{
 		Credentials:  turn.Credentials{Users: cfg.Users, Secrets: cfg.Secrets},
+		Alternates:   cfg.Alternates,
 		Relays:       n.sockets.addrs(),
 		Own:          own,
 		Names:        n.names,

@@ -129,8 +129,8 @@ func TestAttributesByPlace(t *testing.T) {
 func TestUnknownAttributesAreNamed(t *testing.T) {
 	one := stun.RawAttribute{Type: stun.AttrChangeRequest, Value: make([]byte, 4)}
 	for want, set := range map[string][]stun.Setter{
-		"\x00\x0a\x00\x02\x00\x03\x00\x00": {one},
-		"\x00\x0a\x00\x04\x00\x03\x7f\xfe": {one, stun.RawAttribute{Type: 0x7ffe}, one},
+		"\x00\x0a\x00\x02\x00\x03\x00\x00":                 {one},
+		"\x00\x0a\x00\x04\x00\x03\x7f\xfe":                 {one, stun.RawAttribute{Type: 0x7ffe}, one},
 		"\x00\x0a\x00\x06\x00\x03\x7f\xfe\x00\x26\x00\x00": {one, stun.RawAttribute{Type: 0x7ffe}, stun.RawAttribute{Type: stun.AttrPadding}},
 	} {
 		r, _ := single.Respond(request(t, set...), client, at(a1, 1935))
