@@ -41,14 +41,15 @@ func (f *front) present(p []byte) (int, net.Addr, error) {
 	return copy(p, m.Raw), addr, nil
 }
 
-// WriteTo sends what pion has for a client. Its answers are on the reader's goroutine, Data
-// indications are on those of the allocations.
+// WriteTo sends what pion has for a client. Its answers are on the reader's goroutine; Data indications are
+// on those of the allocations, and ChannelData of the moment when pion has bound a channel and the front
+// has yet to take note.
 func (f *front) WriteTo(p []byte, addr net.Addr) (int, error) {
 	to, ok := addr.(*net.UDPAddr)
 	if !ok {
 		return len(p), nil
 	}
-	if isData(p) {
+	if isChannelData(p) || isData(p) {
 		if err := f.link.send(p, unmap(to.AddrPort())); err != nil {
 			f.server.count.drop(DropWrite)
 		}
