@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -193,9 +194,11 @@ func TestRemoteCommands(t *testing.T) {
 		t.Fatalf("%d %s", code, stderr)
 	}
 	token = strings.TrimSpace(token)
-	if c := connects(t, "rtmfp://"+addr+"/k/live", amf.String(token)); !c.connected() {
+	c := connects(t, "rtmfp://"+addr+"/k/live", amf.String(token))
+	if !c.connected() {
 		t.Errorf("a client with a token: %s", c.why())
 	}
+	ann := c.id.PeerID().String()
 	if c := connects(t, "rtmfp://"+addr+"/k/live", amf.String(token)); c.connected() || !strings.Contains(c.why(), "used before") {
 		t.Errorf("a client with a used token: %s", c.why())
 	}
@@ -206,6 +209,9 @@ func TestRemoteCommands(t *testing.T) {
 		{"status", "state          ready"},
 		{"peers", `acme    "live"  "ann"`},
 		{"peers --json", `"total":1`},
+		{"peers " + ann[:6], "round trip"},
+		{"peers --timeline " + ann[:6], "nothing yet"},
+		{"peers --forget " + ann, ""},
 		{"introductions", "STRATEGY"},
 		{"reload", `"changed":[]`},
 		{"drain --deadline 1h", ""},
@@ -215,7 +221,7 @@ func TestRemoteCommands(t *testing.T) {
 	} {
 		args := strings.Fields(test.args)
 		if args[0] != "key" {
-			args = append(args, "--node", at)
+			args = slices.Insert(args, 1, "--node", at)
 		} else {
 			args = []string{"key", "add", "--config", file, "acme"}
 			test.want = `keys: ["k", "`
@@ -229,6 +235,14 @@ func TestRemoteCommands(t *testing.T) {
 	}
 	if code, _, _ := command(t, "status", "--node", "x"); code != exitUsage {
 		t.Errorf("no URL: %d", code)
+	}
+	for args, want := range map[string]int{
+		"xyz": exitUsage, "--timeline": exitUsage, "a b": exitUsage, "--timeline --forget " + ann: exitUsage,
+		strings.Repeat("0", 63): exitFailure, strings.Repeat("0", 64): exitFailure, "--forget " + ann: exitFailure,
+	} {
+		if code, _, stderr := command(t, append([]string{"peers", "--node", at}, strings.Fields(args)...)...); code != want {
+			t.Errorf("peers %s: %d %s", args, code, stderr)
+		}
 	}
 	t.Setenv("PILEUS_TOKEN", "acme-token-00000")
 	if code, stdout, _ := command(t, "peers", "--node", at); code != exitOK || !strings.Contains(stdout, "ann") {

@@ -12,7 +12,6 @@ import (
 	"net/url"
 	"os"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -115,7 +114,7 @@ func refused(resp *http.Response, answer []byte) error {
 }
 
 // remoteCommand is a command that asks path and shows the answer.
-func remoteCommand[T any](name, use, path string, show func(w io.Writer, v T)) *cli.Command {
+func remoteCommand[T any](name, use, path string, in func(w io.Writer, v T)) *cli.Command {
 	return &cli.Command{
 		Name: name, Usage: use, Flags: remoteFlags(),
 		Action: func(c *cli.Context) error {
@@ -126,21 +125,7 @@ func remoteCommand[T any](name, use, path string, show func(w io.Writer, v T)) *
 			if err != nil {
 				return err
 			}
-			answer, err := r.call(c, http.MethodGet, path, nil)
-			if err != nil {
-				return err
-			}
-			if c.Bool("json") {
-				_, err = c.App.Writer.Write(answer)
-				return err
-			}
-			var v T
-			if err := json.Unmarshal(answer, &v); err != nil {
-				return fmt.Errorf("the node's answer is of another version: %w", err)
-			}
-			table := tabwriter.NewWriter(c.App.Writer, 0, 0, 2, ' ', 0)
-			show(table, v)
-			return table.Flush()
+			return show(c, r, http.MethodGet, path, in)
 		},
 	}
 }
@@ -159,18 +144,6 @@ func statusCommand() *cli.Command {
 		if h := s.Hooks; h != nil {
 			fmt.Fprintf(w, "hooks\t%d allowed, %d refused, %d without answer; %d events told, %d wait, %d lost\n",
 				h.Allowed, h.Refused, h.NoAnswer, h.Told, h.Waiting, h.Lost)
-		}
-	})
-}
-
-func peersCommand() *cli.Command {
-	return remoteCommand("peers", "list the peers of a running node, 1000 at most", "/peers?limit=1000", func(w io.Writer, l api.PeerList) {
-		fmt.Fprintln(w, "ID\tTENANT\tAPP\tNAME\tADDRESS\tCLASS\tSINCE")
-		for _, p := range l.Peers {
-			fmt.Fprintf(w, "%s\t%s\t%.40q\t%.40q\t%v\t%v\t%s\n", p.ID, p.Tenant, p.App, p.Name, p.Address, p.Class, p.Since.Local().Format(time.DateTime))
-		}
-		if l.Next != "" {
-			fmt.Fprintf(w, "and %d more\n", l.Total-len(l.Peers))
 		}
 	})
 }

@@ -1,4 +1,4 @@
-// Package console is the page on which an operator sees a node: three files in
+// Package console is the page on which an operator sees a node: five files in
 // the program, which ask nobody but the node itself.
 package console
 
@@ -7,7 +7,7 @@ import (
 	"net/http"
 )
 
-//go:embed index.html console.css console.js
+//go:embed index.html console.css console.js peer.js icon.svg
 var files embed.FS
 
 // policy lets the page load and ask nothing but its own origin. All it shows was

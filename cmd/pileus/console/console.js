@@ -42,11 +42,20 @@ async function optional(path) {
 }
 
 function askToken() {
+  document.getElementById("wrong").hidden = !token;
   if (!login.open) login.showModal();
   document.getElementById("token").focus();
 }
-login.addEventListener("cancel", (e) => e.preventDefault());
+// Whoever closes the question is not asked again by itself.
+let unasked = true;
+login.addEventListener("cancel", () => { unasked = false; });
+login.addEventListener("close", () => {
+  if (unasked) return;
+  main.replaceChildren(section("Nothing is shown without a token", true, el("button", { onclick: askToken }, "Type it in")));
+  main.focus();
+});
 login.querySelector("form").addEventListener("submit", () => {
+  unasked = true;
   token = document.getElementById("token").value.trim();
   sessionStorage.setItem("token", token);
   document.getElementById("token").value = "";
@@ -68,15 +77,23 @@ const short = (p) => !p || !p.id ? el("span", { class: "note" }, "anonymous") :
 
 function section(title, wide, ...content) {
   const s = el("section", { class: wide ? "wide" : "" }, el("h2", {}, title), content);
+  for (const region of s.querySelectorAll(".scroll")) region.setAttribute("aria-label", title);
   return s;
 }
 
-function table(heads, rows, none) {
+function table(heads, rows, none, dense) {
   if (rows.length === 0) return el("p", { class: "empty" }, none);
-  const cell = (v) => v instanceof Node && v.tagName === "TD" ? v : el("td", {}, v);
-  return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "table" }, el("table", {},
-    el("thead", {}, el("tr", {}, heads.map((h) => el("th", { scope: "col" }, h)))),
-    el("tbody", {}, rows.map((r) => el("tr", {}, r.map(cell))))));
+  // On a phone each cell stands on a line of its own, with its column's name,
+  // or, in dense tables, a row is wrapped like words; the roles keep it a table for those who have it read to them.
+  const cell = (v, i) => {
+    const td = v instanceof Node && v.tagName === "TD" ? v : el("td", {}, el("span", {}, v));
+    td.setAttribute("role", "cell");
+    td.dataset.head = heads[i];
+    return td;
+  };
+  return el("div", { class: "scroll", tabindex: "0", role: "region" }, el("table", { role: "table", class: dense && "dense" },
+    el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, heads.map((h) => el("th", { scope: "col", role: "columnheader" }, h)))),
+    el("tbody", { role: "rowgroup" }, rows.map((r) => el("tr", { role: "row" }, r.map(cell))))));
 }
 
 function bar(name, value, of) {
@@ -186,28 +203,6 @@ const pages = {
       l.peers.map((p) => [el("a", { href: "#/peer/" + p.id, class: "mono" }, p.id.slice(0, 12)), clip(p.name), p.tenant, clip(p.app), el("span", { class: "mono" }, p.address), p.class, since(p.since)]),
       "Nobody fits."), l.next ? el("p", {}, el("a", { href: "#/peers?" + next }, "More")) : "")];
   },
-  async peer(id) {
-    const [p, recent] = await Promise.all([call("/peers/" + id), call("/introductions?peer=" + id)]);
-    const facts = (list) => el("dl", { class: "facts" }, list.map(([k, v]) => [el("dt", {}, k), el("dd", {}, v)]));
-    const known = (f) => f.answer + (f.tries ? ` (${f.hits} of ${f.tries})` : "");
-    const b = p.behavior;
-    const close = el("button", { onclick: async () => {
-      if (!confirm("Close the connection of this peer?")) return;
-      await call("/peers/" + id, { method: "DELETE" });
-      location.hash = "#/peers";
-    } }, "Close its connection");
-    return [
-      section(clip(p.name) || "Peer " + id.slice(0, 12), false, facts([["ID", el("code", {}, p.id)], ["Tenant", p.tenant], ["Application", clip(p.app, 120)], ["Names", p.names.join(", ")],
-        ["Address", el("code", {}, p.address)], ["Connected to", el("code", {}, p.local)], ["Says it is at", p.reported.map((a) => el("div", {}, el("code", {}, a)))],
-        ["Round trip", p.rtt_ms.toFixed(1) + " ms"], ["Here for", since(p.since)]]), el("p", {}, close)),
-      section("Its NAT: " + p.class + (p.probing ? ", being probed" : ""), false, b ? facts([["Mapping", `${b.mapping}, ${known(b.mappingBy)}`], ["Filtering", `${b.filtering}, ${known(b.filteringBy)}`],
-        ["Ports", b.allocation + (b.step ? `, step ${b.step}` : "")], ["Public address", known(b.public)], ["Hairpin", known(b.hairpin)], ["Pooling", known(b.pooling)],
-        ["Answers introductions", known(b.answersIntroductions)], ["Blocked routes", known(b.blockedRoutes)]]) : el("p", { class: "empty" }, "Not known yet.")),
-      section("Evidence", true, table(["Time", "Kind", "Asked at", "Answered", "Seen as"], p.observations.map((o) => [clock(o.at), o.kind, el("span", { class: "mono" }, o.node || ""),
-        `${o.hits || 0} of ${o.tries || 0}`, el("span", { class: "mono" }, o.seen || "")]), "None is kept; probes of an address are remembered for ten minutes.")),
-      section("Its introductions", true, introductions(recent.introductions)),
-    ];
-  },
   async introductions() {
     return [section("Latest introductions", true, introductions((await call("/introductions?limit=200")).introductions))];
   },
@@ -225,34 +220,50 @@ const pages = {
   },
 };
 
+// replace shows a page anew under the eyes of whoever reads it: the keyboard stays
+// where it is, and tables as far to the side. What somebody types, or has marked, is
+// not taken away.
+function replace(content) {
+  const at = document.activeElement, inside = at !== main && main.contains(at);
+  if (inside && at.closest("form") || !getSelection().isCollapsed) return;
+  const all = () => [...main.querySelectorAll("a, button, [tabindex]")];
+  const place = all().indexOf(at), link = at.getAttribute("href");
+  const sides = [...main.querySelectorAll(".scroll")].map((s) => s.scrollLeft);
+  main.replaceChildren(...content);
+  main.querySelectorAll(".scroll").forEach((s, i) => { s.scrollLeft = sides[i] || 0; });
+  if (!inside) return;
+  const now = all();
+  ((now[place]?.getAttribute("href") === link ? now[place] : now.find((e) => link && e.getAttribute("href") === link)) || now[place] || main).focus({ preventScroll: true });
+}
+
 let shown = 0;
 async function show(quietly) {
   const mine = ++shown;
   const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
   const [page, id] = path.split("/");
   for (const a of document.querySelectorAll("nav a")) {
-    if (a.getAttribute("href") === "#/" + page) a.setAttribute("aria-current", "page"); else a.removeAttribute("aria-current");
+    if (a.getAttribute("href") === "#/" + (page === "peer" ? "peers" : page)) a.setAttribute("aria-current", "page"); else a.removeAttribute("aria-current");
   }
   try {
     const content = await (pages[page] || pages[""])(id, query);
     if (mine !== shown) return; // another page was asked for meanwhile
-    // What somebody is reading with the keyboard, or typing, is not taken away.
-    if (quietly && main.contains(document.activeElement)) return;
-    main.replaceChildren(...content);
+    if (quietly) replace(content); else main.replaceChildren(...content);
     if (!quietly && login.open) login.close();
   } catch (e) {
     if (mine !== shown) return;
-    if (e.status === 401) { askToken(); return; }
+    if (e.status === 401) { if (unasked) askToken(); return; }
     if (!quietly || e.status) main.replaceChildren(section("This cannot be shown", true, el("p", {}, e.message)));
   }
 }
-window.addEventListener("hashchange", async () => { await show(); main.focus(); });
+window.addEventListener("hashchange", async () => { await show(); main.focus(); scrollTo(0, 0); });
+document.querySelector(".skip").addEventListener("click", (e) => { e.preventDefault(); main.focus(); });
 
 // Events come as a stream, fetched so that the token stays out of the URL.
 let following = null, due = null;
 function refresh() {
   due ??= setTimeout(() => { due = null; show(true); }, 1000);
 }
+setInterval(() => { if (!document.hidden && document.querySelector("[data-live]")) refresh(); }, 2000);
 async function follow() {
   following?.abort();
   const mine = following = new AbortController();
@@ -270,7 +281,7 @@ async function follow() {
       }
     } catch (e) {
       if (mine.signal.aborted) return;
-      if (e.status === 401) { state.textContent = "a token is needed"; askToken(); return; }
+      if (e.status === 401) { state.textContent = "a token is needed"; if (unasked) askToken(); return; }
     }
     state.textContent = "the node does not answer";
     state.className = "bad";
@@ -278,5 +289,4 @@ async function follow() {
   }
 }
 setInterval(() => { if (!document.hidden) refresh(); }, 10000);
-show();
-follow();
+addEventListener("DOMContentLoaded", () => { show(); follow(); }); // peer.js has run

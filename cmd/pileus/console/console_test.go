@@ -8,7 +8,7 @@ import (
 )
 
 func TestPage(t *testing.T) {
-	for path, kind := range map[string]string{"/": "text/html", "/console.css": "text/css", "/console.js": "text/javascript"} {
+	for path, kind := range map[string]string{"/": "text/html", "/console.css": "text/css", "/console.js": "text/javascript", "/peer.js": "text/javascript", "/icon.svg": "image/svg+xml"} {
 		w := httptest.NewRecorder()
 		Handler().ServeHTTP(w, httptest.NewRequest("GET", path, nil))
 		if w.Code != 200 || !strings.HasPrefix(w.Header().Get("Content-Type"), kind) || w.Header().Get("Content-Security-Policy") != policy {
