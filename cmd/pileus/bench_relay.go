@@ -10,17 +10,27 @@ func benchRelayCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "relay",
 		Usage: "packets through the splice relay and TURN servers, side by side: how many, at what cost, how late",
-		Description: `Makes three network namespaces joined by veth cables, starts each relay in the
+		Description: `Makes three network namespaces joined by veth cables, starts the relays in the
 middle one on core 0, and relays packets from core 1 between the other two:
-first one packet of each pair in turn, then several of one in a row. What the
-relay's network stack receives is done, and counted, on the relay's core, and
-every packet crosses a cable alone: loopback flatters, and is not used. Needs
-Linux and root. A round of one relay takes about half a minute.
+first one packet of each pair in turn, then several of one in a row. Only one
+relay at a time is loaded. What the relay's network stack receives is done, and
+counted, on the relay's core, and every packet crosses a cable alone: loopback
+flatters, and is not used. Needs Linux and root. Three relays and three rounds
+take about five minutes.
 
-For each it tells how many packets a second it delivers with less than 0.5 %
-lost, how many at twice that load, how many for each second of CPU time, and how
-much later packets come than without a relay. Results are medians of the
-rounds, and ratios of the first relay to the others.` + examples(
+For each it tells
+  how many packets a second it delivers with less than 0.5 % lost;
+  how many when twice as many are offered, and whether they were;
+  how many for each second of CPU time: at one rate for all, 70 % of what the
+  slowest delivers without loss, in short slices in turns; and at 90 % of its own;
+  how much later packets come than without a relay.
+Results are medians of the rounds, and ratios of the first relay to the others.
+The one called "slice by slice" is the median ratio of neighbouring slices, which
+other work on the machine moves least.
+
+Rates and CPU time are of Ethernet frames that packet sockets put on the cables
+and count below IP at the other end, delays are of packets between ordinary
+sockets. A server named by --turn is loaded from ordinary sockets alone.` + examples(
 			"bench relay",
 			"bench relay --target splice --target 'other=turnserver -n --listening-ip {ip} --listening-port {port} --lt-cred-mech --user {user}:{password} --realm r'",
 			"bench relay --turn 192.0.2.1:3478 --user ann --password 1234",

@@ -76,3 +76,9 @@ func rawSockaddr(a netip.AddrPort) unix.RawSockaddrInet4 {
 	port[0], port[1] = byte(a.Port()>>8), byte(a.Port())
 	return raw
 }
+
+// addrOf is what rawSockaddr made it of.
+func addrOf(raw unix.RawSockaddrInet4) netip.AddrPort {
+	port := (*[2]byte)(unsafe.Pointer(&raw.Port))
+	return netip.AddrPortFrom(netip.AddrFrom4(raw.Addr), uint16(port[0])<<8|uint16(port[1]))
+}

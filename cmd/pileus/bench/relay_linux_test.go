@@ -28,15 +28,14 @@ func TestLanesFly(t *testing.T) {
 		}
 		all[i] = lane{out: near[i], to: rawSockaddr(to), in: far[i], header: []byte("head"), adds: 4}
 	}
-	l, err := newLanes(all, 1200)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.close()
 	for _, burst := range []int{1, 8} {
-		l.marks++ // of a step that was cut short
-		l.burst(burst)
-		f, err := l.fly(t.Context(), 2000, burst, 100*time.Millisecond)
+		l, err := newLanes(all, 1200, burst, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.close()
+		l.send(1) // of a step that was cut short
+		f, err := fly(t.Context(), l, firstMark, 2000, burst, 100*time.Millisecond)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -50,28 +49,23 @@ func TestLanesFly(t *testing.T) {
 }
 
 func TestWires(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("network namespaces need root")
-	}
-	w, err := newWires()
+	b := testWires(t)
+	w := b.wires
+	near, err := sockets(w.namespace("near"), netip.MustParseAddr(nearIP), b.cfg.Pairs)
+	defer closeAll(near)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer w.remove()
-	b := relayBench{cfg: RelayConfig{Pairs: 4, Rate: 2000, Progress: t.Output()}.withDefaults(), wires: w}
-	if b.near, err = sockets(w.namespace("near"), netip.MustParseAddr(nearIP), b.cfg.Pairs); err != nil {
+	far, err := sockets(w.namespace("far"), netip.MustParseAddr(farIP), b.cfg.Pairs)
+	defer closeAll(far)
+	if err != nil {
 		t.Fatal(err)
 	}
-	defer closeAll(b.near)
-	if b.far, err = sockets(w.namespace("far"), netip.MustParseAddr(farIP), b.cfg.Pairs); err != nil {
-		t.Fatal(err)
-	}
-	defer closeAll(b.far)
 	before, err := w.kernelTime()
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := b.flyDirect(t.Context(), 1)
+	f, err := b.flyDirect(t.Context(), near, far, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

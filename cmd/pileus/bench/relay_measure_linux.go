@@ -1,183 +1,173 @@
 package bench
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"time"
 )
 
 const (
-	stepTime    = time.Second // of the search
-	measureTime = 1500 * time.Millisecond
+	warmTime    = 300 * time.Millisecond
+	probeTime   = 300 * time.Millisecond // of the search
+	confirmTime = 800 * time.Millisecond
+	floodTime   = time.Second
+	delayTime   = 1500 * time.Millisecond
 
-	lossless  = 0.005 // of the packets may be lost
-	firstRate = 20_000
-	maxRate   = 2_000_000
-	bisects   = 5 // after doubling: to within 3 %
-	tries     = 3
+	lossless = 0.005 // of the packets may be lost
+	// probes that a rate has. Somebody else's work on the core costs packets, and
+	// never gives any.
+	probes = 3
+	// backOff from a rate that held for a probe, but not for longer.
+	backOff  = 0.96
+	backOffs = 10
+	confirms = 2
+	ownShare = 0.9 // of its lossless rate, at which a relay's CPU time is measured too
 )
 
-// A relayMeasurement is of one relay in one pattern.
-type relayMeasurement struct {
-	bench  *relayBench
-	ctx    context.Context
-	lanes  *lanes
-	burst  int
-	server process
-	wired  bool // kernel threads receive for the relay
+// valueTimes is what a note is made of.
+const valueTimes = "offered then, of lossless"
+
+func (c *contestant) add(name string, v float64, unit string) {
+	c.values = append(c.values, Value{name, v, unit})
 }
 
-func (m *relayMeasurement) all() ([]Value, error) {
-	// Routes, caches and the relay's own pools.
-	if _, err := m.fly(firstRate/4, stepTime/2); err != nil {
-		return nil, err
-	}
-	best, err := m.search()
-	if err != nil {
-		return nil, err
-	}
-	values := []Value{{"lossless", best.perSecond(), "packets/s"}}
-	twice, err := m.flood(int(2 * best.perSecond()))
-	if err != nil {
-		return nil, err
-	}
-	values = append(values, Value{"at twice that", twice.perSecond(), "packets/s"})
-	values = append(
-		values,
-		Value{"at twice that, of lossless", 100 * twice.perSecond() / best.perSecond(), "%"},
-		Value{"twice, as far as the load came", float64(twice.sent) / twice.took.Seconds() / best.perSecond(), "times"},
-	)
-	m.say("lossless %.0f/s, at twice that %.0f/s", best.perSecond(), twice.perSecond())
-	cost, err := m.cost(int(0.9 * best.perSecond()))
-	if err != nil {
-		return nil, err
-	}
-	values = append(values, cost...)
-	delays, err := m.fly(m.bench.cfg.Rate, measureTime)
-	if err != nil {
-		return nil, err
-	}
-	for _, q := range []struct {
-		name string
-		q    float64
-	}{{"added p50", 0.5}, {"added p99", 0.99}} {
-		d := delays.quantile(q.q)
-		name := q.name
-		if m.wired {
-			d -= m.bench.direct[m.burst].quantile(q.q)
-		} else {
-			name = "one way" + name[len("added"):]
-		}
-		values = append(values, Value{fmt.Sprintf("%s at %d/s", name, m.bench.cfg.Rate), float64(d.Microseconds()), "µs"})
-	}
-	return values, nil
-}
-
-// search finds the highest rate without loss to speak of.
-func (m *relayMeasurement) search() (best flight, err error) {
-	good, bad := 0, 0
-	try := func(rate int) (bool, error) {
-		// Somebody else's work on the core costs packets: a rate has another chance.
-		for range tries {
-			f, err := m.fly(rate, stepTime)
-			if err != nil {
-				return false, err
-			}
-			if !f.behind && f.lost() < lossless {
-				best, good = f, rate
-				return true, nil
-			}
-			if f.behind {
-				m.say("the load itself came to %.0f/s of %d/s", float64(f.sent)/f.took.Seconds(), rate)
-			}
-		}
-		return false, nil
-	}
-	for rate := firstRate; rate <= maxRate; rate *= 2 {
-		ok, err := try(rate)
-		if err != nil {
-			return best, err
-		}
-		if !ok {
-			bad = rate
-			break
-		}
-	}
-	if good == 0 {
-		return best, fmt.Errorf("loss at %d packets a second already", firstRate)
-	}
-	for range bisects {
-		middle := (good + bad) / 2
-		ok, err := try(middle)
-		if err != nil {
-			return best, err
-		}
-		if !ok {
-			bad = middle
-		}
-	}
-	return best, nil
-}
-
-// flood is fly with more than the relay can take.
-func (m *relayMeasurement) flood(rate int) (flight, error) {
-	if !m.wired {
-		return m.fly(rate, measureTime)
-	}
-	if err := m.bench.wires.flooded(true); err != nil {
-		return flight{}, err
-	}
-	f, err := m.fly(rate, measureTime)
-	return f, errors.Join(err, m.bench.wires.flooded(false))
-}
-
-func (m *relayMeasurement) fly(rate int, d time.Duration) (flight, error) {
-	f, err := m.lanes.fly(m.ctx, rate, m.burst, d)
+func (c *contestant) fly(rate int, d time.Duration) (flight, error) {
+	f, err := c.bench.fly(c.ctx, c.load, rate, c.burst, d)
 	if err == nil && f.received == 0 {
 		err = errors.New("the relay delivers nothing")
 	}
 	return f, err
 }
 
-// cost is the CPU time of the relay, and of its kernel receiving for it.
-func (m *relayMeasurement) cost(rate int) ([]Value, error) {
-	if m.server.pid == 0 {
-		return nil, nil
-	}
-	before, err := m.cpu()
-	if err != nil {
-		return nil, err
-	}
-	f, err := m.fly(rate, measureTime)
-	if err != nil {
-		return nil, err
-	}
-	after, err := m.cpu()
-	if err != nil {
-		return nil, err
-	}
-	resident, err := m.server.resident()
-	if err != nil {
-		return nil, err
-	}
-	perSecond := float64(f.received) / (after - before).Seconds()
-	m.say("%.0f packets per CPU-second (at %d/s, %.2f %% lost)", perSecond, rate, 100*f.lost())
-	return []Value{
-		{"packets per CPU-second", perSecond, "1/s"},
-		{"resident", float64(resident) / (1 << 20), "MiB"},
-	}, nil
+// warm has routes, caches and the relay's own pools filled.
+func (c *contestant) warm() error {
+	_, err := c.fly(firstRate/2, warmTime)
+	return err
 }
 
-func (m *relayMeasurement) cpu() (time.Duration, error) {
-	t, err := m.server.cpu()
-	if err != nil || !m.wired {
-		return t, err
+// search finds the highest rate without loss to speak of.
+func (c *contestant) search() error {
+	key := fmt.Sprintf("%s %d", c.target.name, c.burst)
+	start, step := firstRate, float64(coarseStep)
+	if found := c.bench.found[key]; found > 0 {
+		start, step = found, fineStep
 	}
-	kernel, err := m.bench.wires.kernelTime()
-	return t + kernel, err
+	rate, err := searchRate(start, step, c.holds)
+	if err != nil {
+		return err
+	}
+	for range backOffs {
+		var f flight
+		for range confirms {
+			if f, err = c.fly(rate, confirmTime); err != nil {
+				return err
+			}
+			if f.lost() < lossless && !f.behind {
+				break
+			}
+		}
+		if f.lost() < lossless {
+			c.bench.found[key], c.lossless = rate, f
+			c.say("lossless %.0f/s", f.perSecond())
+			c.add("lossless", f.perSecond(), "packets/s")
+			return nil
+		}
+		rate = int(backOff * float64(rate))
+		c.say("not for long: now %d/s", rate)
+	}
+	return errUnsteady
 }
 
-func (m *relayMeasurement) say(format string, args ...any) {
-	fmt.Fprintf(m.bench.cfg.Progress, "  "+format+"\n", args...)
+var errUnsteady = errors.New("no rate holds for long: is the machine busy with something else?")
+
+func (c *contestant) holds(rate int) (bool, error) {
+	for range probes {
+		f, err := c.fly(rate, probeTime)
+		if err != nil {
+			return false, err
+		}
+		c.say("%d/s: %.2f %% lost", rate, 100*f.lost())
+		if f.behind {
+			c.say("the load itself came to %.0f/s of %d/s", f.offered(), rate)
+		} else if f.lost() < lossless {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// flood offers twice what the relay can take.
+func (c *contestant) flood() error {
+	rate := c.lossless.perSecond()
+	f, err := c.flyFlooded(int(2*rate), floodTime)
+	if err != nil {
+		return err
+	}
+	c.say("of %.0f/s offered, %.2f times as many, %.0f/s delivered: %.0f %% retained",
+		f.offered(), f.offered()/rate, f.perSecond(), 100*f.perSecond()/rate)
+	c.add("delivered at twice that", f.perSecond(), "packets/s")
+	c.add("offered then", f.offered(), "packets/s")
+	c.add(valueTimes, f.offered()/rate, "times")
+	c.add("retained then, of lossless", 100*f.perSecond()/rate, "%")
+	return nil
+}
+
+func (c *contestant) flyFlooded(rate int, d time.Duration) (flight, error) {
+	if c.target.here {
+		return c.fly(rate, d)
+	}
+	if err := c.bench.wires.flooded(true); err != nil {
+		return flight{}, err
+	}
+	f, err := c.fly(rate, d)
+	return f, errors.Join(err, c.bench.wires.flooded(false))
+}
+
+// ownPace is what a packet costs near what the relay can do.
+func (c *contestant) ownPace() error {
+	if c.server.pid == 0 {
+		return nil
+	}
+	var samples []cost
+	rate := int(ownShare * c.lossless.perSecond())
+	for range probes {
+		s, err := c.cost(rate, sliceTime)
+		if err != nil {
+			return err
+		}
+		samples = append(samples, s)
+	}
+	c.addCost("at 90 % of its own lossless", samples)
+	resident, err := c.server.resident()
+	if err != nil {
+		return err
+	}
+	c.add("resident", float64(resident)/(1<<20), "MiB")
+	return nil
+}
+
+// delays are of packets between ordinary sockets.
+func (c *contestant) delays() error {
+	rate := c.bench.cfg.Rate
+	f, err := c.bench.fly(c.ctx, c.ordinary, rate, c.burst, delayTime)
+	if err == nil && f.received == 0 {
+		err = errors.New("the relay delivers nothing")
+	}
+	if err != nil {
+		return err
+	}
+	name := "added"
+	if c.target.here {
+		name = "one way"
+	}
+	p50, p99 := f.quantile(0.5), f.quantile(0.99)
+	if !c.target.here {
+		direct := c.bench.direct[c.burst]
+		p50 -= direct.quantile(0.5)
+		p99 -= direct.quantile(0.99)
+	}
+	c.say("%s at %d/s: p50 %v, p99 %v", name, rate, p50.Round(time.Microsecond), p99.Round(time.Microsecond))
+	c.add(fmt.Sprintf("%s p50 at %d/s", name, rate), float64(p50.Microseconds()), "µs")
+	c.add(fmt.Sprintf("%s p99 at %d/s", name, rate), float64(p99.Microseconds()), "µs")
+	return nil
 }

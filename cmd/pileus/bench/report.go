@@ -24,6 +24,14 @@ type Result struct {
 	Error       string  `json:"error,omitempty"`
 }
 
+func (r Result) value(name string) (float64, bool) {
+	i := slices.IndexFunc(r.Values, func(v Value) bool { return v.Name == name })
+	if i < 0 {
+		return 0, false
+	}
+	return r.Values[i].Value, true
+}
+
 // A report gathers results and shows medians.
 type report struct {
 	servers []string
@@ -140,12 +148,10 @@ func writeRow(w io.Writer, measurement string, v Value, columns []Result) {
 	figures := make([]float64, len(columns))
 	known := make([]bool, len(columns))
 	for i, c := range columns {
-		j := slices.IndexFunc(c.Values, func(x Value) bool { return x.Name == v.Name })
-		if j < 0 {
+		if figures[i], known[i] = c.value(v.Name); !known[i] {
 			fmt.Fprint(w, "-\t")
 			continue
 		}
-		figures[i], known[i] = c.Values[j].Value, true
 		fmt.Fprintf(w, "%s\t", figure(figures[i]))
 	}
 	for i := 1; i < len(columns); i++ {

@@ -12,12 +12,19 @@ import (
 
 // A turnClient is one allocation on a TURN server (RFC 8656).
 type turnClient struct {
-	fd             int
-	server         unix.SockaddrInet4
+	fd      int
+	server  unix.SockaddrInet4
+	account *turnAccount
+	relayed netip.AddrPort
+}
+
+// A turnAccount is what all clients of a load authenticate with. A nonce that is
+// good for one may be so for the next, who then needs no 401: servers ration
+// those.
+type turnAccount struct {
 	user, password string
 	realm          stun.Realm
 	nonce          stun.Nonce
-	relayed        netip.AddrPort
 }
 
 const (
@@ -32,24 +39,23 @@ const (
 
 // allocate makes an allocation with a channel to peer. They last for five
 // minutes at least, which is longer than a round.
-func allocate(fd int, server netip.AddrPort, user, password string, peer netip.AddrPort) (*turnClient, error) {
+func allocate(fd int, server netip.AddrPort, account *turnAccount, peer netip.AddrPort) (*turnClient, error) {
 	c := &turnClient{
-		fd:     fd,
-		server: unix.SockaddrInet4{Addr: server.Addr().As4(), Port: int(server.Port())},
-		user:   user, password: password,
+		fd:      fd,
+		server:  unix.SockaddrInet4{Addr: server.Addr().As4(), Port: int(server.Port())},
+		account: account,
 	}
 	udp := stun.RawAttribute{Type: attrRequestedTransport, Value: []byte{unix.IPPROTO_UDP, 0, 0, 0}}
-	_, err := c.request(stun.MethodAllocate, udp)
+	m, err := c.request(stun.MethodAllocate, udp)
 	var refused *refusal
-	if errors.As(err, &refused) && refused.code == stun.CodeUnauthorized {
-		_ = c.realm.GetFrom(refused.message)
-		if err := c.nonce.GetFrom(refused.message); err != nil {
-			return nil, fmt.Errorf("allocate: 401 without a nonce: %w", err)
+	if errors.As(err, &refused) && (refused.code == stun.CodeUnauthorized || refused.code == stun.CodeStaleNonce) {
+		if err := account.challenged(refused.message); err != nil {
+			return nil, fmt.Errorf("allocate: %w", err)
 		}
-		var m *stun.Message
-		if m, err = c.request(stun.MethodAllocate, udp); err == nil {
-			err = c.readRelayed(m)
-		}
+		m, err = c.request(stun.MethodAllocate, udp)
+	}
+	if err == nil {
+		err = c.readRelayed(m)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("allocate: %w", err)
@@ -58,6 +64,14 @@ func allocate(fd int, server netip.AddrPort, user, password string, peer netip.A
 		return nil, fmt.Errorf("bind a channel: %w", err)
 	}
 	return c, nil
+}
+
+func (a *turnAccount) challenged(m *stun.Message) error {
+	if err := a.nonce.GetFrom(m); err != nil {
+		return fmt.Errorf("a challenge without a nonce: %w", err)
+	}
+	_ = a.realm.GetFrom(m) // a stale nonce's answer may leave it out
+	return nil
 }
 
 func (c *turnClient) readRelayed(m *stun.Message) error {
@@ -91,9 +105,9 @@ func (r *refusal) Error() string { return fmt.Sprintf("the server answers %d", r
 
 func (c *turnClient) request(method stun.Method, wants stun.Setter) (*stun.Message, error) {
 	setters := []stun.Setter{stun.TransactionID, stun.NewType(method, stun.ClassRequest), wants}
-	if len(c.nonce) > 0 {
-		integrity := stun.NewLongTermIntegrity(c.user, c.realm.String(), c.password)
-		setters = append(setters, stun.NewUsername(c.user), c.realm, c.nonce, integrity)
+	if a := c.account; len(a.nonce) > 0 {
+		integrity := stun.NewLongTermIntegrity(a.user, a.realm.String(), a.password)
+		setters = append(setters, stun.NewUsername(a.user), a.realm, a.nonce, integrity)
 	}
 	m, err := stun.Build(append(setters, stun.Fingerprint)...)
 	if err != nil {
@@ -143,12 +157,13 @@ func (c *turnClient) await(id [stun.TransactionIDSize]byte) *stun.Message {
 // Every other pair sends from the client to its peer, the rest back.
 func turnLanes(near, far []int, server netip.AddrPort, user, password string, size int) ([]lane, error) {
 	lanes := make([]lane, len(near))
+	account := &turnAccount{user: user, password: password}
 	for i := range near {
 		peer, err := localOf(far[i])
 		if err != nil {
 			return nil, err
 		}
-		c, err := allocate(near[i], server, user, password, peer)
+		c, err := allocate(near[i], server, account, peer)
 		if err != nil {
 			return nil, err
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,9 +24,10 @@ import (
 // as an interrupt would, on that end's core; and no packet crosses a cable in
 // company, so that who sends a burst in one piece pays for taking it apart.
 type wires struct {
-	prefix  string // of the namespaces' names
-	kernel  []int  // the threads that receive for the relay
-	created []string
+	prefix   string // of the namespaces' names
+	kernel   []int  // the threads that receive for the relay
+	created  []string
+	counting bool // see carry
 }
 
 // Addresses of the three, TEST-NET-2 and -3 (RFC 5737): a relay may refuse
@@ -37,8 +39,14 @@ const (
 	farGate = "203.0.113.1" // the relay's end of the far cable
 )
 
-// interruptGap is what network cards use by default, or less.
-const interruptGap = 30 * time.Microsecond
+// At most one interrupt comes in this time. interruptGap is what network cards
+// use by default, or less, busyGap what they come to under load; the ends of a
+// load that only counts have no need of more than in countGap.
+const (
+	interruptGap = 30 * time.Microsecond
+	busyGap      = 125 * time.Microsecond
+	countGap     = 250 * time.Microsecond
+)
 
 func newWires() (w *wires, err error) {
 	if os.Geteuid() != 0 {
@@ -59,11 +67,10 @@ func newWires() (w *wires, err error) {
 			return w, err
 		}
 	}
-	if err := w.cable("near", relayIP, nearIP); err != nil {
-		return w, err
-	}
-	if err := w.cable("far", farGate, farIP); err != nil {
-		return w, err
+	for i, end := range ends {
+		if err := w.cable(i, end); err != nil {
+			return w, err
+		}
 	}
 	// The way from one load to the other without a relay, for comparison.
 	return w, w.write("relay", "/proc/sys/net/ipv4/ip_forward", "1")
@@ -71,19 +78,37 @@ func newWires() (w *wires, err error) {
 
 func (w *wires) namespace(role string) string { return w.prefix + role }
 
-// cable joins role to the relay.
-func (w *wires) cable(role, gate, addr string) error {
-	relay, load := w.namespace("relay"), w.namespace(role)
-	at := "to-" + role
+// An end of the relay's cables.
+type end struct{ role, gate, addr string }
+
+var ends = [2]end{{"near", relayIP, nearIP}, {"far", farGate, farIP}}
+
+// What a hardware address is of, on each cable.
+const (
+	ofRelay = iota
+	ofLoad
+	ofNobody
+)
+
+// hardware is an address of the locally administered kind.
+func hardware(cable int, of byte) net.HardwareAddr {
+	return net.HardwareAddr{0x02, 0, 0, 0, byte(cable), of}
+}
+
+// cable joins an end to the relay.
+func (w *wires) cable(i int, e end) error {
+	relay, load := w.namespace("relay"), w.namespace(e.role)
+	at := "to-" + e.role
 	for _, command := range []string{
-		fmt.Sprintf("link add %s netns %s type veth peer name cable netns %s", at, relay, load),
+		fmt.Sprintf("link add %s address %v netns %s type veth peer name cable address %v netns %s", at, hardware(i, ofRelay), relay, hardware(i, ofLoad), load),
 		fmt.Sprintf("-n %s link set %s gso_max_segs 1", relay, at),
 		fmt.Sprintf("-n %s link set dev cable gso_max_segs 1", load),
-		fmt.Sprintf("-n %s addr add %s/24 dev %s", relay, gate, at),
-		fmt.Sprintf("-n %s addr add %s/24 dev cable", load, addr),
+		fmt.Sprintf("-n %s addr add %s/24 dev %s", relay, e.gate, at),
+		fmt.Sprintf("-n %s addr add %s/24 dev cable", load, e.addr),
 		fmt.Sprintf("-n %s link set %s up", relay, at),
 		fmt.Sprintf("-n %s link set dev cable up", load),
-		fmt.Sprintf("-n %s route add default via %s", load, gate),
+		fmt.Sprintf("-n %s neigh add %s lladdr %v dev %s nud permanent", relay, e.addr, hardware(i, ofLoad), at),
+		fmt.Sprintf("-n %s route add default via %s", load, e.gate),
 	} {
 		if err := ip(command); err != nil {
 			return err
@@ -94,8 +119,41 @@ func (w *wires) cable(role, gate, addr string) error {
 		return err
 	}
 	w.kernel = append(w.kernel, own)
-	_, err = w.thread(role, "cable", 1)
+	_, err = w.thread(e.role, "cable", 1)
 	return err
+}
+
+// carry makes the wires ready for a load that only counts what comes, or for
+// one that receives it.
+//
+// The former has the load's ends take packets for somebody else's: each has been
+// counted where it is tapped (counter), and IP drops it before anything else is
+// done with it. The relay keeps sending to the address it knows. And interrupts
+// are fewer, as network cards make them under load.
+func (w *wires) carry(counting bool) error {
+	if w.counting == counting {
+		return nil
+	}
+	var of byte = ofLoad
+	relayGap, loadGap := interruptGap, interruptGap
+	if counting {
+		of, relayGap, loadGap = ofNobody, busyGap, countGap
+	}
+	for i, e := range ends {
+		if err := errors.Join(
+			ip(fmt.Sprintf("-n %s link set dev cable address %v", w.namespace(e.role), hardware(i, of))),
+			w.interruptEvery("relay", "to-"+e.role, relayGap),
+			w.interruptEvery(e.role, "cable", loadGap),
+		); err != nil {
+			return err
+		}
+	}
+	w.counting = counting
+	return nil
+}
+
+func (w *wires) interruptEvery(role, device string, gap time.Duration) error {
+	return w.write(role, "/sys/class/net/"+device+"/gro_flush_timeout", strconv.Itoa(int(gap)))
 }
 
 // thread gives a device a kernel thread for what it receives, on a core of its
@@ -105,15 +163,12 @@ func (w *wires) thread(role, device string, core int) (pid int, err error) {
 	if err := inNamespace(w.namespace(role), func() error { return interrupts(device) }); err != nil {
 		return 0, fmt.Errorf("offloads of %s: %w", device, err)
 	}
-	for _, setting := range []struct{ name, value string }{
-		{"threaded", "1"},
-		// At most an interrupt every so many nanoseconds, as network cards do.
-		{"gro_flush_timeout", strconv.Itoa(int(interruptGap))},
-		{"napi_defer_hard_irqs", "1"},
-	} {
-		if err := w.write(role, "/sys/class/net/"+device+"/"+setting.name, setting.value); err != nil {
-			return 0, err
-		}
+	if err := errors.Join(
+		w.write(role, "/sys/class/net/"+device+"/threaded", "1"),
+		w.interruptEvery(role, device, interruptGap),
+		w.write(role, "/sys/class/net/"+device+"/napi_defer_hard_irqs", "1"),
+	); err != nil {
+		return 0, err
 	}
 	for id := range napiThreads() {
 		if before[id] {
