@@ -123,7 +123,7 @@ type packet struct {
 	b     []byte
 	start int // where the packet begins, with h
 	h     wire.Header
-	ts    stampPair
+	ts    sentEcho
 }
 
 // begin starts a packet. The chunks then go behind p.b.

@@ -9,10 +9,10 @@ import (
 // timing measures the round trip by timestamps and their echoes (RFC 7016
 // 3.5.2.2).
 type timing struct {
-	rxTime                             time.Time // TS_RX_TIME
-	rx, echoTx                         uint16    // TS_RX, TS_ECHO_TX
-	tx, echoRx                         uint16    // TS_TX, TS_ECHO_RX
-	hasRx, hasEchoTx, hasTx, hasEchoRx bool
+	rxTime                      time.Time // TS_RX_TIME
+	rx, echoTx                  uint16    // TS_RX, TS_ECHO_TX
+	echoRx                      uint16    // TS_ECHO_RX
+	hasRx, hasEchoTx, hasEchoRx bool
 
 	srtt, rttvar, erto time.Duration
 }
@@ -63,20 +63,18 @@ func (t *timing) header(now time.Time, current uint16, h wire.Header) bool {
 	return true
 }
 
-// stampPair is what a packet's header says, to be noted when it is really sent.
-type stampPair struct {
-	tx, echo       uint16
-	hasTx, hasEcho bool
+// sentEcho is the echo in a packet's header, to be noted when it is really sent.
+type sentEcho struct {
+	echo uint16
+	has  bool
 }
 
-// stamp fills in the timestamps a packet sent now should carry: each only if
-// it differs from the last one sent.
-func (t *timing) stamp(now time.Time, current uint16, h *wire.Header) stampPair {
-	var p stampPair
-	if !t.hasTx || current != t.tx {
-		h.HasTimestamp, h.Timestamp = true, current
-		p.tx, p.hasTx = current, true
-	}
+// stamp fills in the timestamps a packet sent now should carry: the echo only if
+// it differs from the last one sent. RFC 7016 asks no more of the timestamp, but
+// librtmfp drops a packet that has none, such as the second of two FIHellos at once.
+func (t *timing) stamp(now time.Time, current uint16, h *wire.Header) sentEcho {
+	var p sentEcho
+	h.HasTimestamp, h.Timestamp = true, current
 	if !t.hasRx {
 		return p
 	}
@@ -88,16 +86,13 @@ func (t *timing) stamp(now time.Time, current uint16, h *wire.Header) stampPair 
 	echo := t.rx + uint16(elapsed/tick)
 	if !t.hasEchoTx || echo != t.echoTx {
 		h.HasEcho, h.Echo = true, echo
-		p.echo, p.hasEcho = echo, true
+		p = sentEcho{echo, true}
 	}
 	return p
 }
 
-func (t *timing) commit(p stampPair) {
-	if p.hasTx {
-		t.tx, t.hasTx = p.tx, true
-	}
-	if p.hasEcho {
+func (t *timing) commit(p sentEcho) {
+	if p.has {
 		t.echoTx, t.hasEchoTx = p.echo, true
 	}
 }

@@ -91,7 +91,9 @@ func (s *Subscription) start() {
 	}
 	p.nextStream++
 	var err error
-	s.control, err = p.openFlow(Metadata{StreamID: p.nextStream}, flow.SendOptions{
+	// Flash counts these streams from 2000001; librtmfp looks for others among those
+	// of the server, and refuses the flow.
+	s.control, err = p.openFlow(Metadata{StreamID: firstPeerStream + p.nextStream}, flow.SendOptions{
 		Priority: priorityControl, Events: (*subscriptionControl)(s),
 	})
 	if err == nil {
