@@ -18,8 +18,9 @@ const (
 	healMembers = 64
 )
 
-// groupMetadata is that of flows by which clients join groups.
-var groupMetadata = []byte{0, 'G', 'C'}
+// groupMetadata is that of flows by which clients join groups: behind the option's
+// length and type, so that Flash's option is 03 00 47 43.
+var groupMetadata = []byte("GC")
 
 func isGroup(metadata []byte) bool { return bytes.Equal(metadata, groupMetadata) }
 

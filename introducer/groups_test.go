@@ -21,6 +21,7 @@ import (
 // connect, and flows of groups.
 type member struct {
 	net     *network
+	control *flow.RecvFlow // the node's
 	id      *flash.Identity
 	session *rtmfp.Session
 	told    []flash.PeerID
@@ -36,12 +37,15 @@ func (m *member) Closed(*rtmfp.Session, error)               {}
 func (m *member) Hello(*rtmfp.Engine, rtmfp.Hello)           {}
 func (m *member) Accept(*rtmfp.Session) rtmfp.SessionHandler { return nil }
 
-func (m *member) Incoming(*rtmfp.Session, *flow.RecvFlow) (flow.Accept, error) {
+func (m *member) Incoming(_ *rtmfp.Session, f *flow.RecvFlow) (flow.Accept, error) {
+	if m.control == nil {
+		m.control = f
+	}
 	return flow.Accept{Receiver: m}, nil
 }
 
 func (m *member) Message(f *flow.RecvFlow, b []byte) {
-	if isGroup(f.Metadata()) && len(b) == 33 && b[0] == 0x0b {
+	if string(f.Metadata()) == "GC" && len(b) == 33 && b[0] == 0x0b {
 		m.told = append(m.told, flash.PeerID(b[1:]))
 	}
 }
@@ -65,7 +69,8 @@ func (n *network) member(at netip.AddrPort, addr string) *member {
 
 func (m *member) join(message []byte) *flow.SendFlow {
 	m.net.t.Helper()
-	f, err := m.session.OpenFlow(groupMetadata, flow.SendOptions{})
+	// As librtmfp 2.15.3 sends them: 03 00 47 43, 02 0a and the control flow, 00.
+	f, err := m.session.OpenFlow([]byte{0x47, 0x43}, flow.SendOptions{ReturnOf: m.control})
 	if err == nil {
 		err = f.Write(message, flow.WriteOptions{})
 	}
@@ -146,6 +151,50 @@ func TestGroupRefusalsAreCounted(t *testing.T) {
 	want[GroupMalformed], want[GroupNoClient] = 1, 1
 	if got := node.Stats().GroupRefused; got != want {
 		t.Errorf("%v, want %v", got, want)
+	}
+}
+
+// A node and a group that have all they may have take no more, say why, and take
+// the next as soon as there is room.
+func TestGroupLimits(t *testing.T) {
+	n := newNetwork(t)
+	node, _, at := n.node(Config{})
+	a, b := n.member(at, "198.51.100.1:5000"), n.member(at, "198.51.100.2:5000")
+	others := &Peer{session: node.peers[b.id.PeerID()].session}
+	at16 := func(i int) group.Key { return group.Key{Tenant: "default", ID: group.ID{byte(i >> 8), byte(i)}} }
+	for i := range group.MaxGroups {
+		if _, ok := node.groups.Join(at16(i), others); !ok {
+			t.Fatalf("group %d is refused", i)
+		}
+	}
+	a.join(hashedJoin("one more"))
+	if got := node.Stats().GroupRefused; got[GroupNode] != 1 || got[GroupFull] != 0 {
+		t.Errorf("one group too many: %v", got)
+	}
+	for i := range group.MaxGroups {
+		node.groups.Leave(at16(i), others)
+	}
+	a.join(hashedJoin("one more"))
+	k := group.Key{Tenant: "default", ID: group.ID(hashedJoin("one more")[3:])}
+	if !node.groups.Has(k) {
+		t.Fatal("still refused when there is room")
+	}
+	for i := 1; i < group.MaxMembers; i++ {
+		if _, ok := node.groups.Join(k, &Peer{session: others.session}); !ok {
+			t.Fatalf("member %d is refused", i)
+		}
+	}
+	b.join(hashedJoin("one more"))
+	if got := node.Stats().GroupRefused; got[GroupNode] != 1 || got[GroupFull] != 1 {
+		t.Errorf("one member too many: %v", got)
+	}
+	if len(b.told) > 0 {
+		t.Error("who was refused was told of members")
+	}
+	node.groups.Leave(k, node.peers[a.id.PeerID()])
+	b.join(hashedJoin("one more"))
+	if len(b.told) == 0 || node.Stats().GroupRefused[GroupFull] != 1 {
+		t.Error("still refused when there is room")
 	}
 }
 
