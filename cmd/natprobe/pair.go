@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -108,14 +109,21 @@ func pairConfig(c *cli.Context) (pair.Config, error) {
 			return config, usage("--code: %w", err)
 		}
 	}
-	s, err := resolve(c.Context, c.String("server"), c.Bool("6"))
-	if err != nil {
+	if config.Server, err = resolveNode(c.Context, "--server", c.String("server"), c.Bool("6")); err != nil {
 		return config, err
 	}
-	// Of the ports that are tried where none is named, this is the node's.
-	config.Server = s.addrs[max(0, slices.IndexFunc(s.addrs, func(a netip.AddrPort) bool { return a.Port() == nodePort }))]
 	config.Host, _ = os.Hostname() // it is but shown
 	return config, nil
+}
+
+// resolveNode finds the address of a node that a flag names.
+func resolveNode(ctx context.Context, flag, name string, v6 bool) (netip.AddrPort, error) {
+	s, err := resolve(ctx, flag, name, v6)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	// Of the ports that are tried where none is named, this is the node's.
+	return s.addrs[max(0, slices.IndexFunc(s.addrs, func(a netip.AddrPort) bool { return a.Port() == nodePort }))], nil
 }
 
 // otherSide says what is to be done at the other side.

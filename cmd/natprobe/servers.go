@@ -38,7 +38,7 @@ func resolveAll(ctx context.Context, names []string, v6 bool) ([]server, error) 
 	}
 	all := make([]server, 0, len(names))
 	for _, name := range names {
-		s, err := resolve(ctx, name, v6)
+		s, err := resolve(ctx, "--server", name, v6)
 		if err != nil {
 			return nil, err
 		}
@@ -47,13 +47,13 @@ func resolveAll(ctx context.Context, names []string, v6 bool) ([]server, error) 
 	return all, nil
 }
 
-// resolve finds the addresses of a server, of one family.
-func resolve(ctx context.Context, name string, v6 bool) (server, error) {
+// resolve finds the addresses of a server that a flag names, of one family.
+func resolve(ctx context.Context, flag, name string, v6 bool) (server, error) {
 	host, ports := name, defaultPorts
 	if h, p, err := net.SplitHostPort(name); err == nil {
 		port, err := strconv.ParseUint(p, 10, 16)
 		if err != nil || port == 0 {
-			return server{}, usage("--server: %q is no port", p)
+			return server{}, usage("%s: %q is no port", flag, p)
 		}
 		host, ports = h, []uint16{uint16(port)}
 	}

@@ -13,8 +13,9 @@ import (
 
 // Bounds of a measurement: it loads a server that others use.
 const (
-	MaxRate = 50_000_000 // bits a second of payload
-	MaxTime = time.Minute
+	MaxRate  = 50_000_000 // bits a second of payload
+	MaxTime  = time.Minute
+	MaxBytes = 100_000_000 // of payload, each way: the rate times the time
 )
 
 const (
@@ -32,30 +33,40 @@ const (
 type Way struct {
 	Sent       int     `json:"sent"`
 	Received   int     `json:"received"`
-	Loss       float64 `json:"loss"`          // share of the packets sent
-	Rate       float64 `json:"bitsPerSecond"` // of payload, as received
-	Delay      float64 `json:"delayMs"`       // one way, mean
-	Jitter     float64 `json:"jitterMs"`      // RFC 3550 section 6.4.1
+	Loss       float64 `json:"loss"`                // share of the packets sent, for good
+	PacketLoss float64 `json:"packetLoss,omitzero"` // through a splice: share that was lost on the way, and sent again
+	Rate       float64 `json:"bitsPerSecond"`       // of payload, as received
+	Delay      float64 `json:"delayMs,omitzero"`    // one way, mean; through TURN
+	Jitter     float64 `json:"jitterMs"`            // RFC 3550 section 6.4.1
 	OutOfOrder int     `json:"outOfOrder"`
 }
 
+// Schema names the form of a Result, which relay.schema.json describes.
+const Schema = "natprobe/relay/1"
+
+// Splice is how a Result calls the relay of a node for RTMFP peers.
+const Splice = "splice"
+
 // Result is what a relay does to packets at a given rate.
 type Result struct {
-	Server  string         `json:"server"`
-	Over    string         `json:"over"`
-	Relayed netip.AddrPort `json:"relayed"`
-	Asked   float64        `json:"askedBitsPerSecond"` // each way
-	Seconds float64        `json:"seconds"`
-	RTT     float64        `json:"rttMs"` // the two delays together
-	ToRelay Way            `json:"toRelay"`
-	Back    Way            `json:"back"`
+	Schema    string         `json:"schema"`
+	Server    string         `json:"server"`
+	Over      string         `json:"over"` // "udp", "tcp" or "tls", to a TURN server; Splice
+	Relayed   netip.AddrPort `json:"relayed"`
+	Asked     float64        `json:"askedBitsPerSecond"` // each way
+	Seconds   float64        `json:"seconds"`
+	RTT       float64        `json:"rttMs"`                // through TURN: the two delays together
+	LoadedRTT float64        `json:"loadedRttMs,omitzero"` // through a splice, where RTT is that without a load
+	ToRelay   Way            `json:"toRelay"`              // through a splice: to the other end
+	Back      Way            `json:"back"`
+	Notes     []string       `json:"notes,omitzero"`
 }
 
 // Measure sends packets through a relay at rate bits a second for a time, both ways
 // at once: between the client of the relay and a plain socket of this host, which
 // is its peer. Both have one clock, so that delays are true ones.
 func Measure(ctx context.Context, s Server, rate float64, duration time.Duration) (Result, error) {
-	r := Result{Server: s.String(), Over: s.Transport, Asked: rate}
+	r := Result{Schema: Schema, Server: s.String(), Over: s.Transport, Asked: rate}
 	a, err := allocate(ctx, s)
 	if err != nil {
 		return r, errors.New(reason(err))

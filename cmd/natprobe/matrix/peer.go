@@ -59,11 +59,9 @@ func RunPeer(ctx context.Context, c PeerConfig, in io.Reader, out io.Writer) err
 	if err != nil {
 		return err
 	}
-	var sockets []rtmfp.Socket
-	for _, ip := range []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
-		if s, err := udp.Listen(netip.AddrPortFrom(ip, 0), udp.Options{}); err == nil {
-			sockets = append(sockets, s)
-		}
+	sockets, err := udp.ListenFamilies(udp.Options{})
+	if err != nil {
+		return err
 	}
 	p := &peer{out: out, deaf: c.Deaf, over: make(chan error, 1)}
 	endpoint, err := rtmfp.NewEndpoint(rtmfp.Config{
@@ -85,7 +83,7 @@ func RunPeer(ctx context.Context, c PeerConfig, in io.Reader, out io.Writer) err
 	_ = endpoint.Do(func(e *rtmfp.Engine) { // fails only when Serve does
 		p.engine = e
 		p.conn, err = netconn.Dial(e, netconn.ClientConfig{
-			URI: c.Server, Addrs: []netip.AddrPort{server}, Retry: cmp.Or(c.Retry, 250*time.Millisecond), PeerInfo: ownAddrs(sockets),
+			URI: c.Server, Addrs: []netip.AddrPort{server}, Retry: cmp.Or(c.Retry, 250*time.Millisecond), PeerInfo: udp.OwnAddrs(sockets, false),
 		}, p)
 		if err != nil {
 			p.Closed(err)
@@ -106,22 +104,6 @@ func serverAddr(uri string) (netip.AddrPort, error) {
 		return netip.AddrPort{}, fmt.Errorf("%q is not of the form rtmfp://address[:port]/", uri)
 	}
 	return netip.ParseAddrPort(net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), defaultPort)))
-}
-
-func ownAddrs(sockets []rtmfp.Socket) []netip.AddrPort {
-	var addrs []netip.AddrPort
-	for _, s := range sockets {
-		expanded, err := udp.Expand(s.LocalAddr())
-		if err != nil {
-			continue // no address of this family
-		}
-		for _, a := range expanded {
-			if !a.Addr().IsLoopback() {
-				addrs = append(addrs, a)
-			}
-		}
-	}
-	return addrs
 }
 
 // obey reads what to do.

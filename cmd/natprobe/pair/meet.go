@@ -37,8 +37,7 @@ func (h *handler) Connected(info amf.Object) {
 		r.register()
 		return
 	}
-	r.cfg.Phase("the node finds out what the NAT of this host does")
-	r.wait(r.limits.settle, r.lookUp)
+	r.lookUp()
 }
 
 func (h *handler) Status(info amf.Object) {
@@ -61,10 +60,9 @@ func (r *runner) classify(info amf.Object) {
 	}
 	here.Class, here.Advice = clean(info.String("natClass")), clean(info.String("advice"))
 	here.Mapping, here.Filtering = clean(info.String("mapping")), clean(info.String("filtering"))
-	first := !r.classified
 	r.classified = true
-	if first && !r.cfg.First && !r.calling {
-		r.lookUp()
+	if r.found {
+		r.callPeer()
 	}
 }
 
@@ -123,12 +121,9 @@ func (r *runner) register() {
 	})
 }
 
-// lookUp finds the side that waits, and calls it.
+// lookUp finds the side that waits, and calls it when the node knows this host's
+// NAT, too.
 func (r *runner) lookUp() {
-	if r.calling {
-		return
-	}
-	r.calling = true
 	r.cfg.Phase("looking for the other side")
 	r.wait(r.limits.server, func() { r.fail(fmt.Errorf("%v does not answer any more", r.cfg.Server)) })
 	r.call("presence.lookup", amf.String(r.name), func(info amf.Object, err error) {
@@ -136,17 +131,32 @@ func (r *runner) lookUp() {
 		if errors.As(err, &status) && strings.HasSuffix(status.Code, ".NotFound") {
 			err = fmt.Errorf("nobody waits with the code %v at %v: it was used already, is older than %d minutes, or the side that made it has left or asked another server", r.cfg.Code, r.cfg.Server, Lifetime/time.Minute)
 		}
-		var id flash.PeerID
 		if err == nil {
-			id, err = flash.ParsePeerID(info.String("peerID"))
-		}
-		if err == nil {
-			err = r.dialPeer(id)
+			r.target, err = flash.ParsePeerID(info.String("peerID"))
 		}
 		if err != nil {
 			r.fail(err)
+			return
 		}
+		r.found = true
+		if r.classified || r.limits.settle == 0 {
+			r.callPeer()
+			return
+		}
+		r.cfg.Phase("the node finds out what the NAT of this host does")
+		r.wait(r.limits.settle, r.callPeer)
 	})
+}
+
+// callPeer calls the side that was found, once.
+func (r *runner) callPeer() {
+	if r.calling || r.ending {
+		return
+	}
+	r.calling = true
+	if err := r.dialPeer(r.target); err != nil {
+		r.fail(err)
+	}
 }
 
 // dialPeer calls the other side as applications do, by playing a stream.
@@ -155,6 +165,9 @@ func (r *runner) dialPeer(id flash.PeerID) error {
 	r.called = r.engine.Now()
 	r.report.There.ID = id.String()
 	r.wait(r.limits.meet, func() { r.unmet(id) })
+	if r.sockets != nil {
+		r.engine.After(relayWithin, func() { r.unrelayed(id) })
+	}
 	_, err := r.conn.Play(id, r.stream, &inbound{r: r, id: id})
 	return err
 }
@@ -208,6 +221,7 @@ func (r *runner) explain(id flash.PeerID, then func()) {
 		relay, bad := netip.ParseAddrPort(info.String("relay"))
 		if err == nil && !r.ending {
 			r.report.Strategy, r.report.Reason = clean(info.String("strategy")), clean(info.String("reason"))
+			r.relayAt = relay
 		}
 		if r.far != nil {
 			far := r.far.Session().Addr()

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"pileus/rtmfp"
@@ -69,12 +70,18 @@ type runner struct {
 	err          error
 	over         chan struct{}
 
+	// sockets are those of a side that refuses to meet directly; nil: any.
+	sockets []rtmfp.Socket
+
 	engine     *rtmfp.Engine
 	conn       *netconn.Client
 	patience   *rtmfp.Timer // with what is waited for
 	classified bool
+	found      bool
+	target     flash.PeerID // once found: the side that waits
 	calling    bool
 	called     time.Time
+	relayAt    netip.AddrPort // in the node's plan, for the other side; zero: none
 	ending     bool
 	closed     bool
 
@@ -85,12 +92,16 @@ type runner struct {
 // Run meets the other side, and reports. The error says why nothing could be
 // tested.
 func Run(ctx context.Context, c Config) (Report, error) {
-	name, stream, err := c.Code.keys()
+	r, err := newRunner(c)
 	if err != nil {
 		return Report{}, err
 	}
-	r := &runner{cfg: c, name: name, stream: stream, limits: usual, over: make(chan struct{})}
 	return r.run(ctx)
+}
+
+func newRunner(c Config) (*runner, error) {
+	name, stream, err := c.Code.keys()
+	return &runner{cfg: c, name: name, stream: stream, limits: usual, over: make(chan struct{})}, err
 }
 
 func (r *runner) run(ctx context.Context) (Report, error) {
@@ -99,12 +110,15 @@ func (r *runner) run(ctx context.Context) (Report, error) {
 	if err != nil {
 		return Report{}, fmt.Errorf("cannot make a certificate: %w", err)
 	}
-	sockets, err := listen(c.Server.Addr().Is4())
-	if err != nil {
-		return Report{}, err
+	sockets, local := r.sockets, []netip.AddrPort(nil)
+	if sockets == nil {
+		if sockets, err = listen(c.Server.Addr().Is4()); err != nil {
+			return Report{}, err
+		}
+		local = udp.OwnAddrs(sockets, c.Server.Addr().IsLoopback())
 	}
 	r.report = Report{Schema: Schema, Server: c.Server.String(), Path: NotMet, Asked: c.Rate}
-	r.report.Here = Side{ID: identity.PeerID().String(), Host: c.Host, Local: ownAddrs(sockets, c.Server.Addr().IsLoopback())}
+	r.report.Here = Side{ID: identity.PeerID().String(), Host: c.Host, Local: local}
 	endpoint, err := rtmfp.NewEndpoint(rtmfp.Config{
 		Identity: identity, Handler: (*handler)(r), SequentialIDs: true, OpenTimeout: r.limits.meet,
 	}, sockets, closeGrace)
@@ -142,37 +156,14 @@ func (r *runner) run(ctx context.Context) (Report, error) {
 // listen opens a socket of each family that this host has, one of the server's at
 // least.
 func listen(is4 bool) ([]rtmfp.Socket, error) {
-	var sockets []rtmfp.Socket
-	for _, ip := range []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
-		s, err := udp.Listen(netip.AddrPortFrom(ip, 0), udp.Options{})
-		switch {
-		case err == nil:
-			sockets = append(sockets, s)
-		case ip.Is4() == is4:
-			for _, s := range sockets {
-				_ = s.Close()
-			}
-			return nil, fmt.Errorf("cannot open a UDP socket of the server's address family: %w", err)
+	sockets, err := udp.ListenFamilies(udp.Options{})
+	if err == nil && !slices.ContainsFunc(sockets, func(s rtmfp.Socket) bool { return s.LocalAddr().Addr().Is4() == is4 }) {
+		for _, s := range sockets {
+			_ = s.Close()
 		}
+		err = errors.New("this host has no UDP of the server's address family")
 	}
-	return sockets, nil
-}
-
-// ownAddrs are those under which hosts of the same network reach the sockets.
-func ownAddrs(sockets []rtmfp.Socket, loopback bool) []netip.AddrPort {
-	var addrs []netip.AddrPort
-	for _, s := range sockets {
-		expanded, err := udp.Expand(s.LocalAddr())
-		if err != nil {
-			continue // no address of this family
-		}
-		for _, a := range expanded {
-			if loopback || !a.Addr().IsLoopback() {
-				addrs = append(addrs, a)
-			}
-		}
-	}
-	return addrs
+	return sockets, err
 }
 
 func (r *runner) dial() {

@@ -10,6 +10,7 @@ import (
 	"pileus/rtmfp"
 	"pileus/rtmfp/flash"
 	"pileus/rtmfp/netconn"
+	"pileus/rtmfp/udp"
 )
 
 // Times of a polite end.
@@ -74,7 +75,7 @@ func run(polite, atOnce context.Context, c Config, report *reporter) error {
 	if err != nil {
 		return fmt.Errorf("cannot make a certificate: %w", err)
 	}
-	sockets, err := listen()
+	sockets, err := udp.ListenFamilies(udp.Options{})
 	if err != nil {
 		return err
 	}
