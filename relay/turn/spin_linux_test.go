@@ -18,7 +18,10 @@ func cpu(t testing.TB) time.Duration {
 
 // The 20-byte frame with which anybody makes pion's TCP and TLS listeners burn a core, and its twins.
 func TestSpinFrame(t *testing.T) {
-	const watch = 2 * time.Second // a spinning core would use all of it
+	watch := 10 * time.Second // a spinning core would use all of it
+	if testing.Short() {
+		watch = 2 * time.Second
+	}
 	var servers []*Server
 	for _, transport := range []Transport{TCP, TLS} {
 		s, dial := streamServer(t, transport)

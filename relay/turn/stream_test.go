@@ -295,3 +295,36 @@ func TestCertificateIsReadAgain(t *testing.T) {
 		t.Error("a missing file is no error")
 	}
 }
+
+// Who connects after a renewal sees the new certificate; who was connected before goes on.
+func TestCertificateIsRenewedWhileServing(t *testing.T) {
+	dir := t.TempDir()
+	certificate, err := NewCertificate(writeCertificate(t, dir, "one"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(testConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := serveStream(t, s, certificate.Config())
+	shown := func(c *client) string {
+		return c.conn.(*tls.Conn).ConnectionState().PeerCertificates[0].Subject.CommonName
+	}
+	before := dialStream(t, at, trusting, testUser, testPassword)
+	before.allocate()
+	certFile, _ := writeCertificate(t, dir, "two")
+	if err := os.Chtimes(certFile, time.Time{}, time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	certificate.mu.Lock()
+	certificate.checked = certificate.checked.Add(-certificateCheck)
+	certificate.mu.Unlock()
+	after := dialStream(t, at, trusting, testUser, testPassword)
+	if shown(before) != "one" || shown(after) != "two" {
+		t.Errorf("%s, then %s", shown(before), shown(after))
+	}
+	if _, code := before.do(stun.MethodRefresh); code != 0 {
+		t.Errorf("Refresh over the old connection: %d", code)
+	}
+}
