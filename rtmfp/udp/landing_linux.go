@@ -55,7 +55,7 @@ func (m *mmsg) land(l *landing) (d []Datagram, err error) {
 
 // readMerged is read with UDP_GRO: a message has datagrams of one length, but for the last.
 func (m *mmsg) readMerged(l *landing) (d []Datagram, pieces int, emptied bool, err error) {
-	offered := min(len(l.pieces), m.offer)
+	offered := min(len(l.pieces), m.offer.slots)
 	m.in.grow(offered)
 	for i := range offered {
 		m.in.offer(i, l.pieces[i])
@@ -64,7 +64,7 @@ func (m *mmsg) readMerged(l *landing) (d []Datagram, pieces int, emptied bool, e
 	if err != nil {
 		return nil, 0, true, err
 	}
-	m.adapt(pieces)
+	m.offer.adapt(pieces)
 	d = l.split[:0]
 	for i := range pieces {
 		length, _ := m.in.length(i)

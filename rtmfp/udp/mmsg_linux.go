@@ -16,8 +16,7 @@ type mmsg struct {
 	in      *inbound
 	out     *outbound
 	segment bool // the kernel cuts runs
-	offer   int  // slots the next read shows to the kernel, at least 1
-	burst   int  // datagrams read since a read last emptied the socket
+	offer   offer
 	v6      bool
 	counts  *counters
 
@@ -35,12 +34,12 @@ func newBatcher(socket *net.UDPConn, local netip.AddrPort, counts *counters) (ba
 
 func newMmsg(socket syscall.RawConn, local netip.AddrPort, counts *counters, in *inbound, out *outbound) *mmsg {
 	return &mmsg{
-		socket: socket, in: in, out: out, segment: canSegment(socket), offer: 1, v6: local.Addr().Is6(), counts: counts,
+		socket: socket, in: in, out: out, segment: canSegment(socket), offer: offer{slots: 1}, v6: local.Addr().Is6(), counts: counts,
 	}
 }
 
 func (m *mmsg) read(d []Datagram) (int, error) {
-	d = d[:min(len(d), m.offer)]
+	d = d[:min(len(d), m.offer.slots)]
 	m.in.grow(len(d))
 	for i := range d {
 		m.in.offer(i, d[i].Data[:cap(d[i].Data)])
@@ -49,7 +48,7 @@ func (m *mmsg) read(d []Datagram) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	m.adapt(n)
+	m.offer.adapt(n)
 	kept := 0
 	for i := range n {
 		length, whole := m.in.length(i)
@@ -68,19 +67,6 @@ func (m *mmsg) read(d []Datagram) (int, error) {
 		kept++
 	}
 	return kept, nil
-}
-
-// adapt sets the next read's slots after one that filled n. The kernel looks for a further datagram until
-// the slots are full, in vain for the last, and each slot shown costs a little, so the offer follows the
-// traffic. It doubles until a read empties the socket, and is then what came since the last that did.
-func (m *mmsg) adapt(n int) {
-	m.burst += n
-	if n == m.offer {
-		m.offer = min(2*n, maxBatch)
-		return
-	}
-	m.offer = max(1, min(m.burst, maxBatch))
-	m.burst = 0
 }
 
 func (m *mmsg) write(d []Datagram) (int, error) {
