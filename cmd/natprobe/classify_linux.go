@@ -75,6 +75,12 @@ func classifyConfig(c *cli.Context) (matrix.ClassifyConfig, error) {
 		return config, failed(err)
 	}
 	config.Peer = ownPeer(self, 0, config.Deaf)
+	if c.Bool("run") {
+		config.Probe = self
+	}
+	if config.Deaf && config.Probe != "" {
+		return config, usage("--deaf is for clients, and --run has none")
+	}
 	return config, nil
 }
 

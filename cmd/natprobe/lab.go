@@ -133,6 +133,7 @@ Examples:
 
    natprobe lab classify --pileus ./pileus --tries 50 --loss 10%
    natprobe lab classify --site N3 --site N4 --addresses 1      # what one address cannot tell
+   natprobe lab classify --run --tries 50 --loss 10%            # what natprobe run says itself
    natprobe lab classify --site N4 --deaf                       # clients with peer-to-peer off`,
 		Flags: []cli.Flag{
 			&cli.StringSliceFlag{Name: "site", Usage: "have clients at `KIND`; repeatable (default: N0 to N8, N4i, N11, N11s, N12)"},
@@ -141,6 +142,7 @@ Examples:
 			&cli.IntFlag{Name: "copies", Value: 2, Usage: "have each site `N` times, used at once"},
 			&cli.IntFlag{Name: "addresses", Value: 2, Usage: "give the node `N` addresses, 1 or 2"},
 			&cli.DurationFlag{Name: "settle", Value: 15 * time.Second, Usage: "wait up to `TIME` for the node's word"},
+			&cli.BoolFlag{Name: "run", Usage: "count what natprobe run takes its own network for, instead"},
 			&cli.BoolFlag{Name: "deaf", Usage: "have clients that answer no introductions"},
 			&cli.StringFlag{Name: "pileus", Usage: "run the node with the program at `PATH` (default: beside this one, or as found)"},
 			jsonFlag,

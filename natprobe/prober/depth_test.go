@@ -38,11 +38,11 @@ func measured(t *testing.T, name string, loss float64, lifetime time.Duration, c
 // outside prolong it.
 func TestLifetime(t *testing.T) {
 	for _, name := range []string{"N1", "N2", "N4", "N6"} {
-		for _, life := range []time.Duration{12 * time.Second, 30 * time.Second, 61 * time.Second} {
+		for _, life := range []time.Duration{12 * time.Second, 30 * time.Second, 61 * time.Second, 120 * time.Second, 300 * time.Second} {
 			for _, refresh := range []bool{false, true} {
 				for _, loss := range []float64{0, 0.1} {
 					t.Run(fmt.Sprintf("%s/%v/refresh=%v/loss=%v", name, life, refresh, loss), func(t *testing.T) {
-						d, notes := measured(t, name, loss, 100*time.Second, func(b *lab.Behavior) { b.Lifetime, b.InboundRefresh = life, refresh })
+						d, notes := measured(t, name, loss, life*3/2, func(b *lab.Behavior) { b.Lifetime, b.InboundRefresh = life, refresh })
 						if d.Lifetime == nil {
 							t.Fatalf("not measured: %q", notes)
 						}

@@ -1,13 +1,17 @@
 package matrix
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"os/exec"
 	"sync"
 	"time"
 
+	"pileus/natprobe"
 	"pileus/natprobe/lab"
 	"pileus/natprobe/lab/kernel"
 )
@@ -24,7 +28,10 @@ type ClassifyConfig struct {
 	Deaf      bool          // Peer answers no introductions
 
 	Pileus, Peer string
-	Progress     io.Writer
+	// Probe is the program natprobe, whose run tests the network of the site, and is asked
+	// in the node's place. Empty: the node is, about Peer.
+	Probe    string
+	Progress io.Writer
 }
 
 // maxVisits bounds the clients at once: each takes some two seconds, and a node
@@ -64,7 +71,7 @@ func Classify(ctx context.Context, c ClassifyConfig) (_ *ClassReport, err error)
 		work.Go(func() {
 			for try := i / len(c.Kinds); try < c.Tries && ctx.Err() == nil; try += c.Copies {
 				turns <- struct{}{}
-				v, err := visit(ctx, network.Hosts(s.Label)[0], node, c.Peer, c.Settle)
+				v, err := c.visit(ctx, network.Hosts(s.Label)[0], node)
 				<-turns
 				if ctx.Err() != nil {
 					return // what was cut short tells nothing
@@ -98,11 +105,15 @@ func outcome(class string, err error) string {
 	return class
 }
 
-// visit has a client connect, and is what the node takes it for.
-func visit(ctx context.Context, h *kernel.Host, n *node, command string, patience time.Duration) (verdict, error) {
+// visit has a client connect, and is what the node takes it for; or has the host test
+// its network.
+func (c *ClassifyConfig) visit(ctx context.Context, h *kernel.Host, n *node) (verdict, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	p, err := startPeer(ctx, h, command)
+	if c.Probe != "" {
+		return probe(ctx, h, c.Probe)
+	}
+	p, err := startPeer(ctx, h, c.Peer)
 	if err != nil {
 		return verdict{}, err
 	}
@@ -110,5 +121,30 @@ func visit(ctx context.Context, h *kernel.Host, n *node, command string, patienc
 	if err := p.ready(); err != nil {
 		return verdict{}, err
 	}
-	return n.verdict(ctx, patience, p.id), nil
+	return n.verdict(ctx, c.Settle, p.id), nil
+}
+
+// probe runs natprobe at a site.
+func probe(ctx context.Context, h *kernel.Host, program string) (verdict, error) {
+	var out, complaints bytes.Buffer
+	cmd := exec.CommandContext(ctx, program, "run", "--quick", "--json", "--server", lab.FirstNodeAddress.String())
+	cmd.Stdout, cmd.Stderr = &out, &complaints
+	if err := h.Start(cmd); err != nil {
+		return verdict{}, err
+	}
+	ended := cmd.Wait() // the exit code is part of the verdict
+	var r natprobe.Report
+	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
+		return verdict{}, fmt.Errorf("natprobe run: %w: %s", errors.Join(ended, err), complaints.String())
+	}
+	v := verdict{
+		Class: r.Class.String(), Mapping: r.Behavior.Mapping.String(), Filtering: r.Behavior.Filtering.String(),
+		Allocation: r.Behavior.Allocation.String(),
+	}
+	for _, e := range r.Trace {
+		if e.Sent {
+			v.Packets++
+		}
+	}
+	return v, nil
 }
