@@ -95,7 +95,7 @@ func TestContestant(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if f := s.flight; f.sent < 200 || f.received > f.sent || f.lost() > 0.5 {
+			if f := s.flight; f.sent < 40 || f.received > f.sent || f.lost() > 0.5 {
 				t.Errorf("%d of %d counted", f.received, f.sent)
 			}
 			if s.kernel <= 0 || s.cpu <= s.kernel {

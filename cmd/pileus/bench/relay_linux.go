@@ -24,6 +24,7 @@ type relayBench struct {
 	steady map[int]int    // the rate at which all relays are compared, by burst
 	found  map[string]int // the rate that each held last
 	marks  uint64         // of flights so far
+	began  time.Time
 }
 
 // A relayTarget is a relay to be measured.
@@ -80,7 +81,7 @@ func RunRelay(ctx context.Context, cfg RelayConfig) (err error) {
 
 func newRelayBench(cfg RelayConfig) *relayBench {
 	return &relayBench{
-		cfg: cfg.withDefaults(), marks: firstMark,
+		cfg: cfg.withDefaults(), marks: firstMark, began: time.Now(),
 		direct: make(map[int]flight), steady: make(map[int]int), found: make(map[string]int),
 	}
 }

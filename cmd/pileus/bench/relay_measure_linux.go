@@ -11,9 +11,10 @@ const (
 	probeTime   = 300 * time.Millisecond // of the search
 	confirmTime = 800 * time.Millisecond
 	floodTime   = time.Second
-	delayTime   = 1500 * time.Millisecond
+	delayTime   = time.Second
 
 	lossless = 0.005 // of the packets may be lost
+	hopeless = 0.25  // more than other work on the machine costs
 	// probes that a rate has. Somebody else's work on the core costs packets, and
 	// never gives any.
 	probes = 3
@@ -91,6 +92,9 @@ func (c *contestant) holds(rate int) (bool, error) {
 			c.say("the load itself came to %.0f/s of %d/s", f.offered(), rate)
 		} else if f.lost() < lossless {
 			return true, nil
+		}
+		if f.lost() > hopeless {
+			break
 		}
 	}
 	return false, nil

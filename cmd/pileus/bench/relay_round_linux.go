@@ -30,7 +30,7 @@ type contestant struct {
 
 // round does all measurements of all targets in one pattern once.
 func (b *relayBench) round(ctx context.Context, round int, p pattern, targets []relayTarget) error {
-	fmt.Fprintf(b.cfg.Progress, "round %d of %d, %s\n", round, b.cfg.Rounds, p.name)
+	fmt.Fprintf(b.cfg.Progress, "round %d of %d, %s; %v so far\n", round, b.cfg.Rounds, p.name, time.Since(b.began).Round(time.Second))
 	all := make([]*contestant, len(targets))
 	for i, t := range targets {
 		c := &contestant{bench: b, ctx: ctx, target: t, burst: p.burst}
@@ -167,7 +167,7 @@ func (b *relayBench) namespaceOf(t relayTarget) string {
 
 const (
 	sliceTime  = 400 * time.Millisecond
-	slicesEach = 5 // of each relay in a round
+	slicesEach = 6 // of each relay in a round
 	// steadyShare of what the slowest relay delivers without loss is a rate that
 	// all keep up with, also while something else has some of the core.
 	steadyShare = 0.7

@@ -45,7 +45,7 @@ const (
 const (
 	interruptGap = 30 * time.Microsecond
 	busyGap      = 125 * time.Microsecond
-	countGap     = 250 * time.Microsecond
+	countGap     = 500 * time.Microsecond
 )
 
 func newWires() (w *wires, err error) {
