@@ -1,0 +1,238 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pileus/cmd/natprobe/pair"
+	"pileus/natprobe"
+	"pileus/natprobe/lab"
+	"pileus/natprobe/lab/kernel"
+	"pileus/natprobe/relayed"
+)
+
+// network is a lab with a node that speaks everything.
+type network struct {
+	*kernel.Network
+	dir string // with cert.pem and key.pem, in the names of the node's addresses
+}
+
+func startLab(t *testing.T, sites ...string) *network {
+	t.Helper()
+	err := kernel.Available()
+	switch {
+	case err == nil && (testing.Short() || raceEnabled):
+		t.Skip("THE KERNEL LAB IS NOT TESTED: it waits for real time, and does so once")
+	case err != nil && os.Getenv("KERNEL_LAB") == "required":
+		t.Fatalf("the kernel lab cannot be tested: %v", err)
+	case err != nil:
+		t.Skipf("THE KERNEL LAB IS NOT TESTED: %v", err)
+	}
+	c := kernel.Config{Delay: 10 * time.Millisecond}
+	for _, s := range sites { // of a kind, or of a kind with a suffix
+		name, _, _ := strings.Cut(s, ".")
+		kind, ok := lab.KindNamed(name)
+		if !ok {
+			t.Fatalf("there is no kind %s", name)
+		}
+		c.Sites = append(c.Sites, kernel.Site{Label: s, Kind: kind})
+	}
+	up, err := kernel.Up(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := up.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	n := &network{up, t.TempDir()}
+	n.certify(t)
+	startNode(t, fmt.Sprintf(`listen: ["%v:1935"]
+alternate: ["%v"]
+turn: {listen: [3478], users: {alice: secret}, tls: {listen: [5349], cert: %s/cert.pem, key: %[3]s/key.pem}}
+admin: {listen: ""}
+`, lab.FirstNodeAddress, lab.SecondNodeAddress, n.dir), n.Node().Start)
+	return n
+}
+
+func (n *network) certify(t *testing.T) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "lab"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{lab.FirstNodeAddress.AsSlice(), lab.SecondNodeAddress.AsSlice()}, IsCA: true, BasicConstraintsValid: true,
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	private, err2 := x509.MarshalECPrivateKey(key)
+	if err := errors.Join(err, err2); err != nil {
+		t.Fatal(err)
+	}
+	for name, block := range map[string]*pem.Block{"cert.pem": {Type: "CERTIFICATE", Bytes: cert}, "key.pem": {Type: "EC PRIVATE KEY", Bytes: private}} {
+		if err := os.WriteFile(filepath.Join(n.dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// natprobe is the program at a site, trusting the lab's certificate.
+func (n *network) natprobe(args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(context.Background(), os.Args[0], args...)
+	cmd.Env = append(os.Environ(), asProgram+"=1", "SSL_CERT_FILE="+filepath.Join(n.dir, "cert.pem"))
+	return cmd
+}
+
+// at runs it to its end.
+func (n *network) at(t *testing.T, site string, args ...string) (code int, out, errs string) {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	cmd := n.natprobe(args...)
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := n.Hosts(site)[0].Start(cmd); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // its code says how it ends
+	return cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()
+}
+
+// Two engineers behind home routers meet directly, behind symmetric NATs through
+// the relay; each is told what the other's NAT does. A splice is measured from a
+// site whose NAT would let two of its own hosts meet.
+func TestKernelPair(t *testing.T) {
+	t.Parallel()
+	n := startLab(t, "N4", "N4.2", "N5", "N5.2")
+	for _, c := range []struct {
+		first, second string
+		path          pair.Path
+		code          int
+		class         natprobe.Class
+	}{
+		{"N4", "N4.2", pair.Direct, exitDirect, natprobe.PortRestricted},
+		{"N5", "N5.2", pair.Relayed, exitRelay, natprobe.SymmetricRandom},
+	} {
+		t.Run(c.first+" "+c.second, func(t *testing.T) {
+			t.Parallel()
+			var out, errs said
+			first := n.natprobe("pair", "--server", lab.FirstNodeAddress.String(), "--json", "--time", "1s")
+			first.Stdout, first.Stderr = &out, &errs
+			if err := n.Hosts(c.first)[0].Start(first); err != nil {
+				t.Fatal(err)
+			}
+			code := errs.after(t, "the code is ")
+			exit, there, more := n.at(t, c.second, "pair", "--server", lab.FirstNodeAddress.String(), "--json", "--time", "1s", "--code", code)
+			_ = first.Wait() // its code says how it ends
+			if exit != c.code || first.ProcessState.ExitCode() != c.code {
+				t.Errorf("exit %d and %d, want %d: %s%s", exit, first.ProcessState.ExitCode(), c.code, more, &errs)
+			}
+			for _, text := range []string{out.String(), there} {
+				conforms(t, pairSchema, text)
+				r := decode[pair.Report](t, text)
+				if r.Path != c.path || r.Here.Class != c.class.String() || r.There.Class != c.class.String() {
+					t.Errorf("%+v", r)
+				}
+				if r.RTT.Least < 39 || r.RTT.Median > 150 || r.Out.Rate < 500_000 || r.In.Rate < 500_000 {
+					t.Errorf("RTT %+v, out %+v, in %+v", r.RTT, r.Out, r.In)
+				}
+			}
+		})
+	}
+	t.Run("relay", func(t *testing.T) {
+		t.Parallel()
+		code, out, errs := n.at(t, "N4", "relay", "--splice", lab.FirstNodeAddress.String(), "--time", "1s", "--json")
+		if code != exitDirect {
+			t.Fatalf("exit %d: %s", code, errs)
+		}
+		conforms(t, relaySchema, out)
+		if r := decode[relayed.Result](t, out); r.RTT < 79 || r.RTT > 200 || r.ToRelay.Received == 0 || r.Back.Received == 0 {
+			t.Errorf("twice through the node's line: %+v", r)
+		}
+	})
+}
+
+// What is left where UDP is blocked: TCP and TLS, of the node and of coturn. Where
+// it is not, everything works.
+func TestKernelFallbacks(t *testing.T) {
+	t.Parallel()
+	n := startLab(t, "N4", "N4.2")
+	second := lab.SecondNodeAddress.String()
+	turns := []string{
+		"turn:alice:secret@192.0.2.1", "turn:alice:secret@192.0.2.1?transport=tcp", "turns:alice:secret@192.0.2.1",
+	}
+	if coturn, err := exec.LookPath("turnserver"); err != nil {
+		t.Logf("COTURN IS NOT TESTED: %v", err)
+	} else {
+		cmd := exec.CommandContext(context.Background(), coturn, "-n", "--no-cli", "--log-file=stdout", "--lt-cred-mech", "--realm=lab", "--user=alice:secret",
+			"--listening-ip="+second, "--relay-ip="+second, "--listening-port=3578", "--tls-listening-port=5449", "--pidfile="+filepath.Join(n.dir, "pid"),
+			"--userdb="+filepath.Join(n.dir, "db"), "--cert="+filepath.Join(n.dir, "cert.pem"), "--pkey="+filepath.Join(n.dir, "key.pem"))
+		if err := n.Node().Start(cmd); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait() // it was killed
+		})
+		turns = append(turns, "turn:alice:secret@192.0.2.2:3578", "turn:alice:secret@192.0.2.2:3578?transport=tcp", "turns:alice:secret@192.0.2.2:5449")
+	}
+	args := []string{"run", "--quick", "--json", "--server", lab.FirstNodeAddress.String()}
+	for _, u := range turns {
+		args = append(args, "--turn", u)
+	}
+	block := exec.CommandContext(t.Context(), "nft", "add table inet fault; add chain inet fault out { type filter hook output priority 0; }; add rule inet fault out meta l4proto udp drop")
+	if err := n.Hosts("N4.2")[0].Start(block); err != nil {
+		t.Fatal(err)
+	}
+	if err := block.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	for site, blocked := range map[string]bool{"N4": false, "N4.2": true} {
+		t.Run(fmt.Sprintf("blocked=%v", blocked), func(t *testing.T) {
+			t.Parallel()
+			code, out, errs := n.at(t, site, args...)
+			want := exitDirect
+			if blocked {
+				want = exitNoUDP
+			}
+			if code != want {
+				t.Fatalf("exit %d, want %d: %s", code, want, errs)
+			}
+			r := decode[natprobe.Report](t, out)
+			works := make(map[string][]string)
+			for _, s := range r.Depth.Services {
+				works[s.Works.String()] = append(works[s.Works.String()], s.Name)
+			}
+			yes := []string{"STUN over TCP", "STUN over TLS"}
+			for range len(turns) / 3 {
+				if !blocked {
+					yes = append(yes, "TURN over UDP")
+				}
+				yes = append(yes, "TURN over TCP", "TURN over TLS")
+			}
+			if !slices.Equal(works["yes"], yes) {
+				t.Errorf("%v work, want %v: %+v", works["yes"], yes, r.Depth.Services)
+			}
+			if r.NoUDP != blocked || strings.HasPrefix(r.Verdict, "no UDP") != blocked {
+				t.Errorf("%s", r.Verdict)
+			}
+		})
+	}
+}
