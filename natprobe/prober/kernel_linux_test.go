@@ -51,7 +51,7 @@ func serveAt(t *testing.T, host *kernel.Host, server binding.Server) {
 func listenAt(t *testing.T, host *kernel.Host, at netip.AddrPort) (c net.PacketConn) {
 	t.Helper()
 	if err := host.Do(func() (err error) {
-		c, err = net.ListenUDP("udp4", net.UDPAddrFromAddrPort(at))
+		c, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(at))
 		return err
 	}); err != nil {
 		t.Fatalf("%v at %v: %v", host, at, err)
