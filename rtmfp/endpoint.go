@@ -164,6 +164,7 @@ func (ep *Endpoint) runJob(j *Job) {
 // loop is the one owner of the engine.
 func (ep *Endpoint) loop(ctx context.Context) error {
 	var graceEnds time.Time
+	take := ep.take // one allocation, not one for each turn
 	for {
 		wait := ep.untilDeadline()
 		if ep.stopping {
@@ -172,7 +173,7 @@ func (ep *Endpoint) loop(ctx context.Context) error {
 		if ep.jobs.Load() > 0 {
 			runtime.Gosched() // on a single processor the workers need this one
 		}
-		if err := ep.inlet.Wait(wait, ep.take); err != nil {
+		if err := ep.inlet.Wait(wait, take); err != nil {
 			return err
 		}
 		now := time.Now()

@@ -219,8 +219,9 @@ func (r *Relay) Serve(ctx context.Context) error {
 	r.mu.Unlock()
 	unwatch := context.AfterFunc(ctx, r.inlet.Wake)
 	var err error
+	take := r.take // one allocation, not one for each turn
 	for ctx.Err() == nil && err == nil {
-		err = r.inlet.Wait(r.untilDeadline(), r.take)
+		err = r.inlet.Wait(r.untilDeadline(), take)
 		now := time.Now()
 		r.obey(now)
 		r.inbox.take(func(socket int, d udp.Datagram) {

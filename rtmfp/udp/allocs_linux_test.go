@@ -1,6 +1,7 @@
 package udp
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 )
@@ -64,6 +65,42 @@ func TestNoAllocations(t *testing.T) {
 				poll()
 			}
 		}
+	}
+}
+
+// Nor does it cost one on its way through an inlet, put together by the kernel or not.
+func TestNoAllocationsInAnInlet(t *testing.T) {
+	local := netip.MustParseAddrPort("127.0.0.1:0")
+	from, to := listen(t, local), listen(t, local)
+	in, err := NewInlet([]Socket{to}, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(in.Close)
+	out := buffers(64, 1000)
+	for i := range out {
+		out[i] = Datagram{Peer: to.LocalAddr(), TOS: 2, Data: out[i].Data[:1000]}
+	}
+	got := 0
+	take := func(_ int, d []Datagram) { got += len(d) }
+	cross := func() {
+		if n, err := from.WriteBatch(out); n != len(out) || err != nil {
+			t.Error(n, err)
+		}
+		for want, end := got+len(out), time.Now().Add(time.Second); got < want && time.Now().Before(end); {
+			if err := in.Wait(100*time.Millisecond, take); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	for _, merged := range []bool{false, true} {
+		m := to.batch.(*mmsg)
+		m.merging = merging{on: merged, rest: 1 << 30}
+		m.merge(merged)
+		if n := testing.AllocsPerRun(10, cross); n != 0 || got == 0 {
+			t.Errorf("merged %v: %v allocations for %d datagrams", merged, n, len(out))
+		}
+		got = 0
 	}
 }
 
