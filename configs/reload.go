@@ -9,16 +9,17 @@ import (
 // reloadable are the keys, or whole sections, that may change while a node runs.
 var reloadable = []string{
 	"turn.users", "turn.secrets", "turn.alternates",
+	"probe.rate",
 	"limits.splice", "limits.peer", "limits.tenant", "limits.node",
 	"limits.splices", "limits.allocations", "limits.bytes_per_day",
-	"limits.pending_introductions",
+	"limits.handshakes_per_prefix", "limits.pending_introductions",
 	"tenants",
 	"presence.name_arg",
 	"introduce.anonymous",
 	"hooks",
 	"cores.keys",
 	"admin.token", "admin.hosts",
-	"log.level",
+	"log",
 }
 
 // Reloadable tells whether a key may change while a node runs; any other waits

@@ -11,6 +11,7 @@ import (
 type Settings struct {
 	Anonymous   bool
 	MaxPending  int
+	ProbeRate   int
 	NameArg     int
 	VerdictLife time.Duration
 	Tenants     []tenant.Config
@@ -21,7 +22,7 @@ type Settings struct {
 // Reload puts settings in force, for what comes next.
 func (n *Node) Reload(s Settings) {
 	n.cfg.Anonymous, n.cfg.MaxPending, n.cfg.NameArg, n.cfg.VerdictLife = s.Anonymous, s.MaxPending, s.NameArg, s.VerdictLife
-	n.cfg.Ask = s.Ask
+	n.cfg.Ask, n.cfg.ProbeRate = s.Ask, s.ProbeRate
 	if n.cfg.Tenants != nil {
 		n.cfg.Tenants.Set(s.Tenants)
 	}

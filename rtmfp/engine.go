@@ -266,6 +266,15 @@ func (e *Engine) Stats() Stats {
 // FlowStats is a copy of the counters of all sessions' flows.
 func (e *Engine) FlowStats() flow.Stats { return e.shared.Stats }
 
+// SetHandshakeRate replaces Config.HandshakeRate and HandshakeBurst, whose meaning
+// it has; what each prefix has used up is forgotten.
+func (e *Engine) SetHandshakeRate(rate, burst int) {
+	if rate == 0 {
+		rate, burst = defaultHandshakeRate, defaultHandshakeBurst
+	}
+	e.handshakes = udp.NewLimiter(rate, burst)
+}
+
 // Identity is the endpoint's own.
 func (e *Engine) Identity() *flash.Identity { return e.cfg.Identity }
 

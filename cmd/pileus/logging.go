@@ -1,32 +1,65 @@
 package main
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"net/netip"
+	"sync/atomic"
 
 	"pileus/configs"
 	"pileus/rtmfp/udp"
 )
 
+// logSettings are how a logger writes. They may change while it does.
+type logSettings struct {
+	level slog.LevelVar
+	how   atomic.Pointer[configs.Log]
+}
+
+func (s *logSettings) set(l configs.Log) { s.how.Store(&l) }
+
 // newLogger writes what l asks for to w. Values that are addresses are shown
 // as l.Addresses says, so they must be logged as netip values, never as text.
-// The level may be changed later.
-func newLogger(w io.Writer, l configs.Log) (*slog.Logger, *slog.LevelVar) {
-	level := new(slog.LevelVar)
-	level.Set(l.Level.Slog())
-	o := &slog.HandlerOptions{Level: level, ReplaceAttr: hideAddresses(l.Addresses)}
-	if l.Format == configs.FormatJSON {
-		return slog.New(slog.NewJSONHandler(w, o)), level
+func newLogger(w io.Writer, l configs.Log) (*slog.Logger, *logSettings) {
+	s := new(logSettings)
+	s.level.Set(l.Level.Slog())
+	s.set(l)
+	o := &slog.HandlerOptions{Level: &s.level, ReplaceAttr: s.hideAddresses}
+	return slog.New(eitherFormat{s, slog.NewTextHandler(w, o), slog.NewJSONHandler(w, o)}), s
+}
+
+// eitherFormat hands records to the handler of the format that is in force.
+type eitherFormat struct {
+	settings   *logSettings
+	text, json slog.Handler
+}
+
+func (f eitherFormat) Enabled(_ context.Context, l slog.Level) bool {
+	return l >= f.settings.level.Level()
+}
+
+func (f eitherFormat) Handle(ctx context.Context, r slog.Record) error {
+	if f.settings.how.Load().Format == configs.FormatJSON {
+		return f.json.Handle(ctx, r)
 	}
-	return slog.New(slog.NewTextHandler(w, o)), level
+	return f.text.Handle(ctx, r)
+}
+
+func (f eitherFormat) WithAttrs(a []slog.Attr) slog.Handler {
+	return eitherFormat{f.settings, f.text.WithAttrs(a), f.json.WithAttrs(a)}
+}
+
+func (f eitherFormat) WithGroup(name string) slog.Handler {
+	return eitherFormat{f.settings, f.text.WithGroup(name), f.json.WithGroup(name)}
 }
 
 func discardLogger() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-func hideAddresses(how configs.LogAddresses) func([]string, slog.Attr) slog.Attr {
+func (s *logSettings) hideAddresses(_ []string, attr slog.Attr) slog.Attr {
+	how := s.how.Load().Addresses
 	if how == configs.AddressesFull {
-		return nil
+		return attr
 	}
 	hide := func(a netip.Addr) slog.Value {
 		if how == configs.AddressesNone || !a.IsValid() {
@@ -34,15 +67,13 @@ func hideAddresses(how configs.LogAddresses) func([]string, slog.Attr) slog.Attr
 		}
 		return slog.StringValue(udp.Prefix(a).String())
 	}
-	return func(_ []string, attr slog.Attr) slog.Attr {
-		switch v := attr.Value.Any().(type) {
-		case netip.Addr:
-			attr.Value = hide(v)
-		case netip.AddrPort:
-			attr.Value = hide(v.Addr())
-		case []netip.Addr, []netip.AddrPort:
-			attr.Value = slog.StringValue("-")
-		}
-		return attr
+	switch v := attr.Value.Any().(type) {
+	case netip.Addr:
+		attr.Value = hide(v)
+	case netip.AddrPort:
+		attr.Value = hide(v.Addr())
+	case []netip.Addr, []netip.AddrPort:
+		attr.Value = slog.StringValue("-")
 	}
+	return attr
 }

@@ -26,7 +26,7 @@ type operator struct {
 	*node
 	recorder *api.Recorder
 	guard    *api.Guard
-	level    *slog.LevelVar
+	logs     *logSettings
 	started  time.Time
 	drain    drain
 
@@ -45,7 +45,7 @@ func (n *node) operate() error {
 		return fmt.Errorf("hooks: %w", err)
 	}
 	n.operator = &operator{
-		node: n, recorder: api.NewRecorder(), guard: api.NewGuard(access(n.config)), level: new(slog.LevelVar), started: time.Now(),
+		node: n, recorder: api.NewRecorder(), guard: api.NewGuard(access(n.config)), logs: new(logSettings), started: time.Now(),
 	}
 	n.operator.current.Store(n.config)
 	if err := n.operator.certificate.load(n.config.Admin.TLS); err != nil {
@@ -217,7 +217,7 @@ func (o *operator) Groups(ctx context.Context) ([]api.Group, error) {
 }
 
 func (o *operator) LogLevel() string {
-	switch l := o.level.Level(); {
+	switch l := o.logs.level.Level(); {
 	case l <= slog.LevelDebug:
 		return string(configs.LevelDebug)
 	case l <= slog.LevelInfo:
@@ -233,7 +233,7 @@ func (o *operator) SetLogLevel(level string) error {
 	if err := l.UnmarshalText([]byte(level)); err != nil {
 		return err
 	}
-	o.level.Set(l.Slog())
+	o.logs.level.Set(l.Slog())
 	return nil
 }
 

@@ -20,6 +20,7 @@ func (n *node) settingsOf(cfg *configs.Config) introducer.Settings {
 	s := introducer.Settings{
 		Anonymous:   cfg.Introduce.Anonymous,
 		MaxPending:  cfg.Limits.PendingIntroductions,
+		ProbeRate:   int(cfg.Probe.Rate),
 		NameArg:     cfg.Presence.NameArg,
 		VerdictLife: cfg.Hooks.Verdict,
 		CoreKeys:    cfg.Cores.Keys,
@@ -63,7 +64,12 @@ func (o *operator) Reload(ctx context.Context) (api.Reloaded, error) {
 	if err := o.hooks.set(cfg.Hooks); err != nil {
 		return api.Reloaded{}, fmt.Errorf("%w: %w", api.ErrRefused, err)
 	}
-	if err := o.ask(ctx, func(*rtmfp.Engine) { o.intro.Reload(o.settingsOf(cfg)) }); err != nil {
+	if err := o.ask(ctx, func(e *rtmfp.Engine) {
+		o.intro.Reload(o.settingsOf(cfg))
+		if was.Limits.HandshakesPerPrefix != cfg.Limits.HandshakesPerPrefix {
+			e.SetHandshakeRate(int(cfg.Limits.HandshakesPerPrefix), handshakeBurst)
+		}
+	}); err != nil {
 		return api.Reloaded{}, err
 	}
 	o.limits.Reload(relayLimits(&cfg.Limits))
@@ -72,11 +78,15 @@ func (o *operator) Reload(ctx context.Context) (api.Reloaded, error) {
 	}
 	o.guard.Set(access(cfg))
 	if was.Log.Level != cfg.Log.Level {
-		o.level.Set(cfg.Log.Level.Slog())
+		o.logs.level.Set(cfg.Log.Level.Slog())
 	}
+	o.logs.set(cfg.Log)
 	// What waits for a restart is told again next time.
 	o.current.Store(was.With(cfg))
-	o.log.Info("reloaded", "changed", done.Changed, "restart", done.Restart)
+	o.log.Info("reloaded", "changed", done.Changed)
+	if len(done.Restart) > 0 {
+		o.log.Warn("some keys that changed wait for a restart of the node; what they said before stays in force", "keys", done.Restart)
+	}
 	return done, nil
 }
 

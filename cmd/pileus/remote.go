@@ -160,7 +160,9 @@ func introductionsCommand() *cli.Command {
 }
 
 // orderCommand is a command that orders something.
-func orderCommand(name, use, method, path string, more []cli.Flag, body func(*cli.Context) any) *cli.Command {
+func orderCommand(name, use, method, path string, more []cli.Flag, body func(*cli.Context) any,
+	tell func(w io.Writer, answer []byte) error,
+) *cli.Command {
 	return &cli.Command{
 		Name: name, Usage: use, Flags: remoteFlags(more...),
 		Action: func(c *cli.Context) error {
@@ -176,10 +178,14 @@ func orderCommand(name, use, method, path string, more []cli.Flag, body func(*cl
 				m, b = http.MethodDelete, nil
 			}
 			answer, err := r.call(c, m, path, b)
-			if err == nil {
-				_, err = c.App.Writer.Write(answer)
+			if err != nil {
+				return err
 			}
-			return err
+			if c.Bool("json") || tell == nil {
+				_, err = c.App.Writer.Write(answer)
+				return err
+			}
+			return tell(c.App.Writer, answer)
 		},
 	}
 }
@@ -188,10 +194,27 @@ func drainCommand() *cli.Command {
 	return orderCommand("drain", "have a running node take no clients, and end when they have left", http.MethodPost, "/drain", []cli.Flag{
 		&cli.DurationFlag{Name: "deadline", Value: 10 * time.Minute, Usage: "end after `DURATION` at the latest"},
 		&cli.BoolFlag{Name: "cancel", Usage: "take clients again"},
-	}, func(c *cli.Context) any { return map[string]string{"deadline": c.Duration("deadline").String()} })
+	}, func(c *cli.Context) any { return map[string]string{"deadline": c.Duration("deadline").String()} }, nil)
 }
 
 func reloadCommand() *cli.Command {
 	return orderCommand("reload", "have a running node read its configuration again, as SIGHUP does", http.MethodPost, "/reload", nil,
-		func(*cli.Context) any { return nil })
+		func(*cli.Context) any { return nil }, showReload)
+}
+
+func showReload(w io.Writer, answer []byte) error {
+	var done api.Reloaded
+	if err := json.Unmarshal(answer, &done); err != nil {
+		return errVersion(err)
+	}
+	if len(done.Changed)+len(done.Restart) == 0 {
+		fmt.Fprintln(w, "nothing has changed")
+	}
+	if len(done.Changed) > 0 {
+		fmt.Fprintf(w, "in force now: %s\n", strings.Join(done.Changed, ", "))
+	}
+	if len(done.Restart) > 0 {
+		fmt.Fprintf(w, "changed, but waiting for a restart of the node: %s\n", strings.Join(done.Restart, ", "))
+	}
+	return nil
 }

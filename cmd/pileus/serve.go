@@ -46,14 +46,14 @@ once.` + examples(
 // serve runs a node until polite ends and its sessions are closed, or until
 // atOnce ends, or until it fails. reread gives the configuration anew.
 func serve(polite, atOnce context.Context, cfg *configs.Config, reread func() (*configs.Config, error), stderr io.Writer) error {
-	log, level := newLogger(stderr, cfg.Log)
+	log, logs := newLogger(stderr, cfg.Log)
 	n, err := build(cfg, log)
 	if err != nil {
 		return err
 	}
 	polite, end := context.WithCancel(polite)
 	defer end()
-	n.operator.level, n.operator.reread, n.operator.drain.end = level, reread, end
+	n.operator.logs, n.operator.reread, n.operator.drain.end = logs, reread, end
 	if err := n.open(); err != nil {
 		return err
 	}

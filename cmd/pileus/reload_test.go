@@ -1,0 +1,153 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"pileus/configs"
+	"pileus/rtmfp/amf"
+)
+
+// Every key that may change while a node runs does so, one after the other, as
+// the node says itself; with what is seen of it from outside.
+func TestEveryReloadableKeyReloads(t *testing.T) {
+	file := config(t, "")
+	hooks := "hooks: {url: 'http://127.0.0.1:9', secret: " + testSecret + ", when_down: deny, timeout: 100ms"
+	var n *running
+	var uri, at string
+	token := testSecret
+	api := func(method, path string) string {
+		_, body := order(t, at, method, path, token, "")
+		return body
+	}
+	taken := func(path string, args ...amf.Value) func() bool {
+		return func() bool { return connects(t, uri+path, args...).connected() }
+	}
+	// The text is what the file says beside what it said before, but for its key's own.
+	steps := []struct {
+		key, text string
+		seen      func() bool // nil: tests of the room that has it
+	}{
+		{"log.level", "log: {level: warn}", func() bool { return strings.Contains(api("GET", "/log-level"), "warn") }},
+		{"log.format", "log: {level: warn, format: json}", nil},
+		{"log.addresses", "log: {level: warn, format: json, addresses: none}", nil},
+		{"presence.name_arg", "presence: {name_arg: 1}", func() bool {
+			return taken("/app", amf.String("ann"))() && strings.Contains(api("GET", "/names"), `"ann"`)
+		}},
+		{"limits.node", "limits: {node: 3mbit}", func() bool { return strings.Contains(api("GET", "/status"), `"limit_bits_per_second":3000000`) }},
+		{"limits.splice", "limits: {node: 3mbit, splice: 1mbit}", nil},
+		{"limits.peer", "limits: {node: 3mbit, peer: 1mbit}", nil},
+		{"limits.tenant", "limits: {node: 3mbit, tenant: 1mbit}", nil},
+		{"limits.splices.peer", "limits: {node: 3mbit, splices: {peer: 3}}", nil},
+		{"limits.splices.prefix", "limits: {node: 3mbit, splices: {prefix: 3}}", nil},
+		{"limits.splices.total", "limits: {node: 3mbit, splices: {total: 3}}", nil},
+		{"limits.allocations.peer", "limits: {node: 3mbit, allocations: {peer: 3}}", nil},
+		{"limits.allocations.prefix", "limits: {node: 3mbit, allocations: {prefix: 3}}", nil},
+		{"limits.allocations.total", "limits: {node: 3mbit, allocations: {total: 3}}", nil},
+		{"limits.bytes_per_day.peer", "limits: {node: 3mbit, bytes_per_day: {peer: 1GiB}}", nil},
+		{"limits.bytes_per_day.tenant", "limits: {node: 3mbit, bytes_per_day: {tenant: 1GiB}}", nil},
+		{"limits.pending_introductions", "limits: {node: 3mbit, pending_introductions: 3}", nil},
+		{"limits.handshakes_per_prefix", "limits: {node: 3mbit, handshakes_per_prefix: 7/s}", taken("/app")},
+		{"probe.rate", "probe: {ports: off, rate: 7/s}", nil},
+		{"introduce.anonymous", "introduce: {anonymous: true}", nil},
+		{"turn.users", "turn: {users: {alice: wonderland}}", nil},
+		{"turn.secrets", "turn: {users: {alice: wonderland}, secrets: [abc]}", nil},
+		{"turn.alternates", "turn: {users: {alice: wonderland}, secrets: [abc], alternates: [192.0.2.9]}", nil},
+		{"tenants", "tenants: {acme: {keys: [k], closed: true}}", func() bool { return !taken("/k/app")() && taken("/app")() }},
+		{"admin.hosts", "admin: {listen: '127.0.0.1:0', token: " + testSecret + ", hosts: [node.example]}", nil},
+		{"admin.token", "admin: {listen: '127.0.0.1:0', token: another-" + testSecret + ", hosts: [node.example]}", func() bool {
+			before := api("GET", "/status")
+			token = "another-" + testSecret
+			return strings.Contains(before, "needs a token") && strings.Contains(api("GET", "/status"), "fingerprint")
+		}},
+		{"hooks.url", hooks + "}", func() bool { return !taken("/app")() }},
+		{"hooks.when_down", strings.Replace(hooks, "deny", "allow", 1) + "}", taken("/app")},
+		{"hooks.secret", strings.Replace(hooks, testSecret, "x"+testSecret, 1) + "}", nil},
+		{"hooks.ask", hooks + ", ask: [introduce]}", taken("/app")},
+		{"hooks.tell", hooks + ", tell: [connect]}", nil},
+		{"hooks.timeout", strings.Replace(hooks, "100ms", "200ms", 1) + "}", nil},
+		{"hooks.verdict", hooks + ", verdict: 7s}", nil},
+		{"hooks.queue", hooks + ", queue: 7}", nil},
+	}
+	sections := map[string]string{
+		"listen": "listen: ['127.0.0.1:0']", "probe": "probe: {ports: off}", "relay": "relay: {extra: []}", "stun": "stun: {ports: []}",
+		"admin": "admin: {listen: '127.0.0.1:0', token: " + testSecret + "}", "log": "log: {level: error}",
+	}
+	write := func() {
+		t.Helper()
+		var lines []string
+		for _, s := range sections {
+			lines = append(lines, s)
+		}
+		if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write()
+	n = serving(t, "--config", file)
+	uri, at = "rtmfp://"+n.find(`listening    (127\.0\.0\.1:\d+)/udp`), n.find(`admin        (http://127\.0\.0\.1:\d+)/`)
+	first := connects(t, uri+"/app")
+
+	tested := map[string]bool{"cores.keys": true} // of a node in front of cores only
+	for _, s := range steps {
+		tested[s.key] = true
+		section, _, _ := strings.Cut(s.key, ".")
+		sections[section] = s.text
+		write()
+		with := token
+		status, body := order(t, at, "POST", "/reload", with, "")
+		var done struct{ Changed, Restart []string }
+		if err := json.Unmarshal([]byte(body), &done); err != nil || status != 200 || !strings.Contains(" "+strings.Join(done.Changed, " ")+" ", " "+s.key+" ") || len(done.Restart) > 0 {
+			t.Errorf("%s: %d %s", s.key, status, body)
+		}
+		if s.seen != nil && !s.seen() {
+			t.Errorf("%s: nothing is seen of it", s.key)
+		}
+	}
+	for _, key := range configs.Keys() {
+		if configs.Reloadable(key) && !tested[key] {
+			t.Errorf("%s may change while a node runs, and no step here changes it", key)
+		}
+	}
+	if !first.connected() {
+		t.Error("a session was lost")
+	}
+}
+
+// A key that waits for a restart is told of, by the answer and in the log, as long
+// as it waits; and a change of the log's format is seen in the next line.
+func TestReloadTellsWhatWaits(t *testing.T) {
+	base := "listen: ['127.0.0.1:0']\nprobe: {ports: off}\nrelay: {extra: []}\nstun: {ports: []}\nadmin: {listen: '127.0.0.1:0'}\n"
+	file := config(t, base)
+	n := serving(t, "--config", file)
+	at := n.find(`admin        (http://127\.0\.0\.1:\d+)/`)
+	if err := os.WriteFile(file, []byte(base+"max_message: 1MiB\nhostname: node.example\nlog: {format: json}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	lines := make(chan string, 100)
+	go func() { // serve waits for who reads its log
+		for n.lines.Scan() {
+			lines <- n.lines.Text()
+		}
+		close(lines)
+	}()
+	for range 2 {
+		code, stdout, stderr := command(t, "reload", "--node", at)
+		if code != exitOK || !strings.Contains(stdout, "waiting for a restart of the node: ") || !strings.Contains(stdout, "max_message") || !strings.Contains(stdout, "hostname") {
+			t.Errorf("%d %s%s", code, stdout, stderr)
+		}
+	}
+	for patience := time.After(10 * time.Second); ; {
+		select {
+		case line := <-lines:
+			if strings.HasPrefix(line, "{") && strings.Contains(line, "wait for a restart") && strings.Contains(line, `"max_message"`) {
+				return
+			}
+		case <-patience:
+			t.Fatal("the log does not tell")
+		}
+	}
+}
