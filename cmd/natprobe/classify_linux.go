@@ -1,8 +1,7 @@
 package main
 
 import (
-	"encoding/json"
-	"errors"
+	"context"
 	"fmt"
 	"os"
 	"strings"
@@ -12,41 +11,30 @@ import (
 
 	"pileus/cmd/internal/program"
 	"pileus/cmd/natprobe/matrix"
-	"pileus/natprobe/lab/kernel"
 )
 
 // classified is whose classes are looked at, unless told.
 var classified = []string{"N0", "N1", "N2", "N3", "N4", "N4i", "N5", "N6", "N7", "N8", "N11", "N11s", "N12"}
 
 func labClassify(c *cli.Context) error {
-	if c.Args().Present() {
-		return usage("lab classify takes no argument, and there is %q", c.Args().First())
-	}
 	config, err := classifyConfig(c)
 	if err != nil {
 		return err
 	}
-	if err := kernel.Available(); err != nil {
-		return failed(err)
+	report, err := inLab(c, func(ctx context.Context) (*matrix.ClassReport, error) { return matrix.Classify(ctx, config) })
+	if err != nil {
+		return err
 	}
-	ctx, stop := untilTold(c)
-	defer stop()
-	report, err := matrix.Classify(ctx, config)
-	if report != nil && c.Bool("json") {
-		err = errors.Join(err, json.NewEncoder(c.App.Writer).Encode(report))
-	} else if report != nil {
-		report.WriteTable(c.App.Writer)
-	}
-	switch {
-	case err != nil:
-		return failed(err)
-	case report.Wrong() > 0:
+	if report.Wrong() > 0 {
 		return &program.ExitError{Code: exitRelay, Err: fmt.Errorf("%d clients were taken for what they are not", report.Wrong())}
 	}
 	return nil
 }
 
 func classifyConfig(c *cli.Context) (matrix.ClassifyConfig, error) {
+	if c.Args().Present() {
+		return matrix.ClassifyConfig{}, usage("lab classify takes no argument, and there is %q", c.Args().First())
+	}
 	config := matrix.ClassifyConfig{
 		Tries: c.Int("tries"), Copies: c.Int("copies"), Addresses: c.Int("addresses"), Delay: c.Duration("delay"),
 		Settle: c.Duration("settle"), Deaf: c.Bool("deaf"), Pileus: c.String("pileus"), Progress: c.App.ErrWriter,

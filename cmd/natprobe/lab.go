@@ -109,12 +109,12 @@ Examples:
 			&cli.Float64Flag{Name: "noise", Usage: "have others behind each site's NAT open `N` flows a second"},
 			&cli.IntFlag{Name: "tries", Value: 1, Usage: "call `N` times in each cell"},
 			&cli.IntFlag{Name: "copies", Value: 1, Usage: "have each site `N` times, to try one cell several times at once"},
-			&cli.IntFlag{Name: "addresses", Value: 2, Usage: "give the node `N` addresses, 1 or 2"},
+			addressesFlag(),
 			&cli.IntFlag{Name: "parallel", Value: 4, Usage: "fill `N` cells at once, never two at one site"},
 			&cli.DurationFlag{Name: "patience", Value: 5 * time.Second, Usage: "a call fails after `TIME`"},
 			&cli.DurationFlag{Name: "settle", Value: 4 * time.Second, Usage: "wait up to `TIME` for the node to classify both peers"},
 			&cli.DurationFlag{Name: "retry", Usage: "first repeat of a startup packet by the built-in peer after `TIME` (default: 250ms)"},
-			&cli.StringFlag{Name: "pileus", Usage: "run the node with the program at `PATH` (default: beside this one, or as found)"},
+			pileusFlag(),
 			&cli.StringFlag{Name: "peer", Usage: "run `COMMAND` as a peer"},
 			jsonFlag,
 		},
@@ -140,11 +140,11 @@ Examples:
 			delayFlag(), lossFlag(),
 			&cli.IntFlag{Name: "tries", Value: 10, Usage: "have `N` clients at each kind of site"},
 			&cli.IntFlag{Name: "copies", Value: 2, Usage: "have each site `N` times, used at once"},
-			&cli.IntFlag{Name: "addresses", Value: 2, Usage: "give the node `N` addresses, 1 or 2"},
+			addressesFlag(),
 			&cli.DurationFlag{Name: "settle", Value: 15 * time.Second, Usage: "wait up to `TIME` for the node's word"},
 			&cli.BoolFlag{Name: "run", Usage: "count what natprobe run takes its own network for, instead"},
 			&cli.BoolFlag{Name: "deaf", Usage: "have clients that answer no introductions"},
-			&cli.StringFlag{Name: "pileus", Usage: "run the node with the program at `PATH` (default: beside this one, or as found)"},
+			pileusFlag(),
 			jsonFlag,
 		},
 		Action: labClassify,
@@ -161,6 +161,14 @@ func labPeerCommand() *cli.Command {
 
 func delayFlag() cli.Flag {
 	return &cli.DurationFlag{Name: "delay", Value: defaultDelay, Usage: "hold packets for `TIME` on each site's line: a quarter of the round trip between sites"}
+}
+
+func addressesFlag() cli.Flag {
+	return &cli.IntFlag{Name: "addresses", Value: 2, Usage: "give the node `N` addresses, 1 or 2"}
+}
+
+func pileusFlag() cli.Flag {
+	return &cli.StringFlag{Name: "pileus", Usage: "run the node with the program at `PATH` (default: beside this one, or as found)"}
 }
 
 func lossFlag() cli.Flag {

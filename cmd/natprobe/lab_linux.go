@@ -226,34 +226,47 @@ func labDown(c *cli.Context) error {
 }
 
 func labMatrix(c *cli.Context) error {
-	if c.Args().Present() {
-		return usage("lab matrix takes no argument, and there is %q", c.Args().First())
-	}
 	config, err := matrixConfig(c)
 	if err != nil {
 		return err
 	}
+	_, err = inLab(c, func(ctx context.Context) (*matrix.Report, error) { return matrix.Run(ctx, config) })
+	return err
+}
+
+// table is a report of what was done in a lab.
+type table interface {
+	comparable
+	WriteTable(w io.Writer)
+}
+
+// inLab does what takes a lab, and shows the report of it, which is also there if ctx ends.
+func inLab[T table](c *cli.Context, do func(context.Context) (T, error)) (report T, err error) {
 	if err := kernel.Available(); err != nil {
-		return failed(err)
+		return report, failed(err)
 	}
 	ctx, stop := untilTold(c)
 	defer stop()
-	report, err := matrix.Run(ctx, config)
-	if report != nil && c.Bool("json") {
+	report, err = do(ctx)
+	var none T
+	if report != none && c.Bool("json") {
 		err = errors.Join(err, json.NewEncoder(c.App.Writer).Encode(report))
-	} else if report != nil {
+	} else if report != none {
 		report.WriteTable(c.App.Writer)
 	}
 	if err != nil {
-		return failed(err)
+		return report, failed(err)
 	}
-	return nil
+	return report, nil
 }
 
 // everybody is whom a matrix has, unless told.
 var everybody = []string{"N0", "N1", "N2", "N3", "N4", "N4i", "N5", "N6", "N7", "N8", "N11"}
 
 func matrixConfig(c *cli.Context) (matrix.Config, error) {
+	if c.Args().Present() {
+		return matrix.Config{}, usage("lab matrix takes no argument, and there is %q", c.Args().First())
+	}
 	config := matrix.Config{
 		Delay: c.Duration("delay"), Tries: c.Int("tries"), Parallel: c.Int("parallel"),
 		Patience: c.Duration("patience"), Settle: c.Duration("settle"), Noise: c.Float64("noise"), Copies: c.Int("copies"), Addresses: c.Int("addresses"), Progress: c.App.ErrWriter,
