@@ -1,6 +1,12 @@
 package main
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"math/big"
 	"net"
 	"net/netip"
 	"os"
@@ -42,6 +48,33 @@ func allocated(t *testing.T, network, to string) int {
 		t.Fatalf("%s %s: %v", network, to, &answer)
 	}
 	return int(code.Code)
+}
+
+// selfSigned makes one that signs itself, and tells its file and the key's.
+func selfSigned(t *testing.T) (certFile, keyFile string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certFile, keyFile = filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")
+	for file, block := range map[string]*pem.Block{
+		certFile: {Type: "CERTIFICATE", Bytes: der}, keyFile: {Type: "PRIVATE KEY", Bytes: private},
+	} {
+		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return certFile, keyFile
 }
 
 // TURN and behaviour discovery share a UDP port.
@@ -112,11 +145,23 @@ func TestServeTURNPorts(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	p := port(taken.Addr().String())
-	file := config(t, "relay: {extra: []}\nstun: {ports: []}\nturn: {listen: ["+p+"]}\n")
-	code, _, stderr := command(t, "serve", "--config", file, "--listen", "127.0.0.1:0", "--probe-ports", "", "--admin", "")
-	if want := "turn.listen: cannot listen on 127.0.0.1:" + p + "/tcp: address already in use; is another node running?"; code != exitFailure || !strings.Contains(stderr, want) {
-		t.Errorf("exit %d: %s", code, stderr)
+	takenUDP, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer takenUDP.Close()
+	tcp, udp := port(taken.Addr().String()), port(takenUDP.LocalAddr().String())
+	cert, key := selfSigned(t)
+	for _, test := range []struct{ turn, want string }{
+		{"listen: [" + tcp + "]", "turn.listen: cannot listen on 127.0.0.1:" + tcp + "/tcp"},
+		{"listen: [" + udp + "]", "turn.listen: cannot listen on 127.0.0.1:" + udp + "/udp"},
+		{"tls: {listen: [" + tcp + "], cert: " + cert + ", key: " + key + "}", "turn.tls.listen: cannot listen on 127.0.0.1:" + tcp + "/tcp"},
+	} {
+		file := config(t, "relay: {extra: []}\nstun: {ports: []}\nturn: {"+test.turn+"}\n")
+		code, _, stderr := command(t, "serve", "--config", file, "--listen", "127.0.0.1:0", "--probe-ports", "", "--admin", "")
+		if want := test.want + ": address already in use; is another node running?"; code != exitFailure || !strings.Contains(stderr, want) {
+			t.Errorf("exit %d: %s\nwant %s", code, stderr, want)
+		}
 	}
 	busy, err := net.Listen("tcp", "127.0.0.1:3478")
 	if err != nil {
