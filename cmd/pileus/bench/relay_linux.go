@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,6 +26,7 @@ type relayBench struct {
 	found  map[string]int // the rate that each held last
 	marks  uint64         // of flights so far
 	began  time.Time
+	notes  []string // of what bounded a figure
 }
 
 // A relayTarget is a relay to be measured.
@@ -102,6 +104,10 @@ func (b *relayBench) conclude() error {
 		if err := b.report.table(b.cfg.Results); err != nil {
 			return err
 		}
+	}
+	slices.Sort(b.notes)
+	for _, n := range slices.Compact(b.notes) {
+		fmt.Fprintf(b.cfg.Progress, "note: %s\n", n)
 	}
 	for _, m := range b.report.medians() {
 		if times, ok := m.value(valueTimes); ok && times < enoughTimes {
@@ -185,6 +191,9 @@ const coturn = "turnserver -n --listening-ip {ip} --relay-ip {ip} --listening-po
 
 // nodeConfig is of a node that has TURN at a port and nothing else to do.
 const nodeConfig = `listen: ["%[1]s:1935"]
+probe: {ports: ""}
+relay: {ports: ""}
+stun: {ports: []}
 turn: {listen: ["%[1]s:%[2]d"], tls: {listen: []}, users: {%[3]s: %[3]s}}
 limits: {allocations: {peer: 0, prefix: 0, total: 0}}
 admin: {listen: ""}

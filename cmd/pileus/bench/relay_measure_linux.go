@@ -53,9 +53,19 @@ func (c *contestant) search() error {
 	if found := c.bench.found[key]; found > 0 {
 		start, step = found, fineStep
 	}
-	rate, err := searchRate(start, step, c.holds)
+	outrun := false
+	rate, err := searchRate(start, step, func(rate int) (bool, error) {
+		ok, err := c.holds(rate)
+		if !ok {
+			outrun = c.outrun // the last that does not hold is the lowest
+		}
+		return ok, err
+	})
 	if err != nil {
 		return err
+	}
+	if outrun {
+		c.bench.notes = append(c.bench.notes, fmt.Sprintf("bursts of %d, %s: the load could not offer more than this relay delivers: its lossless rate is higher", c.burst, c.target.name))
 	}
 	for range backOffs {
 		var f flight
@@ -82,12 +92,14 @@ func (c *contestant) search() error {
 var errUnsteady = errors.New("no rate holds for long: is the machine busy with something else?")
 
 func (c *contestant) holds(rate int) (bool, error) {
+	c.outrun = true
 	for range probes {
 		f, err := c.fly(rate, probeTime)
 		if err != nil {
 			return false, err
 		}
 		c.say("%d/s: %.2f %% lost", rate, 100*f.lost())
+		c.outrun = c.outrun && f.lost() < lossless
 		if f.behind {
 			c.say("the load itself came to %.0f/s of %d/s", f.offered(), rate)
 		} else if f.lost() < lossless {

@@ -24,6 +24,7 @@ type contestant struct {
 	load      carrier // what rates and CPU time are measured with
 	frames    *frames // that, unless it is ordinary
 	lossless  flight
+	outrun    bool // the last rate did not hold for the load alone
 	values    []Value
 	err       error
 }
