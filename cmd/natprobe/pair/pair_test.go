@@ -197,6 +197,9 @@ func TestCode(t *testing.T) {
 			}
 		}
 	}
+	if bits := 5 * (codeLength - 1); bits < 40 || Lifetime != 10*time.Minute || usual.code != Lifetime {
+		t.Errorf("%d bits for %v", bits, usual.code)
+	}
 	if NewCode() == c {
 		t.Error("two codes are one")
 	}
