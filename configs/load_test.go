@@ -62,7 +62,7 @@ relay: {ports: 30000-30009, extra: [80, 443], idle: 90s, max_lifetime: 2h, allow
 stun: {ports: []}
 turn: {listen: ["192.0.2.1:3478"], tls: {listen: [], cert: c.pem, key: k.pem}, ports: 50000-50010, users: {ann: "1234"}, secrets: [s], alternates: [192.0.2.3]}
 limits: {splice: 2mbit, peer: 500kbit, tenant: 1gbit, node: 64bit, splices: {peer: 3, prefix: 5, total: 7}, allocations: {peer: 4, prefix: 6, total: 8}, bytes_per_day: {peer: 1GiB, tenant: 2GB}, handshakes_per_prefix: 5/s, pending_introductions: 4}
-tenants: {acme: {keys: [k1, k2], token: require, secret: 0123456789abcdef, peers: 5}}
+tenants: {acme: {keys: [k1, k2], token: require, secret: 0123456789abcdef, peers: 5, bandwidth: 3mbit, splices: 6, bytes_per_day: 1GB}}
 presence: {name_arg: 1}
 introduce:
   anonymous: true
@@ -108,6 +108,7 @@ log: {level: debug, format: json, addresses: prefix}
 		},
 		Tenants: map[string]Tenant{"acme": {
 			Keys: []string{"k1", "k2"}, Token: TokenRequire, Secret: "0123456789abcdef", Peers: 5,
+			Bandwidth: 3e6, Splices: 6, BytesPerDay: 1e9,
 		}},
 		Presence:  Presence{NameArg: 1},
 		Introduce: Introduce{Anonymous: true},

@@ -12,6 +12,10 @@ type Tenant struct {
 	APIToken string    `yaml:"api_token"` // shows this tenant alone
 	Peers    int       `yaml:"peers"`     // at once; 0: any number
 	Groups   int       `yaml:"groups"`    // at once; 0: any number
+
+	Bandwidth   BitRate `yaml:"bandwidth"`     // of all its relayed pairs, per direction; 0: limits.tenant
+	Splices     int     `yaml:"splices"`       // relayed pairs at once; 0: any number
+	BytesPerDay Size    `yaml:"bytes_per_day"` // relayed; 0: limits.bytes_per_day.tenant
 }
 
 // DefaultTenant is a tenant of whom nothing is said.

@@ -49,7 +49,7 @@ func (v *validator) tenants() {
 			owner[k] = name
 		}
 		v.check(t.Token == TokenNone || len(t.Secret) >= minSecret, "tenants", "%s: secret has %d bytes; tokens need at least %d", name, len(t.Secret), minSecret)
-		v.check(t.Peers >= 0 && t.Groups >= 0, "tenants", "%s: a limit is not below 0", name)
+		v.check(t.Peers >= 0 && t.Groups >= 0 && t.Splices >= 0, "tenants", "%s: a limit is not below 0", name)
 		if t.APIToken != "" {
 			v.check(len(t.APIToken) >= minSecret, "tenants", "%s: api_token has %d bytes; at least %d", name, len(t.APIToken), minSecret)
 			v.check(tokens[t.APIToken] == "", "tenants", "%s has the api_token of %s", name, tokens[t.APIToken])

@@ -68,7 +68,7 @@ func build(cfg *configs.Config, log *slog.Logger) (*node, error) {
 		HandshakeBurst: handshakeBurst,
 		MaxMessage:     int(cfg.MaxMessage),
 	}
-	n.limits = limit.New(relayLimits(&cfg.Limits), nil)
+	n.limits = limit.New(relayLimits(cfg), nil)
 	if t := cfg.TURN.TLS; t.Cert != "" {
 		if n.turnCertificate, err = turn.NewCertificate(t.Cert, t.Key); err != nil {
 			return nil, fmt.Errorf("turn.tls: %w", err)

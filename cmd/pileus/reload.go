@@ -72,7 +72,7 @@ func (o *operator) Reload(ctx context.Context) (api.Reloaded, error) {
 	}); err != nil {
 		return api.Reloaded{}, err
 	}
-	o.limits.Reload(relayLimits(&cfg.Limits))
+	o.limits.Reload(relayLimits(cfg))
 	if o.turn.server != nil {
 		o.turn.server.Reload(turn.Credentials{Users: cfg.TURN.Users, Secrets: cfg.TURN.Secrets}, cfg.TURN.Alternates)
 	}

@@ -4,6 +4,7 @@ import "time"
 
 // An account is what is known of a peer, a tenant or the node.
 type account struct {
+	rate   Rate // of a tenant; 0: none
 	open   [numKinds]int
 	totals [numKinds]Totals
 	today  uint64 // bytes in this UTC day

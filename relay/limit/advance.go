@@ -133,7 +133,7 @@ type sharedLimit struct {
 func (c *Controller) sharedBy(f *Flow) [maxUses]sharedLimit {
 	l := [maxUses]sharedLimit{{c.cfg.Node, &c.node.out}}
 	if a := f.control.tenant; a != nil {
-		l[1] = sharedLimit{c.cfg.Tenant, &a.out}
+		l[1] = sharedLimit{a.rate, &a.out}
 	}
 	if a := f.control.from; a != nil {
 		l[2] = sharedLimit{c.cfg.Peer, &a.out}

@@ -12,6 +12,7 @@
 package limit
 
 import (
+	"cmp"
 	"net/netip"
 	"time"
 )
@@ -52,6 +53,22 @@ type Config struct {
 	// BytesPerDay bounds what a peer (sent and received) and a tenant may have relayed in a UTC day.
 	// A pair that is open when it is reached stays.
 	BytesPerDay struct{ Peer, Tenant int64 }
+
+	// Tenants are those with limits of their own, by name. What is 0 there is as for everybody.
+	Tenants map[string]TenantLimits
+}
+
+// TenantLimits are one tenant's own.
+type TenantLimits struct {
+	Rate        Rate  // instead of Config.Tenant
+	Pairs       int   // open at once, of each kind; 0: any number
+	BytesPerDay int64 // instead of Config.BytesPerDay.Tenant
+}
+
+// of are the limits in force for a tenant.
+func (c *Config) of(tenant string) TenantLimits {
+	own := c.Tenants[tenant]
+	return TenantLimits{cmp.Or(own.Rate, c.Tenant), own.Pairs, cmp.Or(own.BytesPerDay, c.BytesPerDay.Tenant)}
 }
 
 // A Quota bounds how many pairs of a kind may be open. 0 is no limit.

@@ -17,11 +17,12 @@ const (
 	QuotaTotal                        // pairs
 	QuotaPeerBytes                    // bytes of one peer today
 	QuotaTenantBytes                  // bytes of one tenant today
+	QuotaTenant                       // pairs of one tenant
 	QuotaDrain                        // no quota: see ErrDraining
 	numQuotas
 )
 
-var quotaNames = [numQuotas]string{"peer", "prefix", "total", "peer_bytes", "tenant_bytes", "drain"}
+var quotaNames = [numQuotas]string{"peer", "prefix", "total", "peer_bytes", "tenant_bytes", "tenant", "drain"}
 
 func (q QuotaName) String() string {
 	if q < numQuotas {
@@ -49,6 +50,8 @@ func (e *QuotaError) Error() string {
 		return fmt.Sprintf("limit: %s refused: the relay has %d already, its quota; one has to end first", e.Kind, e.Limit)
 	case QuotaPeerBytes:
 		return fmt.Sprintf("limit: %s refused: this peer's quota of %d bytes a day is used up until 00:00 UTC", e.Kind, e.Limit)
+	case QuotaTenant:
+		return fmt.Sprintf("limit: %s refused: tenant %q has %d already, its quota; one has to end first", e.Kind, e.Party.Tenant, e.Limit)
 	case QuotaTenantBytes:
 		return fmt.Sprintf("limit: %s refused: tenant %q's quota of %d bytes a day is used up until 00:00 UTC", e.Kind, e.Party.Tenant, e.Limit)
 	default:
@@ -75,8 +78,15 @@ func (c *Controller) exceeded(p *Pair) *QuotaError {
 	if quota.Total > 0 && c.node.open[kind] >= quota.Total {
 		return &QuotaError{Kind: kind, Quota: QuotaTotal, Limit: int64(quota.Total)}
 	}
-	if p.tenant != nil && today.Tenant > 0 && p.tenant.today >= uint64(today.Tenant) {
-		return &QuotaError{kind, QuotaTenantBytes, today.Tenant, Party{Tenant: p.tenantName()}}
+	if t := p.tenant; t != nil {
+		name := p.tenantName()
+		own := c.cfg.of(name)
+		if own.BytesPerDay > 0 && t.today >= uint64(own.BytesPerDay) {
+			return &QuotaError{kind, QuotaTenantBytes, own.BytesPerDay, Party{Tenant: name}}
+		}
+		if own.Pairs > 0 && t.open[kind] >= own.Pairs {
+			return &QuotaError{kind, QuotaTenant, int64(own.Pairs), Party{Tenant: name}}
+		}
 	}
 	for i, peer := range p.peers {
 		party := p.Parties[i]
