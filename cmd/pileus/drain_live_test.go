@@ -143,7 +143,7 @@ func flows(pairs []*relayedPair) *traffic {
 		for from := range 2 {
 			s := &paced{from: from}
 			tr.streams = append(tr.streams, s)
-			tr.readers.Go(func() { s.read(p) })
+			tr.readers.Go(func() { s.read(p, &tr.end) })
 			tr.senders.Go(func() {
 				// Not all at once.
 				time.Sleep(pace * time.Duration(2*i+from) / time.Duration(2*len(pairs)))
@@ -167,15 +167,15 @@ func flows(pairs []*relayedPair) *traffic {
 }
 
 // read counts what arrives, until nothing has come for a second after the end.
-func (s *paced) read(p *relayedPair) {
+func (s *paced) read(p *relayedPair, ends *atomic.Pointer[time.Time]) {
 	to, b := 1-s.from, make([]byte, 2048)
 	for {
 		_ = p.conns[to].SetReadDeadline(time.Now().Add(time.Second)) // of an open socket
 		n, from, err := p.conns[to].ReadFromUDPAddrPort(b)
-		if err != nil {
+		if end := ends.Load(); err != nil && end != nil && time.Since(*end) > time.Second {
 			return
 		}
-		if n != packetSize {
+		if err != nil || n != packetSize {
 			continue // of the startup, which the relay repeats
 		}
 		wire.Unscramble(b[:n])
@@ -302,11 +302,13 @@ func TestReloadAndDrainUnderLoad(t *testing.T) {
 		everybody.alive("after a reload by signal")
 	}
 
-	const deadline = 3 * time.Second
-	ends := time.Now().Add(deadline)
-	if status, body := order(t, api, "POST", "/drain", testSecret, fmt.Sprintf(`{"deadline":"%v"}`, deadline)); status != 204 {
-		t.Fatalf("drain: %d %s", status, body)
+	drain := func(deadline string) {
+		t.Helper()
+		if status, body := order(t, api, "POST", "/drain", testSecret, `{"deadline":"`+deadline+`"}`); status != 204 {
+			t.Fatalf("drain: %d %s", status, body)
+		}
 	}
+	drain("1h")
 	everybody.alive("while draining")
 	late := newRelayedPair(t, main, "late")
 	late.request.Initiator.Peer[0], late.request.Target.Peer[0] = 1, 2
@@ -322,11 +324,10 @@ func TestReloadAndDrainUnderLoad(t *testing.T) {
 	if connects(t, everybody.uri).connected() {
 		t.Error("a new client was taken")
 	}
-	if time.Now().After(ends) {
-		t.Fatal("this machine is too slow for the deadline of the test")
-	}
+	ends := time.Now().Add(2 * time.Second)
+	drain("2s") // moves the deadline
 	sent, lost, odd := load.stop(ends)
-	if lost > 0 || odd > 0 || sent < pairs*2*int(deadline/pace)/4 {
+	if lost > 0 || odd > 0 || sent < 2*pairs*10 { // each side said something
 		t.Errorf("of %d packets sent before the deadline %d are lost, %d strange", sent, lost, odd)
 	}
 	t.Logf("%d pairs sent %d packets, %d lost", pairs, sent, lost)

@@ -232,6 +232,9 @@ func (r *Relay) Serve(ctx context.Context) error {
 		r.settle(now)
 	}
 	unwatch()
+	if err == nil {
+		err = r.inlet.Wait(0, r.take) // what came before the end
+	}
 	now := time.Now()
 	r.obey(now)
 	r.table.Stop(now)
