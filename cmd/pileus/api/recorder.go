@@ -125,11 +125,11 @@ func (r *Recorder) Record(e introducer.Event) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	switch e.Kind {
-	case introducer.PeersIntroduced:
+	if e.Kind == introducer.PeersIntroduced {
 		r.remember(e)
 		r.tally(&e)
-	case introducer.IntroductionSettled:
+	}
+	if e.Kind == introducer.IntroductionSettled {
 		r.settle(&e)
 	}
 	if len(r.streams) == 0 {
@@ -203,8 +203,7 @@ func (r *Recorder) settle(e *introducer.Event) {
 // tenantOf is whose event it is. Introductions do not cross tenants, and an
 // anonymous initiator has none.
 func tenantOf(e *introducer.Event) string {
-	switch e.Kind {
-	case introducer.PeersIntroduced, introducer.IntroductionSettled, introducer.PairRelayed:
+	if e.Kind == introducer.PeersIntroduced || e.Kind == introducer.IntroductionSettled || e.Kind == introducer.PairRelayed {
 		return e.Target.Tenant
 	}
 	return e.Peer.Tenant
