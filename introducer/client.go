@@ -68,7 +68,7 @@ func (c *client) SetPeerInfo(addrs []netip.AddrPort) {
 // Moved has the new address probed; introductions read it from the session.
 func (c *client) Moved() {
 	if c.peer != nil {
-		c.peer.behavior, c.peer.proven = nil, netip.AddrPort{}
+		c.peer.behavior, c.peer.steady, c.peer.proven = nil, false, netip.AddrPort{}
 		if r := c.node.cfg.Relay; r != nil {
 			r.Moved(c.peer.ID(), c.peer.Addr())
 		}

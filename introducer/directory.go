@@ -25,6 +25,7 @@ type Peer struct {
 	conn       *netconn.Conn
 	probing    *probing           // under way
 	behavior   *natprobe.Behavior // once classified
+	steady     bool               // nothing was lost then, nor asked for again since
 	latest     netip.AddrPort     // the newest mapping seen
 	proven     netip.AddrPort     // a reported address of another family than the session's, that answered
 	relayed    bool               // a relay carries what it sends

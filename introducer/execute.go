@@ -63,42 +63,68 @@ func (n *Node) carryOut(e *rtmfp.Engine, asker, target *Peer, h rtmfp.Hello) {
 		n.stats.AskedAgain++
 		in.asked++
 		in.until = e.Now().Add(askedWithin)
+		target.steady = false
+		if asker != nil {
+			asker.steady = false
+		}
 		in.send()
 		in.complain()
+		return
+	}
+	if len(n.running) >= maxRunning {
+		n.once(e, asker, target, h)
 		return
 	}
 	in := &introduction{
 		node: n, engine: e, asker: asker, target: target, local: h.Local, from: h.From,
 		epd: append([]byte(nil), h.RawEPD...), tag: append([]byte(nil), h.Tag...), began: e.Now(),
-		unwatched: len(n.running) >= maxRunning,
 	}
-	if s := n.pairs.retried(e.Now(), asker, target, h.Tag); s != nil && !in.unwatched {
+	if s := n.pairs.retried(e.Now(), asker, target, h.Tag); s != nil {
 		n.pairs.note(e.Now(), s, strategy.Retried, n.peers)
 		n.settle(e.Now(), s.trial, Retried)
 	}
 	in.join(in.decide())
 	in.trial = n.pairs.began(newTrial(e.Now(), asker, target, h.Tag, in.plan.Strategy))
 	in.explain()
-	n.stats.Strategies[in.plan.Strategy]++
-	n.logIntroduction(e.Now(), asker, target, h.From, &in.plan)
-	n.emitIntroduced(e.Now(), asker, target, h.From, PlanInfo{in.plan.Strategy, in.plan.Sure, in.plan.Relay.Use, in.plan.Why})
-	if in.plan.Strategy == strategy.Refuse {
-		if asker != nil {
-			asker.failed(target.ID(), string(h.Tag), in.failure())
-		}
-		return
-	}
-	n.stats.Introduced++
-	if in.unwatched {
-		n.stats.Unwatched++
-		in.plan.HoldReplies = false // nothing is repeated
-		in.send()
+	if !in.tell() {
 		return
 	}
 	in.aim()
 	in.send()
 	n.running[key] = in
 	in.wait(key)
+}
+
+// once introduces two above maxRunning: nothing is repeated, watched or remembered.
+func (n *Node) once(e *rtmfp.Engine, asker, target *Peer, h rtmfp.Hello) {
+	in := &n.spare
+	*in = introduction{
+		node: n, engine: e, asker: asker, target: target, local: h.Local, from: h.From,
+		epd: h.RawEPD, tag: h.Tag, began: e.Now(), unwatched: true,
+	}
+	in.join(in.decide())
+	in.plan.HoldReplies = false
+	if in.tell() {
+		n.stats.Unwatched++
+		in.send()
+	}
+	*in = introduction{}
+}
+
+// tell counts the plan and tells of it, and reports whether it is to be carried out.
+func (in *introduction) tell() bool {
+	n, plan, now := in.node, &in.plan, in.engine.Now()
+	n.stats.Strategies[plan.Strategy]++
+	n.logIntroduction(now, in.asker, in.target, in.from, plan)
+	n.emitIntroduced(now, in.asker, in.target, in.from, PlanInfo{plan.Strategy, plan.Sure, plan.Relay.Use, plan.Why})
+	if plan.Strategy != strategy.Refuse {
+		n.stats.Introduced++
+		return true
+	}
+	if in.asker != nil {
+		in.asker.failed(in.target.ID(), string(in.tag), in.failure())
+	}
+	return false
 }
 
 // decide makes the plan of what is known by now, and returns that.
@@ -129,6 +155,7 @@ func (n *Node) side(p, other *Peer, at netip.AddrPort) strategy.Side {
 		Observed: n.outside(p.Addr(), at),
 		Proven:   p.proven,
 		Latest:   p.latest,
+		Steady:   p.steady,
 		At:       n.cfg.Names.Outside(p.session.Local()),
 		RTT:      p.session.RTT(),
 	}

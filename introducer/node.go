@@ -126,6 +126,7 @@ type Node struct {
 	line      probeLine
 	evidence  evidence
 	running   map[introKey]*introduction
+	spare     introduction // see once
 	pairs     pairs
 	outcomes  map[OutcomeKey]uint64
 	relayings map[uint64]relaying  // splices, by ID

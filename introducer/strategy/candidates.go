@@ -13,7 +13,8 @@ type list struct {
 	max   int
 }
 
-func newList(limit int) list { return list{make([]wire.Address, 0, limit), limit} }
+// newList has room at once for what most plans name.
+func newList(limit int) list { return list{make([]wire.Address, 0, min(limit, 2)), limit} }
 
 func (l *list) add(a netip.AddrPort, o wire.Origin) {
 	if len(l.addrs) >= l.max || !a.IsValid() || a.Port() == 0 {

@@ -21,6 +21,8 @@ type Side struct {
 	Latest, Next netip.AddrPort
 	Named        int
 
+	// Steady: none of its packets was lost of late, of several.
+	Steady    bool
 	At        netip.AddrPort // the node's address that its session is with
 	RTT       time.Duration  // 0: unknown
 	Anonymous bool           // it has no session: nothing but Observed counts

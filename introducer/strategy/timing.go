@@ -52,6 +52,7 @@ const (
 	// mostTimes: of three FIHellos and RHellos at 10 % loss, all are lost once in
 	// 150 introductions. Each costs the node and the target as much as the first.
 	mostTimes   = 2
+	steadyTimes = 1  // where neither side was seen to lose anything
 	mostRepeats = 32 // of Redirects, and of FIHellos
 )
 
@@ -66,5 +67,9 @@ func (p *Pair) pace(named int) Pace {
 	if rtt := max(p.Initiator.RTT, p.Target.RTT); rtt > 0 {
 		each = min(max(rtt*3/2, leastPace), mostPace)
 	}
-	return Pace{First: each, Interval: each, Times: min(mostTimes, mostRepeats/max(named, 1))}
+	times := mostTimes
+	if p.Initiator.Steady && p.Target.Steady && p.Failures == 0 {
+		times = steadyTimes
+	}
+	return Pace{First: each, Interval: each, Times: min(times, mostRepeats/max(named, 1))}
 }
