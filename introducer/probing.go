@@ -175,12 +175,13 @@ func (r *probing) finish(e *rtmfp.Engine) {
 	}
 }
 
-// steadyAnswers is how many probes were answered by a peer that loses nothing.
-const steadyAnswers = 6
+// steadyAnswers is how many probes were answered, at the least, by a peer that is
+// believed to lose nothing: all that there are to a node with one address.
+const steadyAnswers = 5
 
-// steady reports whether what was answered at all was answered at once. Of a way
-// that loses one packet of ten in each direction one in four seems so, by chance,
-// until somebody has to ask again.
+// steady reports whether what was answered at all was answered at once. One way in
+// three that loses one packet of ten in each direction seems so, by chance, until
+// somebody has to ask again.
 func steady(obs []natprobe.Observation) bool {
 	answered := 0
 	for _, o := range obs {

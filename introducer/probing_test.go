@@ -216,3 +216,26 @@ func TestProbeLine(t *testing.T) {
 		t.Errorf("%d packets", st.Probes)
 	}
 }
+
+func TestSteady(t *testing.T) {
+	answered := func(tries ...int) (obs []natprobe.Observation) {
+		for _, n := range tries {
+			obs = append(obs, natprobe.Observation{Tries: n, Hits: 1})
+		}
+		return append(obs, natprobe.Observation{Tries: natprobe.MinTries}) // filtered, for all that is known
+	}
+	for _, c := range []struct {
+		name string
+		obs  []natprobe.Observation
+		want bool
+	}{
+		{"nothing known", nil, false},
+		{"too few", answered(1, 1, 1, 1), false},
+		{"all at once", answered(1, 1, 1, 1, 1), true},
+		{"one was repeated", answered(1, 1, 1, 2, 1, 1, 1), false},
+	} {
+		if got := steady(c.obs); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+}

@@ -464,6 +464,15 @@ func TestPace(t *testing.T) {
 			t.Errorf("RTT %v: %+v", c.rtt, got)
 		}
 	}
+	for _, c := range []struct {
+		initiator, target bool
+		failures, want    int
+	}{{true, true, 0, steadyTimes}, {true, false, 0, mostTimes}, {false, true, 0, mostTimes}, {true, true, 1, mostTimes}} {
+		p.Initiator.Steady, p.Target.Steady, p.Failures = c.initiator, c.target, c.failures
+		if got := Decide(p).Pace.Times; got != c.want {
+			t.Errorf("%+v: %d repeats", c, got)
+		}
+	}
 }
 
 func TestKeepalive(t *testing.T) {

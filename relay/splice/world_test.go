@@ -73,6 +73,7 @@ func newWorld(t *testing.T, c worldConfig) *world {
 	g := guard.New(guard.Config{AllowPrivate: c.private, Own: own})
 	w.book = NewBook(BookConfig{Range: w.ranges, Shared: shared, Guard: g, Limits: w.limits})
 	c.table.Sockets, c.table.Shared, c.table.Guard, c.table.Limits = len(w.at), len(w.ranges), g, w.limits
+	c.table.Reserved, c.table.Bind = w.book.Reserved, w.book.Bind
 	w.table = NewTable(c.table)
 	w.seal, w.open = flash.NewStartup()
 	return w
@@ -90,7 +91,7 @@ func (w *world) ask(r Request) Grant {
 
 func (w *world) try(r Request) (Grant, error) {
 	o, g, err := w.book.Open(w.now, r)
-	if err == nil {
+	if err == nil && o.ID != 0 {
 		w.table.Open(w.now, o)
 		w.flush()
 	}
