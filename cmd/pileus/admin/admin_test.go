@@ -161,3 +161,44 @@ func TestServeEndsWithItsContext(t *testing.T) {
 		t.Error("it still listens")
 	}
 }
+
+// Who sends a request slowly, or one that is huge, is cut off and holds nothing.
+func TestSlowAndHugeRequests(t *testing.T) {
+	s, err := New(Options{Health: healthy})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.http.ReadHeaderTimeout, s.http.ReadTimeout = 50*time.Millisecond, 100*time.Millisecond
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ctx, l) }()
+	defer func() {
+		cancel()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	}()
+	for name, request := range map[string]string{
+		"half a header":  "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ",
+		"half a body":    "POST /api/v1/drain HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{",
+		"a huge header":  "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Huge: " + strings.Repeat("x", 2*maxHeader),
+		"nothing at all": "",
+	} {
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+		_, _ = io.WriteString(c, request)
+		answer, err := io.ReadAll(c)
+		var late net.Error
+		if errors.As(err, &late) && late.Timeout() || strings.HasPrefix(string(answer), "HTTP/1.1 200") {
+			t.Errorf("%s: %v, answered %q", name, err, answer)
+		}
+		c.Close()
+	}
+}
