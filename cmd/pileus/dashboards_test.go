@@ -14,7 +14,7 @@ import (
 // would leave them empty and silent.
 func TestDashboardsNameMetricsThatExist(t *testing.T) {
 	names := map[string]bool{}
-	for _, f := range slices.Concat(collectedFamilies, relayFamilies) {
+	for _, f := range slices.Concat(collectedFamilies, relayFamilies, tenantFamilies) {
 		names[f.Name()] = true
 	}
 	if missing := unknownMetrics("rate(pileus_nothing_total[5m])", names); len(missing) != 1 {

@@ -68,7 +68,7 @@ var (
 
 // collector is what Prometheus sees of the node.
 func (n *node) collector() prometheus.Collector {
-	return admin.NewCollector(n.samples, slices.Concat(collectedFamilies, relayFamilies)...)
+	return admin.NewCollector(n.samples, slices.Concat(collectedFamilies, relayFamilies, tenantFamilies)...)
 }
 
 // samples copies the counters on the engine's goroutine and names them on the
@@ -155,6 +155,7 @@ func (n *node) socketSamples() []admin.Sample {
 	list = append(list, sample(metricInfo, 1, version()))
 	list = append(list, n.turn.samples()...)
 	list = append(list, n.relaySamples()...)
+	list = append(list, n.tenantSamples()...)
 	stun := n.stun.responder.counts()
 	list = append(list,
 		sample(metricSTUN, stun.answered, "answered"),

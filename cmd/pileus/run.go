@@ -22,6 +22,7 @@ func commands() []*cli.Command {
 		statusCommand(),
 		peersCommand(),
 		introductionsCommand(),
+		tenantsCommand(),
 		drainCommand(),
 		reloadCommand(),
 		keyCommand(),

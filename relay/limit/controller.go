@@ -115,7 +115,7 @@ func (c *Controller) enter(p *Pair) {
 	c.node.enter(p.kind)
 	if name := p.tenantName(); name != "" {
 		p.tenant = c.tenants.get(name)
-		p.tenant.rate = c.cfg.of(name).Rate
+		p.tenant.rate = c.cfg.For(name).Rate
 		p.tenant.enter(p.kind)
 	}
 	for i, party := range p.Parties {
@@ -195,7 +195,7 @@ func (c *Controller) Reload(cfg Config) {
 	defer c.mu.Unlock()
 	c.cfg = cfg
 	for name, a := range c.tenants {
-		a.rate = cfg.of(name).Rate
+		a.rate = cfg.For(name).Rate
 	}
 	c.divide(0)
 }

@@ -65,8 +65,8 @@ type TenantLimits struct {
 	BytesPerDay int64 // instead of Config.BytesPerDay.Tenant
 }
 
-// of are the limits in force for a tenant.
-func (c *Config) of(tenant string) TenantLimits {
+// For are the limits in force for a tenant: its own, or else everybody's.
+func (c *Config) For(tenant string) TenantLimits {
 	own := c.Tenants[tenant]
 	return TenantLimits{cmp.Or(own.Rate, c.Tenant), own.Pairs, cmp.Or(own.BytesPerDay, c.BytesPerDay.Tenant)}
 }

@@ -80,7 +80,7 @@ func (c *Controller) exceeded(p *Pair) *QuotaError {
 	}
 	if t := p.tenant; t != nil {
 		name := p.tenantName()
-		own := c.cfg.of(name)
+		own := c.cfg.For(name)
 		if own.BytesPerDay > 0 && t.today >= uint64(own.BytesPerDay) {
 			return &QuotaError{kind, QuotaTenantBytes, own.BytesPerDay, Party{Tenant: name}}
 		}

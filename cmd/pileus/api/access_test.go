@@ -9,7 +9,7 @@ import (
 func TestTenantsSeeTheirOwn(t *testing.T) {
 	h := newHarness()
 	for path, want := range map[string]string{
-		"/peers": "acme", "/introductions": "acme", "/splices": "acme", "/allocations": "acme", "/groups": "acme",
+		"/peers": "acme", "/introductions": "acme", "/splices": "acme", "/allocations": "acme", "/groups": "acme", "/tenants": "acme",
 		"/names": "acme", "/matrix": "relay",
 	} {
 		status, body := h.do("GET", path, acmeToken, "")

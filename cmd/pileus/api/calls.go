@@ -188,6 +188,17 @@ func (s *server) groups(who scope, r *http.Request) (any, error) {
 	return Groups{list}, err
 }
 
+// Tenants are those of the configuration.
+type Tenants struct {
+	Tenants []Tenant `json:"tenants"`
+}
+
+func (s *server) tenants(who scope, r *http.Request) (any, error) {
+	list, err := s.Node.Tenants(r.Context())
+	list, err = visible(r, who, list, err, func(v Tenant) string { return v.Tenant })
+	return Tenants{list}, err
+}
+
 func (s *server) drain(_ scope, r *http.Request) (any, error) {
 	var order struct {
 		Deadline string `json:"deadline"`

@@ -123,6 +123,10 @@ func (f *fake) Cores(context.Context) ([]Core, error) {
 func (f *fake) Groups(context.Context) ([]Group, error) {
 	return []Group{{"g", "acme", 2}, {"h", "other", 1}}, nil
 }
+
+func (f *fake) Tenants(context.Context) ([]Tenant, error) {
+	return []Tenant{{Tenant: "acme", Pairs: 1, Seconds: 1.5}, {Tenant: "other"}}, nil
+}
 func (f *fake) Drain(_ context.Context, d time.Duration) error { f.drain = d; return nil }
 func (f *fake) CancelDrain(context.Context) error              { return ErrNotFound }
 func (f *fake) Reload(context.Context) (Reloaded, error) {

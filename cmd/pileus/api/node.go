@@ -29,6 +29,8 @@ type Node interface {
 	Allocations(ctx context.Context) ([]Allocation, error)
 	Cores(ctx context.Context) ([]Core, error)
 	Groups(ctx context.Context) ([]Group, error)
+	// Tenants are those of the configuration, by name.
+	Tenants(ctx context.Context) ([]Tenant, error)
 
 	// Drain takes no clients from now on; the node ends after the deadline.
 	Drain(ctx context.Context, deadline time.Duration) error
@@ -118,6 +120,23 @@ type Group struct {
 	ID      string `json:"id"`
 	Tenant  string `json:"tenant"`
 	Members int    `json:"members"`
+}
+
+// Tenant is what the relay carried for a tenant, beside its limits; 0 is no limit.
+// What it counts begins anew with the UTC day if no pair is open, and with the node.
+type Tenant struct {
+	Tenant      string  `json:"tenant"`
+	Pairs       int     `json:"pairs"` // relayed now
+	MaxPairs    int     `json:"limit_pairs"`
+	MaxRate     int64   `json:"limit_bits_per_second"` // of all its pairs, each direction by itself
+	BytesToday  uint64  `json:"bytes_today"`           // IP bytes, as all here
+	BytesPerDay int64   `json:"limit_bytes_per_day"`
+	Opened      uint64  `json:"opened"`
+	Seconds     float64 `json:"seconds"` // of pairs that have ended, summed
+	Bytes       uint64  `json:"bytes"`
+	Packets     uint64  `json:"packets"`
+	Marks       uint64  `json:"marks"`
+	Drops       uint64  `json:"drops"`
 }
 
 // Names is a page of presence.

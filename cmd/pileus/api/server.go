@@ -63,6 +63,7 @@ var routes = []route{
 	{"GET", "/allocations", false, (*server).allocations},
 	{"GET", "/cores", true, (*server).cores},
 	{"GET", "/groups", false, (*server).groups},
+	{"GET", "/tenants", false, (*server).tenants},
 	{"POST", "/drain", true, (*server).drain},
 	{"DELETE", "/drain", true, (*server).cancelDrain},
 	{"POST", "/reload", true, (*server).reload},
