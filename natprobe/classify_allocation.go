@@ -140,7 +140,7 @@ func rule(made []Observation) (a Allocation, step, jitter int) {
 // its mapping at any of them.
 func order(made []Observation) (ups, downs int) {
 	first := those(made, func(o Observation) bool { return o.Tries == 1 })
-	slices.SortStableFunc(first, func(a, b Observation) int { return a.began().Compare(b.began()) })
+	slices.SortStableFunc(first, func(a, b Observation) int { return a.Began().Compare(b.Began()) })
 	for i := 1; i < len(first); i++ {
 		if first[i].Seen.Port() > first[i-1].Seen.Port() {
 			ups++

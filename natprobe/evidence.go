@@ -52,7 +52,7 @@ func gather(record []Observation, now time.Time) evidence {
 	var e evidence
 	since := e.anchor(obs)
 	for _, o := range obs {
-		if o.began().Before(since) || !e.sameFamily(o) {
+		if o.Began().Before(since) || !e.sameFamily(o) {
 			continue
 		}
 		switch o.Kind {
@@ -129,7 +129,7 @@ func (e *evidence) opened(obs []Observation, probe Observation) bool {
 		default:
 			return false
 		}
-		if !o.began().Before(probe.At) || probe.began().Sub(o.At) > Rest {
+		if !o.Began().Before(probe.At) || probe.Began().Sub(o.At) > Rest {
 			return false
 		}
 		return o.Node == probe.Node || o.Node.Addr() == probe.Node.Addr() && o.Node.Addr() != e.main.Addr()
@@ -157,8 +157,8 @@ type sum struct {
 
 func total(obs []Observation) (s sum) {
 	for _, o := range obs {
-		if s.tries == 0 || o.began().Before(s.since) {
-			s.since = o.began()
+		if s.tries == 0 || o.Began().Before(s.since) {
+			s.since = o.Began()
 		}
 		if o.At.After(s.at) {
 			s.at = o.At

@@ -73,8 +73,8 @@ type Observation struct {
 	Local netip.AddrPort `json:"local,omitzero"`
 }
 
-// began returns when the first try was sent.
-func (o Observation) began() time.Time {
+// Began returns when the first try was sent.
+func (o Observation) Began() time.Time {
 	if o.Since.IsZero() {
 		return o.At
 	}

@@ -21,13 +21,13 @@ type Ports struct {
 	Likely  [2]uint16 `json:"likely"`
 	Entropy float64   `json:"entropyBits"`
 
-	// Birthday is how many random probes meet one of birthdayPorts that the host
+	// Birthday is how many random probes meet one of BirthdayPorts that the host
 	// has open, with a chance of 50, 98 and 99.9 %. Nil where ports are known.
 	Birthday *[3]int `json:"birthdayProbes,omitempty"`
 }
 
-// birthdayPorts is how many ports the hard side opens in birthday probing.
-const birthdayPorts = 256
+// BirthdayPorts is how many ports the hard side opens in birthday probing.
+const BirthdayPorts = 256
 
 const (
 	minPortSamples = 4
@@ -35,8 +35,8 @@ const (
 	lastPort       = 65535
 )
 
-// newPorts reads the mappings whose making was seen; nil if there are too few.
-func newPorts(obs []Observation) *Ports {
+// NewPorts reads the mappings whose making was seen; nil if there are too few.
+func NewPorts(obs []Observation) *Ports {
 	e := gather(obs, latest(obs))
 	b := Classify(obs, latest(obs))
 	sample := those(e.sockets, answered)
@@ -69,14 +69,14 @@ func newPorts(obs []Observation) *Ports {
 }
 
 // birthdayProbes is how many different ports of size must be tried at random to
-// find one of birthdayPorts open ones with this chance.
+// find one of BirthdayPorts open ones with this chance.
 func birthdayProbes(size int, chance float64) int {
 	missed := 1.0
 	for tried := range size {
 		if 1-missed >= chance {
 			return tried
 		}
-		missed *= max(0, float64(size-tried-birthdayPorts)/float64(size-tried))
+		missed *= max(0, float64(size-tried-BirthdayPorts)/float64(size-tried))
 	}
 	return size
 }

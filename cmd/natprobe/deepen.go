@@ -12,13 +12,14 @@ import (
 	"pileus/natprobe/gateway"
 	"pileus/natprobe/prober"
 	"pileus/natprobe/relayed"
+	"pileus/natprobe/report"
 	"pileus/rtmfp/udp"
 )
 
 // deepen measures the rest, with the first server that answered or, where none did,
 // what else there is. What takes no server goes on beside it.
 func (m *measurement) deepen(ctx context.Context) {
-	known := natprobe.NewReport(m.record, time.Now(), nil)
+	known := report.New(m.record, time.Now(), nil)
 	if !known.Server.IsValid() {
 		return
 	}
@@ -28,10 +29,10 @@ func (m *measurement) deepen(ctx context.Context) {
 	}
 	m.progress.set("what else the way does to packets")
 	var rest struct {
-		gateways []natprobe.Gateway
-		services []natprobe.Service
-		ipv6     *natprobe.IPv6
-		node     natprobe.Node
+		gateways []report.Gateway
+		services []report.Service
+		ipv6     *report.IPv6
+		node     report.Node
 	}
 	var work sync.WaitGroup
 	if !known.Server.Addr().IsLoopback() { // else no router is on the way
@@ -45,7 +46,7 @@ func (m *measurement) deepen(ctx context.Context) {
 	work.Go(func() {
 		rest.node = prober.Node(ctx, netip.AddrPortFrom(known.Server.Addr(), prober.NodePort), local)
 	})
-	relays := make([]natprobe.Service, len(m.turns))
+	relays := make([]report.Service, len(m.turns))
 	for i, t := range m.turns {
 		work.Go(func() { relays[i] = relayed.Try(ctx, t) })
 	}
@@ -59,10 +60,10 @@ func (m *measurement) deepen(ctx context.Context) {
 }
 
 // measure asks the server.
-func (m *measurement) measure(ctx context.Context, known natprobe.Report) natprobe.Depth {
-	i := slices.IndexFunc(m.record.Runs, func(r natprobe.Run) bool { return r.Server == known.Server })
+func (m *measurement) measure(ctx context.Context, known report.Report) report.Depth {
+	i := slices.IndexFunc(m.record.Runs, func(r report.Run) bool { return r.Server == known.Server })
 	if !known.Seen.IsValid() || i < 0 {
-		return natprobe.Depth{}
+		return report.Depth{}
 	}
 	local := known.Local.Addr()
 	c := prober.DepthConfig{

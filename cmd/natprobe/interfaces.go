@@ -6,7 +6,7 @@ import (
 	"net/netip"
 	"strings"
 
-	"pileus/natprobe"
+	"pileus/natprobe/report"
 )
 
 // tunnelNames begin the names that VPNs give to interfaces which do not say by
@@ -14,8 +14,8 @@ import (
 var tunnelNames = []string{"tun", "tap", "wg", "utun", "ppp", "tailscale", "zt", "ipsec", "gpd", "nordlynx", "proton"}
 
 // thisHost lists the interfaces that are up, but loopback.
-func thisHost() natprobe.Host {
-	var host natprobe.Host
+func thisHost() report.Host {
+	var host report.Host
 	interfaces, err := net.Interfaces()
 	if err != nil {
 		return host // where the system does not tell, nothing is known
@@ -24,7 +24,7 @@ func thisHost() natprobe.Host {
 		if i.Flags&net.FlagUp == 0 || i.Flags&net.FlagLoopback != 0 {
 			continue
 		}
-		one := natprobe.Interface{Name: i.Name, MTU: i.MTU, Tunnel: i.Flags&net.FlagPointToPoint != 0}
+		one := report.Interface{Name: i.Name, MTU: i.MTU, Tunnel: i.Flags&net.FlagPointToPoint != 0}
 		for _, prefix := range tunnelNames {
 			one.Tunnel = one.Tunnel || strings.HasPrefix(strings.ToLower(i.Name), prefix)
 		}
@@ -45,7 +45,7 @@ func thisHost() natprobe.Host {
 }
 
 // boundTo finds the address that --bind names: one, or that of an interface.
-func boundTo(name string, host natprobe.Host, is4 bool) (netip.Addr, error) {
+func boundTo(name string, host report.Host, is4 bool) (netip.Addr, error) {
 	if addr, err := netip.ParseAddr(name); err == nil {
 		return addr.Unmap(), nil
 	}

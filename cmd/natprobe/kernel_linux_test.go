@@ -26,6 +26,7 @@ import (
 	"pileus/natprobe/lab"
 	"pileus/natprobe/lab/kernel"
 	"pileus/natprobe/relayed"
+	"pileus/natprobe/report"
 )
 
 // network is a lab with a node that speaks everything.
@@ -215,7 +216,7 @@ func TestKernelFallbacks(t *testing.T) {
 			if code != want {
 				t.Fatalf("exit %d, want %d: %s", code, want, errs)
 			}
-			r := decode[natprobe.Report](t, out)
+			r := decode[report.Report](t, out)
 			works := make(map[string][]string)
 			for _, s := range r.Depth.Services {
 				works[s.Works.String()] = append(works[s.Works.String()], s.Name)

@@ -12,7 +12,7 @@ import (
 
 	"pileus/cmd/natprobe/page"
 	"pileus/cmd/natprobe/predict"
-	"pileus/natprobe"
+	"pileus/natprobe/report"
 )
 
 var jsonFlag = &cli.BoolFlag{Name: "json", Usage: "print JSON, as report.schema.json describes it"}
@@ -29,14 +29,14 @@ func outputFlags() []cli.Flag {
 }
 
 // show prints a report, and writes the files that were asked for.
-func show(c *cli.Context, r natprobe.Report) error {
+func show(c *cli.Context, r report.Report) error {
 	if err := writeFiles(c, r); err != nil {
 		return err
 	}
 	return writeReport(c, r)
 }
 
-func writeFiles(c *cli.Context, r natprobe.Report) error {
+func writeFiles(c *cli.Context, r report.Report) error {
 	for flag, write := range map[string]func(io.Writer) error{
 		"record": func(w io.Writer) error { return writeJSON(w, r) },
 		"html":   func(w io.Writer) error { return page.Write(w, r) },
@@ -51,8 +51,8 @@ func writeFiles(c *cli.Context, r natprobe.Report) error {
 	return nil
 }
 
-func writeReport(c *cli.Context, r natprobe.Report) error {
-	write := func(w io.Writer) error { return r.WriteText(w, natprobe.Style{Color: colorOn(w)}) }
+func writeReport(c *cli.Context, r report.Report) error {
+	write := func(w io.Writer) error { return r.WriteText(w, report.Style{Color: colorOn(w)}) }
 	switch {
 	case c.Bool(jsonFlag.Name):
 		write = func(w io.Writer) error { return writeJSON(w, r) }
@@ -129,22 +129,22 @@ func classify(c *cli.Context) error {
 const maxReport = 16 << 20
 
 // readReport reads a report, and draws its conclusions again.
-func readReport(name string) (natprobe.Report, error) {
+func readReport(name string) (report.Report, error) {
 	in := io.Reader(os.Stdin)
 	if name != "-" {
 		f, err := os.Open(name)
 		if err != nil {
-			return natprobe.Report{}, failed(err)
+			return report.Report{}, failed(err)
 		}
 		defer f.Close()
 		in = f
 	}
-	var r natprobe.Report
+	var r report.Report
 	if err := json.NewDecoder(io.LimitReader(in, maxReport)).Decode(&r); err != nil {
 		return r, failed(fmt.Errorf("%s is no report of natprobe: %w", name, err))
 	}
-	if r.Schema != natprobe.Schema {
-		return r, failed(fmt.Errorf("%s is no report that this natprobe reads: its schema is %q, not %q", name, r.Schema, natprobe.Schema))
+	if r.Schema != report.Schema {
+		return r, failed(fmt.Errorf("%s is no report that this natprobe reads: its schema is %q, not %q", name, r.Schema, report.Schema))
 	}
-	return natprobe.NewReport(r.Record, r.End(), predict.Reach), nil
+	return report.New(r.Record, r.End(), predict.Reach), nil
 }

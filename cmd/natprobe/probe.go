@@ -11,9 +11,9 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"pileus/cmd/natprobe/predict"
-	"pileus/natprobe"
 	"pileus/natprobe/prober"
 	"pileus/natprobe/relayed"
+	"pileus/natprobe/report"
 )
 
 // defaultLifetime is more than most NATs keep an unused mapping (RFC 4787 REQ-5
@@ -70,28 +70,28 @@ func probe(c *cli.Context) error {
 
 // measure does one run, with progress on stderr. What was interrupted is a report
 // too.
-func measure(c *cli.Context) (natprobe.Report, error) {
+func measure(c *cli.Context) (report.Report, error) {
 	servers, err := resolveAll(c.Context, c.StringSlice("server"), c.Bool("6"))
 	if err != nil {
-		return natprobe.Report{}, err
+		return report.Report{}, err
 	}
 	turns, err := turnServers(c)
 	if err != nil {
-		return natprobe.Report{}, err
+		return report.Report{}, err
 	}
-	m := measurement{c: c, servers: servers, turns: turns, record: natprobe.Record{Host: thisHost()}}
+	m := measurement{c: c, servers: servers, turns: turns, record: report.Record{Host: thisHost()}}
 	if bind := c.String("bind"); bind != "" {
 		if m.bind, err = boundTo(bind, m.record.Host, servers[0].addrs[0].Addr().Is4()); err != nil {
-			return natprobe.Report{}, err
+			return report.Report{}, err
 		}
 	}
 	m.progress = startProgress(c.App.ErrWriter)
 	err = m.run(c.Context)
 	m.progress.stop()
 	if err != nil {
-		return natprobe.Report{}, err
+		return report.Report{}, err
 	}
-	return natprobe.NewReport(m.record, time.Now(), predict.Reach), nil
+	return report.New(m.record, time.Now(), predict.Reach), nil
 }
 
 // measurement is a run in the making.
@@ -101,7 +101,7 @@ type measurement struct {
 	turns    []relayed.Server
 	bind     netip.Addr
 	progress *progress
-	record   natprobe.Record
+	record   report.Record
 }
 
 func (m *measurement) run(ctx context.Context) error {
@@ -124,7 +124,7 @@ func (m *measurement) run(ctx context.Context) error {
 
 // ask tries the addresses of one server until one answers; if none does, the run is
 // that of the first.
-func (m *measurement) ask(ctx context.Context, s server, index int) (first natprobe.Run, err error) {
+func (m *measurement) ask(ctx context.Context, s server, index int) (first report.Run, err error) {
 	for i, addr := range s.addrs {
 		run, err := prober.Ask(ctx, m.config(ctx, addr, index))
 		silent := errors.Is(err, prober.ErrNoAnswer)
@@ -156,8 +156,8 @@ func (m *measurement) config(ctx context.Context, addr netip.AddrPort, index int
 	return config
 }
 
-func (m *measurement) trace(e natprobe.Event) {
-	if len(m.record.Trace) < natprobe.MaxEvents {
+func (m *measurement) trace(e report.Event) {
+	if len(m.record.Trace) < report.MaxEvents {
 		m.record.Trace = append(m.record.Trace, e)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"pileus/cmd/internal/program"
 	"pileus/natprobe"
+	"pileus/natprobe/report"
 )
 
 // Exit codes are the answer, for scripts.
@@ -49,7 +50,7 @@ Exit codes:
 }
 
 // verdictOf is the exit code that says what a report says.
-func verdictOf(r natprobe.Report) error {
+func verdictOf(r report.Report) error {
 	switch {
 	case r.NoUDP:
 		return &program.ExitError{Code: exitNoUDP}

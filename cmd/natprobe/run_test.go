@@ -15,6 +15,7 @@ import (
 
 	"pileus/natprobe"
 	"pileus/natprobe/binding"
+	"pileus/natprobe/report"
 )
 
 // serve answers Binding requests at two addresses of this host, and returns the
@@ -80,7 +81,7 @@ func TestRunAgainstARealServer(t *testing.T) {
 		t.Errorf("exit %d: %s%s", code, out, errs)
 	}
 	code, out, errs = call(t, "run", "--quick", "--json", "--server", server)
-	var r natprobe.Report
+	var r report.Report
 	if err := json.Unmarshal([]byte(out), &r); err != nil || code != exitDirect || r.Class != natprobe.Public {
 		t.Fatalf("exit %d, %v: %s%s", code, err, out, errs)
 	}
@@ -129,7 +130,7 @@ func TestClassify(t *testing.T) {
 		{obs[:1], exitUnsure, "a host, mapping unknown, filtering unknown: "},
 		{nil, exitUnsure, "nothing is known: "},
 	} {
-		b, err := json.Marshal(natprobe.Report{Schema: natprobe.Schema, Record: natprobe.Record{Runs: []natprobe.Run{{Observations: test.obs}}}})
+		b, err := json.Marshal(report.Report{Schema: report.Schema, Record: report.Record{Runs: []report.Run{{Observations: test.obs}}}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,7 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"pileus/natprobe"
+	"pileus/natprobe/report"
 )
 
 // minEvery keeps a watch from being a burden to the server's limits.
@@ -38,7 +38,7 @@ func watch(c *cli.Context) error {
 	if every < minEvery {
 		return usage("--every: %v is less than %v", every, minEvery)
 	}
-	var last natprobe.Report
+	var last report.Report
 	ticks := time.NewTicker(every)
 	defer ticks.Stop()
 	for n := 1; ; n++ {
@@ -67,7 +67,7 @@ func watch(c *cli.Context) error {
 
 // showChange prints the first report whole, of others what is new; the files are
 // written each time.
-func showChange(c *cli.Context, last, r natprobe.Report, first bool) error {
+func showChange(c *cli.Context, last, r report.Report, first bool) error {
 	if first {
 		return show(c, r)
 	}
@@ -77,7 +77,7 @@ func showChange(c *cli.Context, last, r natprobe.Report, first bool) error {
 	if c.Bool(jsonFlag.Name) {
 		return writeReport(c, r)
 	}
-	for _, change := range natprobe.Changes(last, r) {
+	for _, change := range report.Changes(last, r) {
 		if _, err := fmt.Fprintf(c.App.Writer, "%s  %s\n", time.Now().Format(time.DateTime), change); err != nil {
 			return failed(err)
 		}

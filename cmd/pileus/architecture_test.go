@@ -33,15 +33,16 @@ var rooms = []struct {
 	{"rtmfp/netconn", []string{"rtmfp", "rtmfp/wire", "rtmfp/flash", "rtmfp/flow", "rtmfp/amf"}},
 	{"rtmfp/internal/...", []string{"rtmfp/..."}},
 	{"configs", nil},
+	{"natprobe", nil},
 	{"natprobe/...", []string{"natprobe/...", "rtmfp/..."}},
 	{"relay/...", []string{"relay/...", "rtmfp/wire", "rtmfp/flash", "rtmfp/udp"}},
-	{"introducer/...", []string{"introducer/...", "natprobe/...", "rtmfp/..."}},
+	{"introducer/...", []string{"introducer/...", "natprobe", "rtmfp/..."}},
 	{"cmd/...", []string{"..."}},
 }
 
 // testsToo is what the tests of a top-level room may import beside: the introducer is tested with the
-// relay that cmd gives it.
-var testsToo = map[string][]string{"introducer": {"relay/..."}}
+// relay that cmd gives it, and behind the NATs of the lab.
+var testsToo = map[string][]string{"introducer": {"relay/...", "natprobe/..."}}
 
 // layout is everything that may stand at the top level beside dot-files.
 var layout = []string{
@@ -150,6 +151,8 @@ func TestMayImport(t *testing.T) {
 		{"cmd/pileus/admin", "introducer", false, true},
 		{"rtmfp/flow", "rtmfp/internal/vectors", true, true},
 		{"introducer", "relay/splice", true, true},
+		{"introducer", "natprobe/lab", true, true},
+		{"natprobe/report", "natprobe", false, true},
 
 		{"rtmfp/flow", "rtmfp/internal/vectors", false, false},
 		{"rtmfp/wire", "rtmfp/flash", false, false},
@@ -163,6 +166,8 @@ func TestMayImport(t *testing.T) {
 		{"relay/turn", "rtmfp/flow", false, false},
 		{"introducer", "relay/splice", false, false},
 		{"natprobe", "introducer", false, false},
+		{"natprobe", "natprobe/report", false, false},
+		{"introducer", "natprobe/report", false, false},
 		{"introducer", "cmd/pileus/admin", false, false},
 	} {
 		may, known := mayImport(test.from, test.to, test.test)

@@ -16,7 +16,7 @@ import (
 
 	defaultroute "github.com/jackpal/gateway"
 
-	"pileus/natprobe"
+	"pileus/natprobe/report"
 )
 
 // network is where routers are looked for.
@@ -27,7 +27,7 @@ type network struct {
 }
 
 // Ask asks in every protocol at once. What told no address has a text instead.
-func Ask(ctx context.Context) []natprobe.Gateway { return here().ask(ctx) }
+func Ask(ctx context.Context) []report.Gateway { return here().ask(ctx) }
 
 func here() *network {
 	n := &network{hosts: multicasting(), group: ssdpGroup}
@@ -46,7 +46,7 @@ type told struct {
 	remark   string
 }
 
-func (n *network) ask(ctx context.Context) []natprobe.Gateway {
+func (n *network) ask(ctx context.Context) []report.Gateway {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	protocols := []struct {
@@ -57,13 +57,13 @@ func (n *network) ask(ctx context.Context) []natprobe.Gateway {
 		{"NAT-PMP", n.pmp},
 		{"PCP", n.pcp},
 	}
-	all := make([]natprobe.Gateway, len(protocols))
+	all := make([]report.Gateway, len(protocols))
 	var work sync.WaitGroup
 	for i, p := range protocols {
 		work.Go(func() {
 			began := time.Now()
 			t, err := p.ask(ctx)
-			g := natprobe.Gateway{Protocol: p.name, Text: t.remark}
+			g := report.Gateway{Protocol: p.name, Text: t.remark}
 			if t.at.IsValid() {
 				g.At = t.at.String()
 			}
@@ -88,7 +88,7 @@ type sayError string
 func (e sayError) Error() string { return string(e) }
 
 const (
-	errSilent    = sayError(natprobe.NoAnswer)
+	errSilent    = sayError(report.NoAnswer)
 	errNoRouter  = sayError("no default router is known")
 	errNoAddress = sayError("it has no outside address")
 	errStrange   = sayError("its answer was not understood")
@@ -100,7 +100,7 @@ func plain(err error) string {
 		return said.Error()
 	}
 	if failed, ok := errors.AsType[net.Error](err); ok && !failed.Timeout() {
-		return fmt.Sprintf("%s: nothing listens there", natprobe.NoAnswer)
+		return fmt.Sprintf("%s: nothing listens there", report.NoAnswer)
 	}
-	return natprobe.NoAnswer
+	return report.NoAnswer
 }

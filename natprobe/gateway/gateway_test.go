@@ -10,7 +10,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"pileus/natprobe"
+	"pileus/natprobe/report"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -79,7 +79,7 @@ func TestNobody(t *testing.T) {
 			t.Errorf("it took %v", took)
 		}
 		for _, g := range all {
-			if g.External.IsValid() || !strings.HasPrefix(g.Text, natprobe.NoAnswer) && g.Text != string(errNoRouter) {
+			if g.External.IsValid() || !strings.HasPrefix(g.Text, report.NoAnswer) && g.Text != string(errNoRouter) {
 				t.Errorf("%+v", g)
 			}
 		}

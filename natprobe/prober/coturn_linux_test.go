@@ -17,6 +17,7 @@ import (
 	"pileus/natprobe/lab"
 	"pileus/natprobe/lab/kernel"
 	"pileus/natprobe/prober"
+	"pileus/natprobe/report"
 )
 
 // How long coturn's tools may take: stunclient waits for ever for an answer that a filter
@@ -115,7 +116,7 @@ func answers(t *testing.T, server netip.AddrPort) (err error) {
 	return err
 }
 
-func runAt(t *testing.T, host *kernel.Host, server netip.AddrPort) natprobe.Report {
+func runAt(t *testing.T, host *kernel.Host, server netip.AddrPort) report.Report {
 	t.Helper()
 	r, err := prober.Run(t.Context(), prober.Config{Server: server, Listen: func() (net.PacketConn, error) {
 		return listenAt(t, host, netip.AddrPortFrom(host.Addrs[0], 0)), nil

@@ -8,6 +8,7 @@ import (
 
 	"pileus/natprobe"
 	"pileus/natprobe/binding"
+	"pileus/natprobe/report"
 	"pileus/rtmfp/udp"
 )
 
@@ -15,7 +16,7 @@ import (
 // that answered Ask.
 type DepthConfig struct {
 	Config
-	Run      natprobe.Run      // what Ask found
+	Run      report.Run        // what Ask found
 	Behavior natprobe.Behavior // as classified
 
 	MTU int // of this host's interface; 0: not known
@@ -40,16 +41,16 @@ type depth struct {
 	target netip.AddrPort
 
 	mu    sync.Mutex // of what follows, and of calls to Phase and Trace
-	out   natprobe.Depth
+	out   report.Depth
 	notes []string
 }
 
 // Measure measures what it can until ctx ends, and returns that.
-func Measure(ctx context.Context, c DepthConfig) (natprobe.Depth, []string) {
+func Measure(ctx context.Context, c DepthConfig) (report.Depth, []string) {
 	d := &depth{DepthConfig: c}
 	if d.Listen == nil {
 		if err := d.listen(ctx); err != nil {
-			return natprobe.Depth{}, []string{err.Error()}
+			return report.Depth{}, []string{err.Error()}
 		}
 	}
 	for _, o := range c.Run.Observations {
@@ -101,7 +102,7 @@ func (d *depth) runner() *runner {
 	return newRunner(c)
 }
 
-func (d *depth) set(f func(*natprobe.Depth)) {
+func (d *depth) set(f func(*report.Depth)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	f(&d.out)

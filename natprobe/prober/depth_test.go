@@ -10,10 +10,11 @@ import (
 	"pileus/natprobe"
 	"pileus/natprobe/lab"
 	"pileus/natprobe/prober"
+	"pileus/natprobe/report"
 )
 
 // measured is the depth of a site whose first NAT was changed.
-func measured(t *testing.T, name string, loss float64, lifetime time.Duration, change func(*lab.Behavior)) (d natprobe.Depth, notes []string) {
+func measured(t *testing.T, name string, loss float64, lifetime time.Duration, change func(*lab.Behavior)) (d report.Depth, notes []string) {
 	t.Helper()
 	kind, ok := lab.KindNamed(name)
 	if !ok {
@@ -46,7 +47,7 @@ func TestLifetime(t *testing.T) {
 						if d.Lifetime == nil {
 							t.Fatalf("not measured: %q", notes)
 						}
-						for what, s := range map[string]natprobe.Span{"fresh": d.Lifetime.Fresh, "used": d.Lifetime.Used} {
+						for what, s := range map[string]report.Span{"fresh": d.Lifetime.Fresh, "used": d.Lifetime.Used} {
 							if off := math.Abs(s.Seconds()/life.Seconds() - 1); off > 0.1 {
 								t.Errorf("%s: %v, %.0f %% off", what, s, off*100)
 							}

@@ -12,6 +12,7 @@ import (
 	"pileus/natprobe"
 	"pileus/natprobe/lab"
 	"pileus/natprobe/prober"
+	"pileus/natprobe/report"
 )
 
 // The results of other tools that are known to be false, each by its cause.
@@ -132,8 +133,8 @@ func TestSymmetricOnlyAfterSomeDestinations(t *testing.T) {
 			if d.Load == nil || d.Load.Changed() != (keeps > 0) || keeps > 0 && d.Load.KeptFor != keeps {
 				t.Errorf("a NAT that keeps %d: %+v", keeps, d.Load)
 			}
-			rec := natprobe.Record{Runs: []natprobe.Run{found}, Depth: d}
-			if r := natprobe.NewReport(rec, time.Now(), nil); (r.Behavior.Mapping == natprobe.EIM) != (keeps == 0) {
+			rec := report.Record{Runs: []report.Run{found}, Depth: d}
+			if r := report.New(rec, time.Now(), nil); (r.Behavior.Mapping == natprobe.EIM) != (keeps == 0) {
 				t.Errorf("a NAT that keeps %d is called %q", keeps, r.Verdict)
 			}
 		}

@@ -15,6 +15,7 @@ import (
 	"pileus/natprobe/lab"
 	"pileus/natprobe/lab/kernel"
 	"pileus/natprobe/prober"
+	"pileus/natprobe/report"
 	"pileus/natprobe/responder"
 	"pileus/rtmfp/udp"
 )
@@ -101,7 +102,7 @@ func damage(t *testing.T, host *kernel.Host, f fault) {
 	in(host.Namespace, f.host...)
 }
 
-func measureSite(t *testing.T, host *kernel.Host, lifetime time.Duration) (natprobe.Behavior, natprobe.Depth) {
+func measureSite(t *testing.T, host *kernel.Host, lifetime time.Duration) (natprobe.Behavior, report.Depth) {
 	t.Helper()
 	c := prober.Config{Server: main, Listen: func() (net.PacketConn, error) {
 		return listenAt(t, host, netip.AddrPortFrom(host.Addrs[0], 0)), nil
@@ -246,7 +247,7 @@ func serveHelp(t *testing.T, node *kernel.Host) {
 	})
 }
 
-func (f fault) judge(t *testing.T, d natprobe.Depth) {
+func (f fault) judge(t *testing.T, d report.Depth) {
 	t.Helper()
 	judgeMTU(t, "out", d.MTU, f.out, false)
 	judgeMTU(t, "in", d.MTUIn, f.in, f.inAtLeast)
@@ -282,7 +283,7 @@ func (f fault) judge(t *testing.T, d natprobe.Depth) {
 }
 
 // judgeMTU wants it to the byte.
-func judgeMTU(t *testing.T, way string, m *natprobe.MTU, want int, atLeast bool) {
+func judgeMTU(t *testing.T, way string, m *report.MTU, want int, atLeast bool) {
 	t.Helper()
 	below := want + 1
 	if want == 0 {

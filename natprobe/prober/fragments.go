@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"pileus/natprobe"
+	"pileus/natprobe/report"
 	"pileus/rtmfp/udp"
 )
 
@@ -46,7 +47,7 @@ func (d *depth) fragments(ctx context.Context) {
 	if r.round(ctx, control) != nil || !control.answered {
 		return
 	}
-	f := natprobe.Fragments{Out: finding(out), In: finding(in)}
+	f := report.Fragments{Out: finding(out), In: finding(in)}
 	f.Out.Answer, f.In.Answer = natprobe.No, natprobe.No
 	if out.answered || out.refused {
 		f.Out.Answer, f.Out.Hits = natprobe.Yes, 1
@@ -59,7 +60,7 @@ func (d *depth) fragments(ctx context.Context) {
 	case !d.pads(ctx, r, s):
 		f.In.Answer = natprobe.Unknown
 	}
-	d.set(func(o *natprobe.Depth) { o.Fragments = &f })
+	d.set(func(o *report.Depth) { o.Fragments = &f })
 }
 
 // pads reports whether the server repeats padding where the answer fits into one

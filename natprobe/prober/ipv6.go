@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pileus/natprobe"
+	"pileus/natprobe/report"
 )
 
 const lookupPatience = 2 * time.Second
@@ -19,15 +20,15 @@ var wellKnown = []netip.Addr{netip.MustParseAddr("192.0.0.170"), netip.MustParse
 // SixConfig says whom to ask over IPv6, if anybody.
 type SixConfig struct {
 	Server netip.AddrPort // zero: nobody
-	Host   natprobe.Host
+	Host   report.Host
 	// Lookup finds the IPv6 addresses of a name.
 	Lookup func(ctx context.Context, name string) ([]netip.Addr, error)
-	Trace  func(natprobe.Event)
+	Trace  func(report.Event)
 }
 
 // Six says what there is of IPv6.
-func Six(ctx context.Context, c SixConfig) natprobe.IPv6 {
-	v := natprobe.IPv6{Global: hasGlobal6(c.Host)}
+func Six(ctx context.Context, c SixConfig) report.IPv6 {
+	v := report.IPv6{Global: hasGlobal6(c.Host)}
 	lookup, cancel := context.WithTimeout(ctx, lookupPatience)
 	defer cancel()
 	if addrs, err := c.Lookup(lookup, "ipv4only.arpa"); err == nil {
@@ -67,8 +68,8 @@ func Six(ctx context.Context, c SixConfig) natprobe.IPv6 {
 	return v
 }
 
-func hasGlobal6(h natprobe.Host) bool {
-	return slices.ContainsFunc(h.Interfaces, func(i natprobe.Interface) bool {
+func hasGlobal6(h report.Host) bool {
+	return slices.ContainsFunc(h.Interfaces, func(i report.Interface) bool {
 		return slices.ContainsFunc(i.Addrs, func(p netip.Prefix) bool {
 			return p.Addr().Is6() && p.Addr().IsGlobalUnicast() && !p.Addr().IsPrivate()
 		})

@@ -16,6 +16,7 @@ import (
 	"pileus/natprobe/lab"
 	"pileus/natprobe/lab/kernel"
 	"pileus/natprobe/prober"
+	"pileus/natprobe/report"
 )
 
 // prefix64 is the lab's NAT64: the well-known prefix may not stand for addresses that are
@@ -79,7 +80,7 @@ func TestKernelIPv6(t *testing.T) {
 }
 
 // six asks over IPv6; found is what DNS has for ipv4only.arpa.
-func six(t *testing.T, host *kernel.Host, server netip.Addr, found []netip.Addr) (v natprobe.IPv6) {
+func six(t *testing.T, host *kernel.Host, server netip.Addr, found []netip.Addr) (v report.IPv6) {
 	t.Helper()
 	c := prober.SixConfig{Server: netip.AddrPortFrom(server, 3478), Lookup: func(_ context.Context, name string) ([]netip.Addr, error) {
 		if name != "ipv4only.arpa" || found == nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pileus/natprobe"
+	"pileus/natprobe/report"
 )
 
 // The lifetime of mappings is seen as RFC 5780 section 4.6 has it: a second socket
@@ -53,7 +54,7 @@ func (d *depth) lifetime(ctx context.Context) {
 		d.note("lifetime: " + why)
 	}
 	if result != nil {
-		d.set(func(out *natprobe.Depth) { out.Lifetime = result })
+		d.set(func(out *report.Depth) { out.Lifetime = result })
 	}
 }
 
@@ -81,7 +82,7 @@ type rest struct {
 func (r *rest) alive() bool { return r.check.answered }
 func (r *rest) dead() bool  { return r.check.finished && !r.check.answered }
 
-func (l *lifetimeTest) run(ctx context.Context) (*natprobe.Lifetime, string) {
+func (l *lifetimeTest) run(ctx context.Context) (*report.Lifetime, string) {
 	if why := l.prepare(ctx); why != "" {
 		return nil, why
 	}
@@ -94,7 +95,7 @@ func (l *lifetimeTest) run(ctx context.Context) (*natprobe.Lifetime, string) {
 		asks = append(asks, r.check)
 	}
 	_ = l.roundUntil(ctx, l.enough, asks...) // an end of ctx leaves a wider bracket
-	result := &natprobe.Lifetime{Limit: l.Lifetime.Seconds(), Fresh: l.span(false), Used: l.span(true)}
+	result := &report.Lifetime{Limit: l.Lifetime.Seconds(), Fresh: l.span(false), Used: l.span(true)}
 	if result.Fresh.Checks+result.Used.Checks == 0 {
 		return nil, "interrupted before a mapping had rested"
 	}
@@ -254,8 +255,8 @@ func (l *lifetimeTest) ended(used bool) bool {
 }
 
 // span is the bracket that the answers make.
-func (l *lifetimeTest) span(used bool) natprobe.Span {
-	var s natprobe.Span
+func (l *lifetimeTest) span(used bool) report.Span {
+	var s report.Span
 	for _, r := range l.rests {
 		if r.used != used || r.check == nil || r.check.Tries == 0 {
 			continue

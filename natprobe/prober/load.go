@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"time"
 
-	"pileus/natprobe"
+	"pileus/natprobe/report"
 )
 
 const loadPace = 10 * time.Millisecond
@@ -38,11 +38,11 @@ func (d *depth) load(ctx context.Context) {
 		}
 	}
 	_ = r.round(ctx, asks...) // an end of ctx leaves what was answered
-	d.set(func(out *natprobe.Depth) { out.ALG = alg(asks) })
+	d.set(func(out *report.Depth) { out.ALG = alg(asks) })
 	if d.Behavior.Mapping.Dependent() {
 		return // every destination sees another port anyway
 	}
-	var l natprobe.Load
+	var l report.Load
 	var first netip.AddrPort
 	for _, a := range asks {
 		if !a.answered {
@@ -60,13 +60,13 @@ func (d *depth) load(ctx context.Context) {
 		l.Destinations++
 	}
 	if l.Destinations > 1 {
-		d.set(func(out *natprobe.Depth) { out.Load = &l })
+		d.set(func(out *report.Depth) { out.Load = &l })
 	}
 }
 
 // alg compares the addresses in answers; nil if none had two.
-func alg(asks []*ask) *natprobe.ALG {
-	var found natprobe.ALG
+func alg(asks []*ask) *report.ALG {
+	var found report.ALG
 	for _, a := range asks {
 		if !a.answered || !a.answer.Plain.IsValid() || !a.answer.Seen.IsValid() {
 			continue

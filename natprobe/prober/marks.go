@@ -4,14 +4,14 @@ import (
 	"context"
 	"time"
 
-	"pileus/natprobe"
 	"pileus/natprobe/binding"
+	"pileus/natprobe/report"
 	"pileus/rtmfp/udp"
 )
 
 // tested are the TOS bytes that matter: ECN's code points (RFC 3168), and those of
 // DSCP that media is sent with (RFC 4594), one with ECN beside it.
-var tested = []natprobe.Mark{
+var tested = []report.Mark{
 	{Name: "ECT(0)", Sent: 0x02},
 	{Name: "ECT(1)", Sent: 0x01},
 	{Name: "CE", Sent: 0x03},
@@ -76,7 +76,7 @@ func (m *marker) read() {
 }
 
 func (m *marker) run(ctx context.Context) {
-	found := make([]natprobe.Mark, len(tested))
+	found := make([]report.Mark, len(tested))
 	copy(found, tested)
 	answers, told := 0, false
 	take := func(d udp.Datagram) {
@@ -102,7 +102,7 @@ func (m *marker) run(ctx context.Context) {
 	m.await(ctx, markWait, take)
 	switch {
 	case told:
-		m.set(func(out *natprobe.Depth) { out.Marks = found })
+		m.set(func(out *report.Depth) { out.Marks = found })
 	case answers > 0:
 		m.note("ECN and DSCP: the server does not tell what arrives; a pileus node or natprobe serve does")
 	}
@@ -120,7 +120,7 @@ func (m *marker) send(i, try int) {
 	m.sent[request.Transaction] = i
 	data := request.Append(nil)
 	_, _ = m.conn.WriteBatch([]udp.Datagram{{Peer: m.target, TOS: tested[i].Sent, Data: data}}) // a failure is a loss
-	m.event(natprobe.Event{
+	m.event(report.Event{
 		At: time.Now(), Local: m.conn.LocalAddr(), Peer: m.target, Sent: true, Bytes: len(data),
 		Text: "Binding marked " + tested[i].Name + ": answer with the same, and say what arrived" + nth(try),
 	})
@@ -136,7 +136,7 @@ func (m *marker) answerOf(d udp.Datagram) (i int, path *binding.PathResult, ok b
 		return 0, nil, false
 	}
 	delete(m.sent, binding.TransactionOf(d.Data))
-	m.event(natprobe.Event{
+	m.event(report.Event{
 		At: time.Now(), Local: m.conn.LocalAddr(), Peer: d.Peer, Bytes: len(d.Data), Text: binding.Describe(d.Data),
 	})
 	return i, a.Path, true
@@ -161,7 +161,7 @@ func (m *marker) await(ctx context.Context, wait time.Duration, take func(udp.Da
 	}
 }
 
-func (d *depth) event(e natprobe.Event) {
+func (d *depth) event(e report.Event) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.Trace != nil {

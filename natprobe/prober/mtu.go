@@ -10,6 +10,7 @@ import (
 
 	"pileus/natprobe"
 	"pileus/natprobe/binding"
+	"pileus/natprobe/report"
 	"pileus/rtmfp/udp"
 )
 
@@ -51,9 +52,9 @@ func (d *depth) mtu(ctx context.Context) {
 			case why != "":
 				d.note(s.name() + ": " + why)
 			case m != nil && s.inwards:
-				d.set(func(out *natprobe.Depth) { out.MTUIn = m })
+				d.set(func(out *report.Depth) { out.MTUIn = m })
 			case m != nil:
-				d.set(func(out *natprobe.Depth) { out.MTU = m })
+				d.set(func(out *report.Depth) { out.MTU = m })
 			}
 		})
 	}
@@ -79,7 +80,7 @@ func (s *mtuSearch) name() string {
 }
 
 // run returns nil if ctx ended, or why there is nothing to know.
-func (s *mtuSearch) run(ctx context.Context) (m *natprobe.MTU, why string) {
+func (s *mtuSearch) run(ctx context.Context) (m *report.MTU, why string) {
 	var err error
 	if s.socket, err = s.open(); err != nil {
 		return nil, err.Error()
@@ -107,7 +108,7 @@ func (s *mtuSearch) run(ctx context.Context) (m *natprobe.MTU, why string) {
 	return &found, ""
 }
 
-func (s *mtuSearch) search(ctx context.Context) (natprobe.MTU, error) {
+func (s *mtuSearch) search(ctx context.Context) (report.MTU, error) {
 	highest := maxMTU
 	if s.MTU > 0 {
 		highest = min(highest, s.MTU)
@@ -131,9 +132,9 @@ func (s *mtuSearch) search(ctx context.Context) (natprobe.MTU, error) {
 		low, high = high, highest+1
 	}
 	if err != nil {
-		return natprobe.MTU{}, err
+		return report.MTU{}, err
 	}
-	m := natprobe.MTU{Bytes: low, Interface: s.MTU, Tries: s.tries, Limited: low == highest}
+	m := report.MTU{Bytes: low, Interface: s.MTU, Tries: s.tries, Limited: low == highest}
 	switch {
 	case low < minMTU:
 		m.Bytes = 0

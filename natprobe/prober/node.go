@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pileus/natprobe"
+	"pileus/natprobe/report"
 	"pileus/rtmfp"
 	"pileus/rtmfp/amf"
 	"pileus/rtmfp/flash"
@@ -31,8 +32,8 @@ const (
 
 // Node opens an RTMFP session with a node as an application would, and asks it what
 // it finds out about this host by introductions.
-func Node(ctx context.Context, at netip.AddrPort, local netip.Addr) natprobe.Node {
-	n := natprobe.Node{At: at}
+func Node(ctx context.Context, at netip.AddrPort, local netip.Addr) report.Node {
+	n := report.Node{At: at}
 	identity, err := flash.NewIdentity(flash.IdentityOptions{})
 	if err != nil {
 		n.Text = err.Error()
@@ -82,7 +83,7 @@ type nodeClient struct {
 	over      chan error
 }
 
-func (c *nodeClient) await(ctx context.Context, n *natprobe.Node) {
+func (c *nodeClient) await(ctx context.Context, n *report.Node) {
 	timeout, cancel := context.WithTimeout(ctx, nodePatience)
 	defer cancel()
 	select {
@@ -108,7 +109,7 @@ func (c *nodeClient) await(ctx context.Context, n *natprobe.Node) {
 }
 
 // read takes what the event says; what is not there, or of other words, is unknown.
-func read(info amf.Object, n *natprobe.Node) {
+func read(info amf.Object, n *report.Node) {
 	_ = n.Mapping.UnmarshalText([]byte(info.String("mapping")))
 	_ = n.Filtering.UnmarshalText([]byte(info.String("filtering")))
 	_ = n.Class.UnmarshalText([]byte(info.String("natClass")))

@@ -7,6 +7,7 @@ import (
 
 	"pileus/natprobe"
 	"pileus/natprobe/lab"
+	"pileus/natprobe/report"
 )
 
 // allocator is how a NAT gives out ports, and so what is right to say of it.
@@ -45,7 +46,7 @@ var (
 )
 
 // says reports whether r has it right; what it says wrong is an error.
-func (a allocator) says(t *testing.T, r natprobe.Report) (right bool) {
+func (a allocator) says(t *testing.T, r report.Report) (right bool) {
 	t.Helper()
 	b, p := r.Behavior, r.Ports
 	want, size := natprobe.Stepping, int(a.ports[1])-int(a.ports[0])+1

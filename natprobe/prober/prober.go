@@ -13,6 +13,7 @@ import (
 
 	"pileus/natprobe"
 	"pileus/natprobe/binding"
+	"pileus/natprobe/report"
 )
 
 // Config says whom to ask.
@@ -31,7 +32,7 @@ type Config struct {
 	// Phase, if not nil, is told what is being tested; Trace is told each packet.
 	// Both are called on one goroutine.
 	Phase func(string)
-	Trace func(natprobe.Event)
+	Trace func(report.Event)
 }
 
 // Timing of one test: about three seconds where nothing is lost.
@@ -56,22 +57,22 @@ var ErrNoAnswer = errors.New("the server did not answer")
 
 // Run asks one server, and reports what it found. With ErrNoAnswer or another
 // error the report has what was seen until then.
-func Run(ctx context.Context, c Config) (natprobe.Report, error) {
+func Run(ctx context.Context, c Config) (report.Report, error) {
 	run, err := Ask(ctx, c)
-	return natprobe.NewReport(natprobe.Record{Runs: []natprobe.Run{run}}, time.Now(), nil), err
+	return report.New(report.Record{Runs: []report.Run{run}}, time.Now(), nil), err
 }
 
 // Ask is Run without a conclusion.
-func Ask(ctx context.Context, c Config) (natprobe.Run, error) {
+func Ask(ctx context.Context, c Config) (report.Run, error) {
 	if c.Listen == nil {
 		if err := c.listen(ctx); err != nil {
-			return natprobe.Run{Server: c.Server}, err
+			return report.Run{Server: c.Server}, err
 		}
 	}
 	r := newRunner(c)
 	defer r.close()
 	err := r.run(ctx)
-	return natprobe.Run{
+	return report.Run{
 		Server: c.Server, Observations: r.record, Notes: r.notes, Interrupted: ctx.Err() != nil,
 	}, err
 }

@@ -18,6 +18,7 @@ import (
 	"pileus/natprobe/binding"
 	"pileus/natprobe/lab"
 	"pileus/natprobe/prober"
+	"pileus/natprobe/report"
 )
 
 // network is one host behind NATs, and a server. It runs in a synctest bubble.
@@ -213,7 +214,7 @@ func (c *conn) SetDeadline(time.Time) error      { return errors.ErrUnsupported 
 func (c *conn) SetReadDeadline(time.Time) error  { return errors.ErrUnsupported }
 func (c *conn) SetWriteDeadline(time.Time) error { return errors.ErrUnsupported }
 
-func run(t *testing.T, n *network, server netip.AddrPort) (r natprobe.Report, took time.Duration, err error) {
+func run(t *testing.T, n *network, server netip.AddrPort) (r report.Report, took time.Duration, err error) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()

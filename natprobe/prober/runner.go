@@ -11,6 +11,7 @@ import (
 
 	"pileus/natprobe"
 	"pileus/natprobe/binding"
+	"pileus/natprobe/report"
 )
 
 // runner owns the sockets of one test. All but the readers is one goroutine.
@@ -204,10 +205,10 @@ func (r *runner) sendOne(a *ask, now time.Time) {
 	// A failure to send counts like a loss: the next try may do better.
 	data := a.request.Append(nil)
 	_, _ = a.on.conn.WriteTo(data, net.UDPAddrFromAddrPort(a.to))
-	r.trace(natprobe.Event{At: now, Local: a.on.local, Peer: a.to, Sent: true, Bytes: len(data), Text: a.purpose()})
+	r.trace(report.Event{At: now, Local: a.on.local, Peer: a.to, Sent: true, Bytes: len(data), Text: a.purpose()})
 }
 
-func (r *runner) trace(e natprobe.Event) {
+func (r *runner) trace(e report.Event) {
 	if r.config.Trace != nil {
 		r.config.Trace(e)
 	}
@@ -242,7 +243,7 @@ func (r *runner) receive(asks []*ask, p packet) {
 	if p.data = binding.Trimmed(p.data); !binding.IsMessage(p.data) {
 		return
 	}
-	r.trace(natprobe.Event{At: p.at, Local: p.on.local, Peer: p.from, Bytes: bytes, Text: binding.Describe(p.data)})
+	r.trace(report.Event{At: p.at, Local: p.on.local, Peer: p.from, Bytes: bytes, Text: binding.Describe(p.data)})
 	for _, a := range asks {
 		switch {
 		case a.finished || a.Tries == 0 || binding.TransactionOf(p.data) != a.request.Transaction:

@@ -11,6 +11,7 @@ import (
 
 	"pileus/natprobe"
 	"pileus/natprobe/binding"
+	"pileus/natprobe/report"
 )
 
 const (
@@ -22,7 +23,7 @@ const (
 // Fallbacks tries what is left where UDP is blocked: STUN over TCP at the server's
 // port, over TLS, and whether TCP leaves at all towards the port of the web. Certificates are
 // not verified: it is the way that is tested, and nothing is believed.
-func Fallbacks(ctx context.Context, server netip.AddrPort, local netip.Addr) []natprobe.Service {
+func Fallbacks(ctx context.Context, server netip.AddrPort, local netip.Addr) []report.Service {
 	tests := []struct {
 		name    string
 		port    uint16
@@ -33,14 +34,14 @@ func Fallbacks(ctx context.Context, server netip.AddrPort, local netip.Addr) []n
 		{"STUN over TLS", tlsPort, true, true},
 		{"TCP", webPort, false, false},
 	}
-	all := make([]natprobe.Service, len(tests))
+	all := make([]report.Service, len(tests))
 	var work sync.WaitGroup
 	for i, t := range tests {
 		work.Go(func() {
 			ctx, cancel := context.WithTimeout(ctx, servicePatience)
 			defer cancel()
 			at := netip.AddrPortFrom(server.Addr(), t.port)
-			s := natprobe.Service{Name: t.name, At: at.String(), Works: natprobe.Yes}
+			s := report.Service{Name: t.name, At: at.String(), Works: natprobe.Yes}
 			began := time.Now()
 			text, err := stream(ctx, at, local, t.tls, t.binding)
 			s.Took, s.Text = time.Since(began), text

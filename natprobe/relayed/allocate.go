@@ -13,6 +13,7 @@ import (
 	"github.com/pion/turn/v3"
 
 	"pileus/natprobe"
+	"pileus/natprobe/report"
 )
 
 const patience = 5 * time.Second
@@ -38,8 +39,8 @@ func (a *allocation) close() {
 }
 
 // Try asks for a relay, and gives it back.
-func Try(ctx context.Context, s Server) natprobe.Service {
-	service := natprobe.Service{Name: s.Name(), At: s.String(), Works: natprobe.Yes}
+func Try(ctx context.Context, s Server) report.Service {
+	service := report.Service{Name: s.Name(), At: s.String(), Works: natprobe.Yes}
 	began := time.Now()
 	a, err := allocate(ctx, s)
 	if err != nil {

@@ -11,9 +11,9 @@ import (
 	"sync"
 	"time"
 
-	"pileus/natprobe"
 	"pileus/natprobe/lab"
 	"pileus/natprobe/lab/kernel"
+	"pileus/natprobe/report"
 )
 
 // ClassifyConfig says whom a node shall classify.
@@ -133,7 +133,7 @@ func probe(ctx context.Context, h *kernel.Host, program string) (verdict, error)
 		return verdict{}, err
 	}
 	ended := cmd.Wait() // the exit code is part of the verdict
-	var r natprobe.Report
+	var r report.Report
 	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
 		return verdict{}, fmt.Errorf("natprobe run: %w: %s", errors.Join(ended, err), complaints.String())
 	}

@@ -8,7 +8,7 @@ import (
 	"io"
 
 	"pileus/cmd/natprobe/predict"
-	"pileus/natprobe"
+	"pileus/natprobe/report"
 )
 
 //go:embed page.html
@@ -18,17 +18,17 @@ var page = template.Must(template.New("page").Parse(text))
 
 // content is what the template shows.
 type content struct {
-	Report  natprobe.Report
+	Report  report.Report
 	Tone    string // of the verdict: yes, no or unknown
 	When    string
-	Lines   []natprobe.Line
+	Lines   []report.Line
 	Meets   []predict.Cell
 	Kinds   map[string]string
 	Picture *picture
 }
 
 // Write writes the page.
-func Write(w io.Writer, r natprobe.Report) error {
+func Write(w io.Writer, r report.Report) error {
 	c := content{Report: r, Tone: r.Direct.String(), Lines: r.Lines(), Kinds: make(map[string]string), Picture: draw(r.Trace)}
 	if end := r.End(); !end.IsZero() {
 		c.When = end.UTC().Format("2 January 2006, 15:04 UTC")

@@ -13,33 +13,33 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"pileus/cmd/natprobe/predict"
-	"pileus/natprobe"
+	"pileus/natprobe/report"
 )
 
 var update = flag.Bool("update", false, "write the golden file")
 
 const golden = "testdata/report.html"
 
-func written(t *testing.T, change func(*natprobe.Record)) string {
+func written(t *testing.T, change func(*report.Record)) string {
 	t.Helper()
-	b, err := os.ReadFile("../../../natprobe/testdata/report.json")
+	b, err := os.ReadFile("../../../natprobe/report/testdata/report.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var r natprobe.Report
+	var r report.Report
 	if err := json.Unmarshal(b, &r); err != nil {
 		t.Fatal(err)
 	}
 	change(&r.Record)
 	var out bytes.Buffer
-	if err := Write(&out, natprobe.NewReport(r.Record, r.End(), predict.Reach)); err != nil {
+	if err := Write(&out, report.New(r.Record, r.End(), predict.Reach)); err != nil {
 		t.Fatal(err)
 	}
 	return out.String()
 }
 
 func TestGolden(t *testing.T) {
-	got := written(t, func(*natprobe.Record) {})
+	got := written(t, func(*report.Record) {})
 	if *update {
 		if err := os.WriteFile(golden, []byte(got), 0o600); err != nil {
 			t.Fatal(err)
@@ -56,7 +56,7 @@ func TestGolden(t *testing.T) {
 
 // The page needs nothing else, its picture is XML, and what others sent is text.
 func TestSelfContained(t *testing.T) {
-	got := written(t, func(r *natprobe.Record) { r.Trace[1].Text = `<script>alert("x")</script>` })
+	got := written(t, func(r *report.Record) { r.Trace[1].Text = `<script>alert("x")</script>` })
 	if m := regexp.MustCompile(`(src|href)=|@import|url\(|<script`).FindString(got); m != "" {
 		t.Errorf("the page has %q", m)
 	}
@@ -71,7 +71,7 @@ func TestSelfContained(t *testing.T) {
 
 // Long traces are cut, and the page says so.
 func TestManyPackets(t *testing.T) {
-	got := written(t, func(r *natprobe.Record) {
+	got := written(t, func(r *report.Record) {
 		for len(r.Trace) < maxRows+7 {
 			r.Trace = append(r.Trace, r.Trace[0])
 		}
@@ -79,7 +79,7 @@ func TestManyPackets(t *testing.T) {
 	if n := strings.Count(got, "<polygon"); n != maxRows || !strings.Contains(got, "The last 7 are not shown") {
 		t.Errorf("%d packets are drawn", n)
 	}
-	if strings.Contains(written(t, func(r *natprobe.Record) { r.Trace = nil }), "<svg") {
+	if strings.Contains(written(t, func(r *report.Record) { r.Trace = nil }), "<svg") {
 		t.Error("a picture of nothing")
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"pileus/natprobe"
+	"pileus/natprobe/report"
 )
 
 // Sizes of the picture, in pixels.
@@ -53,11 +53,11 @@ type row struct {
 }
 
 // draw makes the picture of a trace; nil without one.
-func draw(trace []natprobe.Event) *picture {
+func draw(trace []report.Event) *picture {
 	if len(trace) == 0 {
 		return nil
 	}
-	events := slices.SortedStableFunc(slices.Values(trace), func(a, b natprobe.Event) int { return a.At.Compare(b.At) })
+	events := slices.SortedStableFunc(slices.Values(trace), func(a, b report.Event) int { return a.At.Compare(b.At) })
 	p := &picture{Head: headHeight, NATWidth: natWidth / 3}
 	for _, e := range events {
 		if e.Sent {
@@ -71,8 +71,8 @@ func draw(trace []natprobe.Event) *picture {
 		p.Left = len(events) - maxRows
 		events = events[:maxRows]
 	}
-	near := lanes(events, func(e natprobe.Event) netip.AddrPort { return e.Local })
-	far := lanes(events, func(e natprobe.Event) netip.AddrPort { return e.Peer })
+	near := lanes(events, func(e report.Event) netip.AddrPort { return e.Local })
+	far := lanes(events, func(e report.Event) netip.AddrPort { return e.Peer })
 	nearX := func(i int) int { return timeWidth + laneWidth/2 + i*laneWidth }
 	p.NAT = nearX(len(near)-1) + laneWidth/2 + natWidth/2
 	farX := func(i int) int { return p.NAT + natWidth/2 + laneWidth/2 + i*laneWidth }
@@ -102,7 +102,7 @@ func draw(trace []natprobe.Event) *picture {
 }
 
 // lanes lists the addresses in the order in which they first appear.
-func lanes(events []natprobe.Event, of func(natprobe.Event) netip.AddrPort) []netip.AddrPort {
+func lanes(events []report.Event, of func(report.Event) netip.AddrPort) []netip.AddrPort {
 	var all []netip.AddrPort
 	for _, e := range events {
 		if !slices.Contains(all, of(e)) && len(all) < maxLanes {

@@ -7,6 +7,7 @@ import (
 
 	"pileus/introducer/strategy"
 	"pileus/natprobe"
+	"pileus/natprobe/report"
 )
 
 // Peer is a kind of peer there is.
@@ -43,8 +44,8 @@ func blocked() natprobe.Behavior {
 
 // Reach sorts the kinds of peers by how a host with behaviour b meets them when it
 // calls.
-func Reach(b natprobe.Behavior) natprobe.Reach {
-	var r natprobe.Reach
+func Reach(b natprobe.Behavior) report.Reach {
+	var r report.Reach
 	for _, p := range Peers() {
 		v := strategy.Between(b, p.Behavior)
 		switch v.Path {
@@ -76,7 +77,7 @@ type Side struct {
 }
 
 // Of returns the side that a report describes.
-func Of(name string, r natprobe.Report) Side {
+func Of(name string, r report.Report) Side {
 	return Side{Name: name, Behavior: r.Behavior, Observed: r.Seen, Local: r.Local}
 }
 

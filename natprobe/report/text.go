@@ -1,9 +1,11 @@
-package natprobe
+package report
 
 import (
 	"fmt"
 	"io"
 	"strings"
+
+	"pileus/natprobe"
 )
 
 // Style is how text looks.
@@ -27,7 +29,7 @@ type Line struct{ Name, Text string }
 // below it what it rests on.
 func (r Report) WriteText(w io.Writer, style Style) error {
 	var out strings.Builder
-	color := map[Answer]string{Yes: ansiGreen, No: ansiRed, Unknown: ansiYellow}[r.Direct]
+	color := map[natprobe.Answer]string{natprobe.Yes: ansiGreen, natprobe.No: ansiRed, natprobe.Unknown: ansiYellow}[r.Direct]
 	fmt.Fprintln(&out, style.in(ansiBold+color, r.Verdict))
 	for _, l := range r.Lines() {
 		fmt.Fprintf(&out, "  %s %s\n", style.in(ansiDim, fmt.Sprintf("%-11s", l.Name)), l.Text)
@@ -56,8 +58,8 @@ func (r Report) Lines() []Line {
 			own = r.Local.String() + r.on()
 		}
 		line("address", "%s seen as %v by %v%s", own, r.Seen, r.Server, translation(r.Behavior))
-		r.Behavior.describe(line)
-		r.Ports.describe(line)
+		behaviorLines(r.Behavior, line)
+		portsLines(r.Ports, line)
 	}
 	if nats := r.NATs(); nats != "" {
 		line("NATs", "%s", nats)
@@ -118,11 +120,11 @@ func (r Report) on() string {
 	return ""
 }
 
-func translation(b Behavior) string {
+func translation(b natprobe.Behavior) string {
 	switch b.Public.Answer {
-	case Yes:
+	case natprobe.Yes:
 		return ": no NAT"
-	case No:
+	case natprobe.No:
 		return ": a NAT"
 	default:
 		return ""
@@ -130,19 +132,19 @@ func translation(b Behavior) string {
 }
 
 var (
-	mappingMeaning = map[Mapping]string{
-		EIM: "one public port for all destinations", ADM: "a public port for each address",
-		APDM: "a public port for each destination", MappingNotEIM: "a public port for each destination or address",
-		MappingNotAPDM: "one public port for all ports of one address; about others one server address tells nothing",
+	mappingMeaning = map[natprobe.Mapping]string{
+		natprobe.EIM: "one public port for all destinations", natprobe.ADM: "a public port for each address",
+		natprobe.APDM: "a public port for each destination", natprobe.MappingNotEIM: "a public port for each destination or address",
+		natprobe.MappingNotAPDM: "one public port for all ports of one address; about others one server address tells nothing",
 	}
-	filteringMeaning = map[Filtering]string{
-		EIF: "anybody's packets pass", ADF: "packets pass from addresses written to",
-		APDF: "packets pass from addresses and ports written to", FilteringNotEIF: "strangers' packets do not pass",
-		FilteringNotAPDF: "packets pass from other ports of an address written to",
+	filteringMeaning = map[natprobe.Filtering]string{
+		natprobe.EIF: "anybody's packets pass", natprobe.ADF: "packets pass from addresses written to",
+		natprobe.APDF: "packets pass from addresses and ports written to", natprobe.FilteringNotEIF: "strangers' packets do not pass",
+		natprobe.FilteringNotAPDF: "packets pass from other ports of an address written to",
 	}
 )
 
-func (b Behavior) describe(line liner) {
+func behaviorLines(b natprobe.Behavior, line liner) {
 	meaning := func(s string) string {
 		if s == "" {
 			return ""
@@ -152,26 +154,26 @@ func (b Behavior) describe(line liner) {
 	line("mapping", "%v%s (%d of %d tries show the same address)", b.Mapping, meaning(mappingMeaning[b.Mapping]), b.MappingBy.Hits, b.MappingBy.Tries)
 	line("filtering", "%v%s (%d of %d probes from elsewhere passed)", b.Filtering, meaning(filteringMeaning[b.Filtering]), b.FilteringBy.Hits, b.FilteringBy.Tries)
 	switch b.Allocation {
-	case Stepping:
+	case natprobe.Stepping:
 		line("ports", "stepping by %+d, others in between take up to %d (%d mappings)", b.Step, b.Jitter, b.AllocationBy.Tries)
-	case Ranged:
+	case natprobe.Ranged:
 		line("ports", "ranged, %d to %d (%d mappings)", b.Range[0], b.Range[1], b.AllocationBy.Tries)
 	default:
 		line("ports", "%v (%d of %d mappings)", b.Allocation, b.AllocationBy.Hits, b.AllocationBy.Tries)
 	}
 	line("hairpin", "%v (%d of %d)", b.Hairpin.Answer, b.Hairpin.Hits, b.Hairpin.Tries)
-	if b.Pooling.Answer == Yes {
+	if b.Pooling.Answer == natprobe.Yes {
 		line("addresses", "several: %d of %d mappings on another public address", b.Pooling.Hits, b.Pooling.Tries)
 	}
-	if b.AnswersIntroductions.Answer == No {
+	if b.AnswersIntroductions.Answer == natprobe.No {
 		line("peers", "answers no introduction (0 of %d)", b.AnswersIntroductions.Tries)
 	}
-	if b.BlockedRoutes.Answer == Yes {
+	if b.BlockedRoutes.Answer == natprobe.Yes {
 		line("routes", "blocked but towards %v", b.Reachable)
 	}
 }
 
-func (p *Ports) describe(line liner) {
+func portsLines(p *natprobe.Ports, line liner) {
 	if p == nil {
 		return
 	}
@@ -179,6 +181,6 @@ func (p *Ports) describe(line liner) {
 		p.Contiguous.Answer, p.Contiguous.Hits, p.Contiguous.Tries)
 	if p.Birthday != nil {
 		line("guessing", "%d to %d, likely %d to %d: %.1f bits; of %d open ports one is hit by %d, %d, %d random probes (50, 98, 99.9 %%)",
-			p.Seen[0], p.Seen[1], p.Likely[0], p.Likely[1], p.Entropy, birthdayPorts, p.Birthday[0], p.Birthday[1], p.Birthday[2])
+			p.Seen[0], p.Seen[1], p.Likely[0], p.Likely[1], p.Entropy, natprobe.BirthdayPorts, p.Birthday[0], p.Birthday[1], p.Birthday[2])
 	}
 }

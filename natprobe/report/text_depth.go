@@ -1,9 +1,11 @@
-package natprobe
+package report
 
 import (
 	"fmt"
 	"strings"
 	"time"
+
+	"pileus/natprobe"
 )
 
 type liner func(name, format string, args ...any)
@@ -62,15 +64,15 @@ func (d *Depth) describe(line liner) {
 	}
 	for _, s := range d.Services {
 		took := ""
-		if s.Works == Yes {
+		if s.Works == natprobe.Yes {
 			took = fmt.Sprintf(" in %d ms", s.Took/time.Millisecond)
 		}
 		line("service", "%s at %s: %v%s%s", s.Name, s.At, s.Works, took, optional(", ", s.Text))
 	}
 }
 
-func arrive(a Answer) string {
-	return map[Answer]string{Yes: "arrive", No: "do not arrive", Unknown: "unknown"}[a]
+func arrive(a natprobe.Answer) string {
+	return map[natprobe.Answer]string{natprobe.Yes: "arrive", natprobe.No: "do not arrive", natprobe.Unknown: "unknown"}[a]
 }
 
 func optional(separator, text string) string {
@@ -125,7 +127,7 @@ func describeMarks(marks []Mark, line liner) {
 func (v *IPv6) describe(line liner) {
 	text := "no global address"
 	switch {
-	case v.Seen.IsValid() && v.Translated == No:
+	case v.Seen.IsValid() && v.Translated == natprobe.No:
 		text = fmt.Sprintf("%v, seen as it is", v.Local)
 	case v.Seen.IsValid():
 		text = fmt.Sprintf("%v seen as %v: translated", v.Local, v.Seen)
@@ -141,7 +143,7 @@ func (v *IPv6) describe(line liner) {
 }
 
 func (n *Node) describe(line liner) {
-	if n.Works != Yes {
+	if n.Works != natprobe.Yes {
 		line("RTMFP", "%v at %v%s", n.Works, n.At, optional(": ", n.Text))
 		return
 	}

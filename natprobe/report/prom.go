@@ -1,9 +1,11 @@
-package natprobe
+package report
 
 import (
 	"fmt"
 	"io"
 	"strings"
+
+	"pileus/natprobe"
 )
 
 // WriteProm writes the report for the text file collector of Prometheus' node
@@ -21,7 +23,7 @@ func (r Report) WriteProm(w io.Writer) error {
 		metric("reach_direct", "Kinds of peers that are met without a relay.", "", float64(len(r.Reach.Direct)))
 		metric("reach_kinds", "Kinds of peers there are.", "", float64(r.Reach.of()))
 	}
-	if r.Behavior.Allocation == Stepping {
+	if r.Behavior.Allocation == natprobe.Stepping {
 		metric("port_step", "Distance between the ports of two new mappings.", "", float64(r.Behavior.Step))
 	}
 	if r.Ports != nil {
@@ -44,7 +46,7 @@ func (r Report) WriteProm(w io.Writer) error {
 	if a := d.ALG; a != nil {
 		metric("payload_mangled", "Whether somebody rewrites addresses in payloads: 1 yes, 0 no.", "", number(a.Mangled > 0))
 	}
-	if n := d.Node; n != nil && n.Works == Yes {
+	if n := d.Node; n != nil && n.Works == natprobe.Yes {
 		metric("rtmfp_connect_seconds", "Time to an RTMFP connection with the node.", "", n.Took.Seconds())
 	}
 	if end := r.End(); !end.IsZero() {
@@ -61,9 +63,9 @@ func number(yes bool) float64 {
 	return 0
 }
 
-func answerNumber(a Answer) float64 {
-	if a == Unknown {
+func answerNumber(a natprobe.Answer) float64 {
+	if a == natprobe.Unknown {
 		return -1
 	}
-	return number(a == Yes)
+	return number(a == natprobe.Yes)
 }

@@ -1,4 +1,4 @@
-package natprobe
+package report
 
 import (
 	"fmt"
@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"pileus/rtmfp/udp"
+
+	"pileus/natprobe"
 )
 
 // Depth is what a way does to packets beside mapping and filtering them. What is
@@ -32,7 +34,7 @@ type Lifetime struct {
 	Used  Span `json:"used"`
 	// InboundRefresh: a packet from outside makes a mapping live longer (RFC 4787
 	// section 4.3). A hit is a mapping that lived on after one.
-	InboundRefresh Finding `json:"inboundRefresh"`
+	InboundRefresh natprobe.Finding `json:"inboundRefresh"`
 	// Limit is the longest rest that was tried, in seconds.
 	Limit float64 `json:"limitSeconds"`
 }
@@ -103,8 +105,8 @@ type MTU struct {
 
 // Fragments is whether packets in several pieces arrive. A hit is an answer.
 type Fragments struct {
-	Out Finding `json:"out"`
-	In  Finding `json:"in"`
+	Out natprobe.Finding `json:"out"`
+	In  natprobe.Finding `json:"in"`
 }
 
 // Mark is what becomes of one value of the TOS byte (IPv6: traffic class).
@@ -149,7 +151,7 @@ type IPv6 struct {
 	Local  netip.AddrPort `json:"local,omitzero"`
 	Seen   netip.AddrPort `json:"seen,omitzero"` // by the server; zero: no answer
 	// Translated: seen as another address (NPTv6, NAT66).
-	Translated Answer `json:"translated"`
+	Translated natprobe.Answer `json:"translated"`
 	// NAT64 is the prefix that this network's DNS makes IPv6 addresses of IPv4 ones
 	// with (RFC 7050), zero if it does not.
 	NAT64 netip.Prefix `json:"nat64,omitzero"`
@@ -170,27 +172,27 @@ const NoAnswer = "no answer"
 
 // Service is an attempt to reach something in another way.
 type Service struct {
-	Name  string        `json:"name"` // "STUN over TCP", "TURN over TLS", "RTMFP"
-	At    string        `json:"at"`
-	Works Answer        `json:"works"`
-	Took  time.Duration `json:"tookNs,omitempty"`
-	Text  string        `json:"text,omitempty"` // what was got, or why not
+	Name  string          `json:"name"` // "STUN over TCP", "TURN over TLS", "RTMFP"
+	At    string          `json:"at"`
+	Works natprobe.Answer `json:"works"`
+	Took  time.Duration   `json:"tookNs,omitempty"`
+	Text  string          `json:"text,omitempty"` // what was got, or why not
 }
 
 // Node is what an RTMFP server says to a client, and of it.
 type Node struct {
-	At          netip.AddrPort `json:"at"`
-	Works       Answer         `json:"works"`
-	Took        time.Duration  `json:"tookNs,omitempty"` // from the first packet to the answer to connect
-	Fingerprint string         `json:"fingerprint,omitempty"`
+	At          netip.AddrPort  `json:"at"`
+	Works       natprobe.Answer `json:"works"`
+	Took        time.Duration   `json:"tookNs,omitempty"` // from the first packet to the answer to connect
+	Fingerprint string          `json:"fingerprint,omitempty"`
 
 	// What the node found out by introductions, in its own session.
-	Seen      netip.AddrPort `json:"seen,omitzero"`
-	Class     Class          `json:"class"`
-	Mapping   Mapping        `json:"mapping"`
-	Filtering Filtering      `json:"filtering"`
-	Step      int            `json:"step,omitempty"`
-	Text      string         `json:"text,omitempty"`
+	Seen      netip.AddrPort     `json:"seen,omitzero"`
+	Class     natprobe.Class     `json:"class"`
+	Mapping   natprobe.Mapping   `json:"mapping"`
+	Filtering natprobe.Filtering `json:"filtering"`
+	Step      int                `json:"step,omitempty"`
+	Text      string             `json:"text,omitempty"`
 }
 
 // NATs says what the addresses on the way tell about how many NATs there are;
@@ -207,7 +209,7 @@ func (r *Report) NATs() string {
 			return fmt.Sprintf("the router calls itself %v, but is seen as %v: there is another NAT, or another line", g.External, r.Seen.Addr())
 		}
 	}
-	if udp.SharedSpace.Contains(r.Local.Addr()) && r.Behavior.Public.Answer == No {
+	if udp.SharedSpace.Contains(r.Local.Addr()) && r.Behavior.Public.Answer == natprobe.No {
 		return fmt.Sprintf("this host's address, %v, is of a carrier's NAT", r.Local.Addr())
 	}
 	for _, g := range r.Depth.Gateways {

@@ -1,15 +1,23 @@
-package natprobe
+// Package report draws conclusions from what was measured.
+//
+// A [Record] is the measurements alone, which natprobe/prober and others make. [New]
+// classifies it, several servers held against each other, and a [Report] is its own
+// text, JSON (report.schema.json), trace and metrics: reading a file of one and
+// calling New again gives the same report, or a better one by a later classifier.
+package report
 
 import (
 	"net/netip"
 	"time"
+
+	"pileus/natprobe"
 )
 
 // Schema is the version of a report's JSON, described by report.schema.json. A
 // change that could break a reader of it takes another number.
 const Schema = "natprobe-report/1"
 
-// Record is everything that was measured, without a conclusion. NewReport makes
+// Record is everything that was measured, without a conclusion. [New] makes
 // the same report of it again.
 type Record struct {
 	Host  Host     `json:"host,omitzero"`
@@ -21,10 +29,10 @@ type Record struct {
 
 // Run is what one server was asked.
 type Run struct {
-	Server       netip.AddrPort `json:"server,omitzero"`
-	Observations []Observation  `json:"observations"`
-	Notes        []string       `json:"notes,omitempty"`
-	Interrupted  bool           `json:"interrupted,omitempty"`
+	Server       netip.AddrPort         `json:"server,omitzero"`
+	Observations []natprobe.Observation `json:"observations"`
+	Notes        []string               `json:"notes,omitempty"`
+	Interrupted  bool                   `json:"interrupted,omitempty"`
 }
 
 // Host is the interfaces of this host that could have been used.
@@ -69,8 +77,8 @@ const MaxEvents = 8192
 func (r *Record) Began() (began time.Time) {
 	for _, run := range r.Runs {
 		for _, o := range run.Observations {
-			if began.IsZero() || o.began().Before(began) {
-				began = o.began()
+			if began.IsZero() || o.Began().Before(began) {
+				began = o.Began()
 			}
 		}
 	}

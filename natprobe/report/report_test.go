@@ -1,4 +1,4 @@
-package natprobe
+package report
 
 import (
 	"bytes"
@@ -7,16 +7,18 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"pileus/natprobe"
 )
 
-func recordOf(obs []Observation) Record {
+func recordOf(obs []natprobe.Observation) Record {
 	return Record{Runs: []Run{{Server: nodeMain, Observations: obs}}}
 }
 
 func TestReport(t *testing.T) {
 	rec := recordOf(mapped([]uint16{50000, 50004}, []uint16{50001, 50005}))
 	rec.Runs[0].Notes = []string{"a remark"}
-	r := NewReport(rec, at(2000), nil)
+	r := New(rec, at(2000), nil)
 	var out bytes.Buffer
 	if err := r.WriteText(&out, Style{}); err != nil {
 		t.Fatal(err)
@@ -36,20 +38,20 @@ func TestReport(t *testing.T) {
 }
 
 func TestVerdicts(t *testing.T) {
-	asked := Observation{Kind: KindControlMapping, Node: nodeMain, At: at(1020), Since: at(0), Tries: 7}
+	asked := natprobe.Observation{Kind: natprobe.KindControlMapping, Node: nodeMain, At: at(1020), Since: at(0), Tries: 7}
 	for name, test := range map[string]struct {
-		obs    []Observation
-		direct Answer
+		obs    []natprobe.Observation
+		direct natprobe.Answer
 		says   string
 	}{
-		"home":      {home(), Yes, "home router, endpoint-independent mapping, port-restricted"},
-		"symmetric": {mapped([]uint16{61000, 1234, 30000}, []uint16{9999, 45678, 22222}), No, "symmetric NAT, a port for each destination, ports that cannot be predicted"},
-		"no rule":   {mapped([]uint16{61000}, []uint16{9999}), Unknown, "symmetric NAT, a port for each destination, filtering APDF"},
-		"no answer": {[]Observation{asked}, No, "no UDP: 192.0.2.1:1935 did not answer any of 7 requests"},
-		"nothing":   {nil, Unknown, "nothing is known: "},
-		"one IP":    {mapped([]uint16{40000, 40000}, nil), Unknown, "NAT, mapping EIM or ADM, filtering APDF"},
+		"home":      {home(), natprobe.Yes, "home router, endpoint-independent mapping, port-restricted"},
+		"symmetric": {mapped([]uint16{61000, 1234, 30000}, []uint16{9999, 45678, 22222}), natprobe.No, "symmetric NAT, a port for each destination, ports that cannot be predicted"},
+		"no rule":   {mapped([]uint16{61000}, []uint16{9999}), natprobe.Unknown, "symmetric NAT, a port for each destination, filtering APDF"},
+		"no answer": {[]natprobe.Observation{asked}, natprobe.No, "no UDP: 192.0.2.1:1935 did not answer any of 7 requests"},
+		"nothing":   {nil, natprobe.Unknown, "nothing is known: "},
+		"one IP":    {mapped([]uint16{40000, 40000}, nil), natprobe.Unknown, "NAT, mapping EIM or ADM, filtering APDF"},
 	} {
-		r := NewReport(recordOf(test.obs), at(2000), nil)
+		r := New(recordOf(test.obs), at(2000), nil)
 		if r.Direct != test.direct || !strings.HasPrefix(r.Verdict, test.says) {
 			t.Errorf("%s: %v %q", name, r.Direct, r.Verdict)
 		}

@@ -1,4 +1,4 @@
-package natprobe
+package report
 
 import (
 	"bytes"
@@ -14,6 +14,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"pileus/natprobe"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -21,13 +23,13 @@ var update = flag.Bool("update", false, "write the golden files")
 // full is a report with all there is in one.
 func full() Report {
 	ap := netip.MustParseAddrPort
-	yes := Finding{Answer: Yes, Hits: 7, Tries: 7, At: at(1000)}
+	yes := natprobe.Finding{Answer: natprobe.Yes, Hits: 7, Tries: 7, At: at(1000)}
 	rec := recordOf(mapped([]uint16{50000, 61004}, []uint16{10001, 33005}))
 	rec.Runs[0].Notes = []string{"a remark"}
 	rec.Host = Host{Interfaces: []Interface{{Name: "eth0", MTU: 1500, Addrs: []netip.Prefix{netip.MustParsePrefix("192.168.1.2/24")}}}}
 	for i, port := range []uint16{12345, 2345, 60001, 40404} {
-		rec.Runs[0].Observations = append(rec.Runs[0].Observations, Observation{
-			Kind: KindSocket, Via: ViaBinding, Since: at(1500 + i), At: at(1501 + i), Node: nodeMain, Tries: 1, Hits: 1,
+		rec.Runs[0].Observations = append(rec.Runs[0].Observations, natprobe.Observation{
+			Kind: natprobe.KindSocket, Via: natprobe.ViaBinding, Since: at(1500 + i), At: at(1501 + i), Node: nodeMain, Tries: 1, Hits: 1,
 			Local: netip.AddrPortFrom(netip.MustParseAddr("192.168.1.2"), uint16(45000+i)), Seen: netip.AddrPortFrom(netip.MustParseAddr("198.51.100.1"), port),
 		})
 	}
@@ -37,22 +39,22 @@ func full() Report {
 		ALG:       &ALG{Answers: 4, Mangled: 1, Plain: ap("192.168.1.2:40000"), Seen: ap("198.51.100.1:40000")},
 		MTU:       &MTU{Bytes: 1454, Below: 1455, Interface: 1500, Tries: 28},
 		MTUIn:     &MTU{Bytes: 1500, Interface: 1500, Tries: 8, Limited: true},
-		Fragments: &Fragments{Out: yes, In: Finding{Answer: No, Tries: 7}},
+		Fragments: &Fragments{Out: yes, In: natprobe.Finding{Answer: natprobe.No, Tries: 7}},
 		Marks: []Mark{
 			{Name: "ECT(0)", Sent: 2, Out: map[uint8]int{0: 4}, In: map[uint8]int{2: 4}, Tries: 4},
 			{Name: "EF", Sent: 0xb8, Out: map[uint8]int{0xb8: 3, 0: 1}, Tries: 4},
 		},
-		IPv6:     &IPv6{Global: true, Local: ap("[2001:db8::2]:5000"), Seen: ap("[2001:db8::2]:5000"), Translated: No, NAT64: netip.MustParsePrefix("64:ff9b::/96")},
+		IPv6:     &IPv6{Global: true, Local: ap("[2001:db8::2]:5000"), Seen: ap("[2001:db8::2]:5000"), Translated: natprobe.No, NAT64: netip.MustParsePrefix("64:ff9b::/96")},
 		Gateways: []Gateway{{Protocol: "UPnP IGD", External: netip.MustParseAddr("100.64.0.7"), Took: time.Second}, {Protocol: "NAT-PMP", At: "192.168.1.1", Text: "no answer"}},
-		Services: []Service{{Name: "STUN over TCP", At: "192.0.2.1:3478", Works: Yes, Took: 82 * time.Millisecond, Text: "seen as 198.51.100.1:5000"}},
-		Node:     &Node{At: nodeMain, Works: Yes, Took: 126 * time.Millisecond, Fingerprint: "be5a", Seen: ap("198.51.100.1:40000"), Class: SymmetricRandom, Mapping: APDM, Filtering: APDF},
+		Services: []Service{{Name: "STUN over TCP", At: "192.0.2.1:3478", Works: natprobe.Yes, Took: 82 * time.Millisecond, Text: "seen as 198.51.100.1:5000"}},
+		Node:     &Node{At: nodeMain, Works: natprobe.Yes, Took: 126 * time.Millisecond, Fingerprint: "be5a", Seen: ap("198.51.100.1:40000"), Class: natprobe.SymmetricRandom, Mapping: natprobe.APDM, Filtering: natprobe.APDF},
 	}
 	rec.Trace = []Event{
 		{At: at(0), Local: ap("192.168.1.2:40000"), Peer: nodeMain, Sent: true, Bytes: 20, Text: "Binding: where am I seen?"},
 		{At: at(40), Local: ap("192.168.1.2:40000"), Peer: nodeMain, Bytes: 68, Text: "Binding success: seen as 198.51.100.1:40000"},
 	}
 	rec.Notes = []string{"another one"}
-	return NewReport(rec, at(4000), func(Behavior) Reach {
+	return New(rec, at(4000), func(natprobe.Behavior) Reach {
 		return Reach{Direct: []string{"public hosts"}, Relay: []string{"home routers", "symmetric NATs"}}
 	})
 }
@@ -104,7 +106,7 @@ func TestGoldenJSON(t *testing.T) {
 	if err := json.Unmarshal(out, &again); err != nil {
 		t.Fatal(err)
 	}
-	if r := NewReport(again.Record, at(4000), nil); r.Class != full().Class || r.Behavior.Mapping != full().Behavior.Mapping {
+	if r := New(again.Record, at(4000), nil); r.Class != full().Class || r.Behavior.Mapping != full().Behavior.Mapping {
 		t.Errorf("read again it is %q", r.Verdict)
 	}
 }
@@ -122,7 +124,7 @@ func compiled(t *testing.T) *jsonschema.Schema {
 func TestSchema(t *testing.T) {
 	schema := compiled(t)
 	for name, r := range map[string]Report{
-		"full": full(), "empty": NewReport(Record{}, at(0), nil), "home": NewReport(recordOf(home()), at(2000), nil),
+		"full": full(), "empty": New(Record{}, at(0), nil), "home": New(recordOf(home()), at(2000), nil),
 	} {
 		b, err := json.Marshal(r)
 		if err != nil {

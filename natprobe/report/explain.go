@@ -1,4 +1,4 @@
-package natprobe
+package report
 
 import (
 	"fmt"
