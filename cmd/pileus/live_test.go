@@ -29,10 +29,13 @@ func referenceDir(t *testing.T) string {
 const liveTimeout = 10 * time.Second
 
 // A live program prints to a transcript.
-type live struct{ transcript }
+type live struct {
+	transcript
+	process *os.Process // nil: it runs in this one
+}
 
 func newLive() *live {
-	return &live{transcript{more: make(chan struct{}, 1)}}
+	return &live{transcript: transcript{more: make(chan struct{}, 1)}}
 }
 
 // await returns the last group of the first match of pattern, or fails.
@@ -79,6 +82,7 @@ func reference(t *testing.T, name string, args ...string) *live {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	out.process = cmd.Process
 	t.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGINT)
 		kill := time.AfterFunc(2*time.Second, func() { _ = cmd.Process.Kill() })
@@ -115,7 +119,7 @@ var security = map[string][]string{"stock": nil, "without": {"-H", "-S"}}
 func TestLiveConnect(t *testing.T) {
 	referenceDir(t)
 	flv := filepath.Join(t.TempDir(), "live.flv")
-	if err := os.WriteFile(flv, someFLV(), 0o600); err != nil {
+	if err := os.WriteFile(flv, someFLV(50), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for name, flags := range security {
@@ -234,11 +238,11 @@ func freeUDP(t *testing.T) string {
 }
 
 // someFLV is a file with two seconds of tags that nobody decodes.
-func someFLV() []byte {
+func someFLV(frames int) []byte {
 	b := []byte("FLV\x01\x05\x00\x00\x00\x09\x00\x00\x00\x00")
-	for ts := range 50 {
+	for ts := range frames {
 		ms := ts * 40
-		data := append([]byte{0x22}, make([]byte, 300)...)
+		data := append([]byte{0x12}, make([]byte, 300)...)
 		b = append(b, 9, 0, byte(len(data)>>8), byte(len(data)), byte(ms>>16), byte(ms>>8), byte(ms), 0, 0, 0, 0)
 		b = append(b, data...)
 		size := 11 + len(data)
