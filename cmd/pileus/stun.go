@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pileus/natprobe/binding"
+	"pileus/natprobe/responder"
 	"pileus/rtmfp"
 	"pileus/rtmfp/udp"
 )
@@ -96,11 +97,6 @@ func (r *stunResponder) answer(now time.Time, d binding.Received) (a binding.Res
 	return a, ok
 }
 
-// received is a datagram of a socket that carries TOS bytes, where the system does.
-func received(local, from netip.AddrPort, tos uint8, data []byte) binding.Received {
-	return binding.Received{Data: data, From: from, Local: local, TOS: tos, HasTOS: udp.CarriesTOS}
-}
-
 func (r *stunResponder) counts() stunStats {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -112,96 +108,40 @@ func (r *stunResponder) beside(e *rtmfp.Engine, d rtmfp.Datagram) bool {
 	if !binding.IsMessage(d.Data) {
 		return false
 	}
-	if a, ok := r.answer(e.Now(), received(d.Local, d.Peer, d.TOS, d.Data)); ok {
+	request := binding.Received{Data: d.Data, From: d.Peer, Local: d.Local, TOS: d.TOS, HasTOS: udp.CarriesTOS}
+	if a, ok := r.answer(e.Now(), request); ok {
 		e.Send(rtmfp.Datagram{Local: a.From, Peer: a.To, TOS: a.TOS, Data: a.Data})
 	}
 	return true
 }
 
-const (
-	stunBatch    = 16   // datagrams read at a time
-	stunDatagram = 2048 // bytes: requests with the largest PADDING, and fragmented ones
-)
-
-// stunService drives a responder over the sockets of stun.ports, but for those
-// that TURN reads.
+// stunService answers at the sockets of stun.ports. Those that TURN reads answer too.
 type stunService struct {
 	responder *stunResponder
-	conns     []*sharedConn
-
-	mu sync.Mutex // of WriteBatch
-}
-
-// sharedConn is a socket to which several write: CHANGE-REQUEST is answered from
-// another's socket, and TURN has many writers.
-type sharedConn struct {
-	*udp.Conn
-	turn bool // TURN reads it
+	sockets   *responder.Sockets
+	read      []*udp.Conn
 }
 
 // newSTUNService takes the sockets of stun.ports and turn.listen.
 func newSTUNService(s *sockets, names udp.Names) *stunService {
-	service := &stunService{responder: newSTUNResponder(s, names)}
-	for _, c := range slices.Concat(s.open[forSTUN], s.open[forTURN]) {
-		service.conns = append(service.conns, &sharedConn{Conn: c})
-	}
-	return service
+	conns := slices.Concat(s.open[forSTUN], s.open[forTURN])
+	return &stunService{responder: newSTUNResponder(s, names), sockets: responder.NewSockets(conns), read: conns}
+}
+
+// leave stops reading the sockets of which others is true, and returns them. It must
+// not be called while the service serves.
+func (s *stunService) leave(others func(*udp.Conn) bool) (left []*udp.Conn) {
+	s.read = slices.DeleteFunc(s.read, func(c *udp.Conn) bool {
+		if others(c) {
+			left = append(left, c)
+			return true
+		}
+		return false
+	})
+	return left
 }
 
 // serve answers until ctx ends, or a socket fails.
 func (s *stunService) serve(ctx context.Context) error {
-	failed := make(chan error, len(s.conns))
-	var readers sync.WaitGroup
-	for _, c := range s.conns {
-		if !c.turn {
-			readers.Go(func() { failed <- s.read(c) })
-		}
-	}
-	var err error
-	select {
-	case err = <-failed:
-	case <-ctx.Done():
-	}
-	for _, c := range s.conns {
-		_ = c.Close()
-	}
-	readers.Wait()
-	return err
-}
-
-func (s *stunService) read(c *sharedConn) error {
-	batch := make([]udp.Datagram, stunBatch)
-	for i := range batch {
-		batch[i].Data = make([]byte, stunDatagram)
-	}
-	for {
-		n, err := c.ReadBatch(batch)
-		if err != nil {
-			return err
-		}
-		now := time.Now()
-		for _, d := range batch[:n] {
-			request := received(c.LocalAddr(), d.Peer, d.TOS, d.Data)
-			request.CanBeWhole = true
-			if a, ok := s.responder.answer(now, request); ok {
-				s.send(a)
-			}
-		}
-	}
-}
-
-func (s *stunService) send(a binding.Response) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, c := range s.conns {
-		if c.LocalAddr() == a.From {
-			d := udp.Datagram{Peer: a.To, TOS: a.TOS, Data: a.Data}
-			if a.Whole { // nobody but this service writes to sockets that it reads
-				_ = c.WriteWhole(d)
-			} else {
-				_, _ = c.WriteBatch([]udp.Datagram{d}) // closed: read says so
-			}
-			return
-		}
-	}
+	return s.sockets.Serve(ctx, s.read, s.responder.answer)
 }

@@ -24,7 +24,7 @@ import (
 // stun.ports are the STUN responder's too, which answers Binding requests there.
 type turnService struct {
 	server  *turn.Server
-	packets []*sharedConn
+	packets []*udp.Conn
 	plain   []net.Listener
 	secure  []net.Listener
 	tls     *tls.Config // nil: no TLS
@@ -48,12 +48,9 @@ func (n *node) openTURN() (err error) {
 	if t.plain, err = n.listenTCP("turn.listen", cfg.Listen); err != nil {
 		return err
 	}
-	for _, c := range n.stun.conns {
-		if p := n.sockets.bound[c.LocalAddr()]; p == forTURN || slices.Contains(n.sockets.places(cfg.Listen), c.LocalAddr()) {
-			c.turn = true
-			t.packets = append(t.packets, c)
-		}
-	}
+	t.packets = n.stun.leave(func(c *udp.Conn) bool {
+		return n.sockets.bound[c.LocalAddr()] == forTURN || slices.Contains(n.sockets.places(cfg.Listen), c.LocalAddr())
+	})
 	own, err := ownAddrs()
 	if err != nil {
 		return err
@@ -123,7 +120,7 @@ func (n *node) answerBinding(t turn.Transport, local, from netip.AddrPort, reque
 	if a.From == local && a.To == from && a.TOS == 0 {
 		return a.Data
 	}
-	n.stun.send(a)
+	n.stun.sockets.Send(a)
 	return nil
 }
 

@@ -1,6 +1,6 @@
 // Package responder answers STUN Binding requests, with the NAT behaviour discovery
-// of RFC 5780, over UDP and TCP: the server's part of natprobe, for hosts on which
-// no node runs.
+// of RFC 5780. A [Responder] does so over UDP and TCP, where no node runs; [Sockets]
+// are the part of it that a node has too.
 package responder
 
 import (
@@ -17,9 +17,6 @@ import (
 )
 
 const (
-	batchSize   = 16   // datagrams read at a time
-	maxDatagram = 2048 // bytes: requests that come in fragments
-
 	maxStreams  = 256 // TCP connections at a time; others are closed at once
 	streamLife  = 10 * time.Second
 	acceptPause = 100 * time.Millisecond
@@ -37,17 +34,17 @@ type Stats struct{ Answered, Limited, Malformed uint64 }
 // Responder owns the sockets.
 type Responder struct {
 	server  binding.Server
-	conns   map[netip.AddrPort]*udp.Conn
+	conns   []*udp.Conn
 	streams []net.Listener
 
-	mu      sync.Mutex // of what follows, and of writes: answers leave by others' sockets
+	mu      sync.Mutex // of what follows
 	limiter binding.Limiter
 	stats   Stats
 }
 
 // New opens both ports of every address, for UDP; and for TCP, where they are free.
 func New(ctx context.Context, c Config) (*Responder, error) {
-	r := &Responder{server: binding.Server{Addrs: c.Addrs, Ports: c.Ports}, conns: make(map[netip.AddrPort]*udp.Conn)}
+	r := &Responder{server: binding.Server{Addrs: c.Addrs, Ports: c.Ports}}
 	for _, addr := range c.Addrs {
 		for _, port := range c.Ports {
 			at := netip.AddrPortFrom(addr, port)
@@ -55,7 +52,7 @@ func New(ctx context.Context, c Config) (*Responder, error) {
 			if err != nil {
 				return nil, errors.Join(fmt.Errorf("cannot listen at %v: %w", at, err), r.close())
 			}
-			r.conns[at] = conn
+			r.conns = append(r.conns, conn)
 			var lc net.ListenConfig
 			if l, err := lc.Listen(ctx, "tcp", at.String()); err == nil {
 				r.streams = append(r.streams, l)
@@ -70,20 +67,12 @@ func (r *Responder) Streams() int { return len(r.streams) }
 
 // Serve answers until ctx ends, or a socket fails.
 func (r *Responder) Serve(ctx context.Context) error {
-	failed := make(chan error, len(r.conns))
 	var work sync.WaitGroup
-	for at, c := range r.conns {
-		work.Go(func() { failed <- r.read(at, c) })
-	}
 	slots := make(chan struct{}, maxStreams)
 	for _, l := range r.streams {
 		work.Go(func() { r.accept(ctx, l, slots) })
 	}
-	var err error
-	select {
-	case err = <-failed:
-	case <-ctx.Done():
-	}
+	err := NewSockets(r.conns).Serve(ctx, r.conns, r.answer)
 	err = errors.Join(err, r.close())
 	work.Wait()
 	return err
@@ -107,25 +96,8 @@ func (r *Responder) close() error {
 	return errors.Join(errs...)
 }
 
-func (r *Responder) read(at netip.AddrPort, c *udp.Conn) error {
-	batch := make([]udp.Datagram, batchSize)
-	for i := range batch {
-		batch[i].Data = make([]byte, maxDatagram)
-	}
-	for {
-		n, err := c.ReadBatch(batch)
-		if err != nil {
-			return err
-		}
-		now := time.Now()
-		for _, d := range batch[:n] {
-			r.answer(now, at, d)
-		}
-	}
-}
-
-func (r *Responder) answer(now time.Time, at netip.AddrPort, d udp.Datagram) {
-	a, ok := r.server.RespondTo(binding.Received{Data: d.Data, From: d.Peer, Local: at, TOS: d.TOS, HasTOS: udp.CarriesTOS, CanBeWhole: true})
+func (r *Responder) answer(now time.Time, d binding.Received) (a binding.Response, ok bool) {
+	a, ok = r.server.RespondTo(d)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
@@ -133,20 +105,9 @@ func (r *Responder) answer(now time.Time, at netip.AddrPort, d udp.Datagram) {
 		r.stats.Malformed++
 	case !r.limiter.Allow(a.To.Addr(), len(d.Data), len(a.Data), now):
 		r.stats.Limited++
+		ok = false
 	default:
 		r.stats.Answered++
-		if c := r.conns[a.From]; c != nil {
-			send(c, a)
-		}
 	}
-}
-
-// send passes over errors: that of a closed socket is read's to say.
-func send(c *udp.Conn, a binding.Response) {
-	d := udp.Datagram{Peer: a.To, TOS: a.TOS, Data: a.Data}
-	if a.Whole {
-		_ = c.WriteWhole(d)
-		return
-	}
-	_, _ = c.WriteBatch([]udp.Datagram{d})
+	return a, ok
 }
