@@ -74,7 +74,7 @@ func (n *node) tenantSamples() []admin.Sample {
 }
 
 func tenantsCommand() *cli.Command {
-	return remoteCommand("tenants", "tell what a running node relays for each tenant, and up to which limits", "/tenants",
+	return remoteCommand("tenants", "tell what a running node relays for each tenant, and up to which limits", "/tenants?limit=1000",
 		func(w io.Writer, l api.Tenants) {
 			fmt.Fprintln(w, "TENANT\tPAIRS\tOF\tBYTES TODAY\tOF\tBYTES\tDROPPED\tLIMIT bit/s")
 			for _, t := range l.Tenants {
