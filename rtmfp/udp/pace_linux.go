@@ -3,7 +3,7 @@ package udp
 import "time"
 
 // pace decides when a busy reader should let datagrams gather: waking for each
-// costs more than handling it, and a tenth of a millisecond is lost in the noise
+// costs more than handling it, and a fifth of a millisecond is lost in the noise
 // of any path.
 type pace struct {
 	since time.Time
@@ -12,9 +12,9 @@ type pace struct {
 }
 
 const (
-	gatherFor    = 100 * time.Microsecond
+	gatherFor    = 200 * time.Microsecond
 	paceWindow   = 10 * time.Millisecond
-	busyDatagram = 20_000 // per second: less than one in 50 µs needs no help
+	busyDatagram = 40_000 // per second: less than one in 25 µs needs no help
 )
 
 func (p *pace) arrived(now time.Time, n int) {
