@@ -25,6 +25,7 @@ type allocation struct {
 	transaction [stun.TransactionIDSize]byte
 	opened      time.Time
 	expires     atomic.Int64 // Unix time in nanoseconds
+	expiry      *time.Timer  // closes it then
 
 	socket       *net.UDPConn
 	inner, outer netip.AddrPort
@@ -68,6 +69,7 @@ func (a *allocation) Close() error {
 	if errors.Is(err, net.ErrClosed) {
 		return nil
 	}
+	a.expiry.Stop()
 	a.front.server.relays.remove(a)
 	if a.reserved != nil {
 		a.front.server.reserved.end(a.reserved)

@@ -25,8 +25,19 @@ type source struct {
 const maxReadErrors = 64
 
 // ReadFrom returns the next packet that pion is to make a Data indication of. What has a channel goes to
-// the client from here.
+// the client from here. At an error pion ends the allocation, which it must not do while it deals with a
+// request for it (see pionGrace); no further one is taken once the allocation is closed.
 func (a *allocation) ReadFrom(p []byte) (int, net.Addr, error) {
+	n, from, err := a.read(p)
+	if err != nil {
+		_ = a.Close()
+		a.front.dealing.Lock()
+		defer a.front.dealing.Unlock()
+	}
+	return n, from, err
+}
+
+func (a *allocation) read(p []byte) (int, net.Addr, error) {
 	for failed := 0; failed < maxReadErrors; {
 		if a.held {
 			if data, ok := a.pop(); ok && !a.deliver(len(data)) {

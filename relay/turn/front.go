@@ -39,6 +39,8 @@ type front struct {
 	minted  time.Time
 	ended   chan struct{} // closed when pion reads no more
 
+	dealing sync.Mutex // held while there is a current exchange
+
 	mu          sync.RWMutex
 	allocations map[netip.AddrPort]*allocation // by client
 }
@@ -101,13 +103,18 @@ func (f *front) ReadFrom(p []byte) (int, net.Addr, error) {
 
 // finish ends an exchange that pion is through with.
 func (f *front) finish() {
-	if ex := f.current; ex != nil && ex.pair != nil {
+	ex := f.current
+	if ex == nil {
+		return
+	}
+	if ex.pair != nil {
 		ex.pair.Close(time.Now())
 		if ex.claimed != nil {
 			_ = ex.claimed.socket.Close()
 		}
 	}
 	f.current = nil
+	f.dealing.Unlock()
 }
 
 // take looks at what came from the link. A Send indication is copied to p, for pion; a request that pion

@@ -20,9 +20,13 @@ const (
 	channelLifetime    = 10 * time.Minute
 	// reservationLifetime is what section 7.2 asks for at least.
 	reservationLifetime = 30 * time.Second
-	// maxLifetime is a second less than what section 7.2 recommends at most: pion takes an hour for the
-	// default.
-	maxLifetime = time.Hour - time.Second
+	// pionGrace is how much longer pion believes that an allocation lasts. Its own end would come at any
+	// moment of a request for the same allocation, which pion does not survive: it may stop the timer of a
+	// permission that has none yet.
+	pionGrace = time.Minute
+	// maxLifetime is a little less than what section 7.2 recommends at most, for pion to be told more: an
+	// hour it would take for the default.
+	maxLifetime = time.Hour - time.Second - pionGrace
 )
 
 // Bounds on what one allocation may ask for. An ICE agent names each of its peer's candidates, ten or

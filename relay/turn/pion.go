@@ -29,6 +29,7 @@ func (f *front) present(p []byte) (int, net.Addr, error) {
 		bare := stun.MustBuild(stun.NewType(stun.MethodAllocate, stun.ClassRequest), stun.TransactionID)
 		return copy(p, bare.Raw), stranger, nil
 	}
+	f.dealing.Lock()
 	f.waiting, f.current = nil, ex
 	m := stun.MustBuild(append(append([]stun.Setter{
 		ex.Type, stun.NewTransactionIDSetter(ex.TransactionID),
@@ -101,7 +102,11 @@ func (f *front) respond(ex *exchange, m *stun.Message) {
 	f.server.count.granted.Add(1)
 	var set []stun.Setter
 	for _, a := range m.Attributes {
-		if a.Type != stun.AttrMessageIntegrity {
+		switch a.Type {
+		case stun.AttrMessageIntegrity:
+		case stun.AttrLifetime:
+			set = append(set, lifetimeAttr(ex.lifetime))
+		default:
 			set = append(set, a)
 		}
 	}
@@ -146,6 +151,7 @@ func (f *front) AllocatePacketConn(string, int) (net.PacketConn, net.Addr, error
 		backward:    lane{flow: ex.pair.Backward},
 	}
 	a.peers.Store(new(peers))
+	a.expiry = time.AfterFunc(ex.lifetime, func() { _ = a.Close() })
 	a.outer = s.cfg.Names.Outside(a.inner)
 	if next != nil {
 		a.reserved = s.reserved.keep(next, a.owner.user)

@@ -87,7 +87,7 @@ func (f *front) judgeAllocate(now time.Time, ex *exchange) (*exchange, *refusal)
 	}
 	ex.set = []stun.Setter{
 		stun.RawAttribute{Type: stun.AttrRequestedTransport, Value: []byte{protocolUDP, 0, 0, 0}},
-		lifetimeAttr(ex.lifetime),
+		lifetimeAttr(ex.lifetime + pionGrace),
 	}
 	if ex.allocation != nil { // sent again: pion repeats its answer
 		return ex, nil
@@ -194,7 +194,11 @@ func (f *front) judgeRefresh(ex *exchange) (*exchange, *refusal) {
 	if ex.lifetime, err = ex.request.lifetime(f.server.lifetime); err != nil {
 		return refuse(stun.CodeBadRequest, "LIFETIME")
 	}
-	ex.set = []stun.Setter{lifetimeAttr(ex.lifetime)}
+	told := ex.lifetime
+	if told > 0 {
+		told += pionGrace
+	}
+	ex.set = []stun.Setter{lifetimeAttr(told)}
 	return ex, nil
 }
 
@@ -273,6 +277,9 @@ func (ex *exchange) settle(now time.Time) {
 			a = ex.opened
 		}
 		a.expires.Store(now.Add(ex.lifetime).UnixNano())
+		if ex.lifetime > 0 { // else pion has ended it
+			a.expiry.Reset(ex.lifetime)
+		}
 	default:
 		list, _ := a.peers.Load().with(now, ex)
 		a.peers.Store(list)
