@@ -134,6 +134,11 @@ func TestReloadTellsWhatWaits(t *testing.T) {
 		}
 		close(lines)
 	}()
+	defer func() {
+		n.stop()
+		for range lines { // they are the goroutine's until it ends
+		}
+	}()
 	for range 2 {
 		code, stdout, stderr := command(t, "reload", "--node", at)
 		if code != exitOK || !strings.Contains(stdout, "waiting for a restart of the node: ") || !strings.Contains(stdout, "max_message") || !strings.Contains(stdout, "hostname") {
