@@ -5,6 +5,7 @@ package program
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"slices"
@@ -36,6 +37,20 @@ func (e *ExitError) Unwrap() error { return e.Err }
 // Usage refuses a command line.
 func Usage(format string, args ...any) error {
 	return &ExitError{ExitUsage, fmt.Errorf(format, args...)}
+}
+
+// helpFlag is --help of every command. The library keeps one flag for all of them and
+// writes to it while it reads a command line: two could not be read at once.
+type helpFlag struct{ cli.BoolFlag }
+
+// Apply implements cli.Flag.
+func (f *helpFlag) Apply(set *flag.FlagSet) error {
+	own := f.BoolFlag
+	return own.Apply(set)
+}
+
+func init() {
+	cli.HelpFlag = &helpFlag{cli.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "show help", DisableDefaultText: true}}
 }
 
 // Run runs app with args, in which the program's own name is not, and gives the
