@@ -70,10 +70,13 @@ func (o *operator) awaitEmpty(ctx context.Context) {
 		case <-look.C:
 			// Those that linger after their end are not open. An engine that does not
 			// answer is asked again.
-			_ = o.ask(ctx, func(e *rtmfp.Engine) {
-				left = o.relayed()
-				e.Sessions(func(*rtmfp.Session) { left++ })
-			})
+			count := 0
+			if o.ask(ctx, func(e *rtmfp.Engine) {
+				count = o.relayed()
+				e.Sessions(func(*rtmfp.Session) { count++ })
+			}) == nil {
+				left = count // else it may still be counting
+			}
 		case <-ctx.Done():
 			left = 0
 		}
