@@ -70,13 +70,10 @@ func (o *operator) awaitEmpty(ctx context.Context) {
 		case <-look.C:
 			// Those that linger after their end are not open. An engine that does not
 			// answer is asked again.
-			count := 0
-			if o.ask(ctx, func(e *rtmfp.Engine) {
-				count = o.relayed()
-				e.Sessions(func(*rtmfp.Session) { count++ })
-			}) == nil {
-				left = count // else it may still be counting
-			}
+			_ = o.ask(ctx, func(e *rtmfp.Engine) {
+				left = o.relayed()
+				e.Sessions(func(*rtmfp.Session) { left++ })
+			})
 		case <-ctx.Done():
 			left = 0
 		}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"pileus/cmd/pileus/admin"
@@ -145,24 +146,33 @@ func (n *node) introductions() introducer.Config {
 	return c
 }
 
-// ask runs f on the engine's goroutine, or gives up with ctx. One asks at a
-// time: a stuck engine must not gather those who wait for it.
+// ask runs f on the engine's goroutine, or gives up with ctx: then f has not run, and
+// will not, so what it was to fill in is the caller's. One asks at a time: a stuck
+// engine must not gather those who wait for it.
 func (n *node) ask(ctx context.Context, f func(*rtmfp.Engine)) error {
 	select {
 	case n.asking <- struct{}{}:
 	case <-ctx.Done():
 		return errSilent
 	}
+	var decided atomic.Bool // that it runs, or that it does not
 	ran := make(chan error, 1)
 	go func() {
-		ran <- n.endpoint.Do(f)
+		ran <- n.endpoint.Do(func(e *rtmfp.Engine) {
+			if decided.CompareAndSwap(false, true) {
+				f(e)
+			}
+		})
 		<-n.asking
 	}()
 	select {
 	case err := <-ran:
 		return err
 	case <-ctx.Done():
-		return errSilent
+		if decided.CompareAndSwap(false, true) {
+			return errSilent
+		}
+		return <-ran
 	}
 }
 

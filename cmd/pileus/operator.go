@@ -88,7 +88,7 @@ func (o *operator) Status(ctx context.Context) (api.Status, error) {
 			Retries: c.Retries, Discarded: c.Discarded, Lost: c.Lost, Waiting: c.Waiting,
 		}
 	}
-	return s, o.ask(ctx, func(e *rtmfp.Engine) {
+	err = o.ask(ctx, func(e *rtmfp.Engine) {
 		i := o.intro.Stats()
 		s.Peers, s.Introduced, s.Sessions = i.Peers, i.Introduced, e.Stats().Sessions
 		for key, n := range o.intro.Outcomes() {
@@ -97,6 +97,7 @@ func (o *operator) Status(ctx context.Context) (api.Status, error) {
 			}
 		}
 	})
+	return s, err
 }
 
 func (o *operator) Peers(ctx context.Context, match func(api.Peer) bool) ([]api.Peer, error) {
