@@ -11,6 +11,12 @@ const (
 	minAllocations = 4
 	minRanged      = 6
 
+	// minCoarse is how many mappings a step of more than one takes: others behind the
+	// NAT may take the ports between, as many each time. Where they take any number,
+	// half of the gaps are even, so that 11 are once in 2,000 times; one flow of theirs
+	// between any two of ours, at the rate that makes this likeliest, is rarer still.
+	minCoarse = 12
+
 	// maxStepGap is how far the ports of mappings made one after the other may be
 	// apart for a step: other hosts behind the NAT take ports in between.
 	maxStepGap = 32
@@ -100,40 +106,54 @@ func (e *evidence) preserved(m Mapping) Finding {
 func rule(made []Observation) (a Allocation, step, jitter int) {
 	ups, downs := order(made)
 	sure := ups + downs + 1
-	ports := sortedPorts(made)
-	gcd, largest, apart, wide := 0, 0, 0, 0
-	for i := 1; i < len(ports); i++ {
-		gap := ports[i] - ports[i-1]
-		gcd = greatestCommonDivisor(gcd, gap)
-		largest = max(largest, gap)
-		if gap > maxStepGap {
-			apart++
-		}
-		if gap >= minRandomGap {
-			wide++
-		}
-	}
-	spread := ports[len(ports)-1] - ports[0]
+	g := gapsOf(made)
 	// A counter that wrapped turns once, and leaves one gap.
 	shuffled := ups > 1 && downs > 1
 	switch inOrder := ups == 0 || downs == 0; {
 	case sure < minAllocations-1:
-		if wide >= 2 && spread >= maxBlock {
+		if g.wide >= 2 && g.spread >= maxBlock {
 			return Random, 0, 0
 		}
-	case inOrder && gcd > 0 && apart == 0:
+	case inOrder && g.coarse() && len(made) < minCoarse:
+	case inOrder && g.divisor > 0 && g.apart == 0:
 		if ups == 0 {
-			return Stepping, -gcd, largest - gcd
+			return Stepping, -g.divisor, g.largest - g.divisor
 		}
-		return Stepping, gcd, largest - gcd
+		return Stepping, g.divisor, g.largest - g.divisor
 	case inOrder:
-	case spread >= maxBlock && wide >= 2:
+	case g.spread >= maxBlock && g.wide >= 2:
 		return Random, 0, 0
-	case spread < maxBlock && len(ports) >= minRanged && (apart > 1 || apart == 1 && shuffled || sure >= minShuffled && shuffled):
+	case g.spread < maxBlock && len(made) >= minRanged && (g.apart > 1 || g.apart == 1 && shuffled || sure >= minShuffled && shuffled):
 		return Ranged, 0, 0
 	}
 	return AllocationUnknown, 0, 0
 }
+
+// gaps are what lies between the ports of mappings, lowest to highest.
+type gaps struct {
+	divisor, largest, spread int
+	apart, wide              int // how many are too large for a step, and large enough to be random
+}
+
+func gapsOf(made []Observation) (g gaps) {
+	ports := sortedPorts(made)
+	for i := 1; i < len(ports); i++ {
+		gap := ports[i] - ports[i-1]
+		g.divisor = greatestCommonDivisor(g.divisor, gap)
+		g.largest = max(g.largest, gap)
+		g.spread += gap
+		if gap > maxStepGap {
+			g.apart++
+		}
+		if gap >= minRandomGap {
+			g.wide++
+		}
+	}
+	return g
+}
+
+// coarse reports whether this looks like a step of more than one.
+func (g gaps) coarse() bool { return g.divisor > 1 && g.apart == 0 }
 
 // order counts how often the next port was higher, and lower, of mappings known to be
 // made in this order: those whose first try was answered. A repeated try may have made

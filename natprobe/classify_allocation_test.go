@@ -22,10 +22,16 @@ func TestAllocation(t *testing.T) {
 			}
 		}), AllocationUnknown, 0, 0},
 		{"step 1", mapped([]uint16{p, p + 2}, []uint16{p + 1, p + 3}), Stepping, 1, 0},
-		{"step 2", mapped([]uint16{p, p + 4}, []uint16{p + 2, p + 6}), Stepping, 2, 0},
+		{"step 2", stepped(12, 2), Stepping, 2, 0},
+		{"step -4", stepped(12, -4), Stepping, -4, 0},
+		{"step 2, or 1 and one flow beside each", stepped(11, 2), AllocationUnknown, 0, 0},
 		{"step -1", mapped([]uint16{p, p - 2}, []uint16{p - 1, p - 3}), Stepping, -1, 0},
 		{"step 1 amid others", mapped([]uint16{p, p + 5}, []uint16{p + 2, p + 6}), Stepping, 1, 2},
-		{"step 2 amid others", mapped([]uint16{p, p + 8}, []uint16{p + 2, p + 10}), Stepping, 2, 4},
+		{"step 2 amid others", change(stepped(12, 2), func(o *Observation) {
+			if o.Kind == KindMapping && o.Seen.Port() >= p+10 {
+				o.Seen = seen(o.Seen.Port() + 4)
+			}
+		}), Stepping, 2, 4},
 		{"one lost", mapped([]uint16{p, 0, p + 4}, []uint16{p + 1, p + 3}), Stepping, 1, 1},
 		{"three are too few", mapped([]uint16{p, p + 2}, []uint16{p + 1}), AllocationUnknown, 0, 0},
 		{"out of order", mapped([]uint16{p, p + 1}, []uint16{p + 2, p + 3}), AllocationUnknown, 0, 0},
@@ -56,6 +62,15 @@ func TestAllocation(t *testing.T) {
 			t.Errorf("%s: %+v", test.name, b)
 		}
 	}
+}
+
+// stepped is a record of n mappings whose ports are step apart.
+func stepped(n, step int) []Observation {
+	ports := [2][]uint16{}
+	for i := range n {
+		ports[i%2] = append(ports[i%2], uint16(50000+i*step))
+	}
+	return mapped(ports[0], ports[1])
 }
 
 // New sockets of a host behind one mapping per socket show a rule too.

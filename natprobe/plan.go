@@ -60,6 +60,7 @@ const (
 	maxRoutes       = 4
 	basePerNode     = 2 // mapping ports on each of two addresses
 	wantedMapping   = 6 // once the mapping is seen to differ: enough to see the rule in its ports
+	coarseMapping   = minCoarse
 )
 
 // probe is one question: it is asked until answered or limit is reached.

@@ -107,50 +107,55 @@ func (p *Planner) filterDone(addr netip.Addr) bool {
 }
 
 // planMappings asks where the client's packets to other ports and addresses come
-// from: two ports of each address, or more to see a rule once they differ.
+// from: two ports of each address, more to see a rule once they differ, and more still
+// if it may be a step of more than one.
 func (p *Planner) planMappings(now time.Time) {
 	if p.mappingControl.Hits == 0 {
 		return
 	}
 	asked := p.of(KindMapping)
-	differs, hits, waiting := false, 0, false
+	differs, waiting := false, false
+	var hits []Observation
 	for _, q := range asked {
 		waiting = waiting || !q.finished
 		if q.Hits > 0 {
-			hits++
+			hits = append(hits, q.Observation)
 			differs = differs || q.Seen != p.c.Observed
 		}
 	}
-	more := p.nextMappings(differs)
+	wanted := basePerNode * len(p.addrs)
+	switch {
+	case differs && len(hits) >= minAllocations && gapsOf(hits).coarse():
+		wanted = coarseMapping
+	case differs:
+		wanted = wantedMapping
+	}
+	more := p.nextMappings(wanted)
 	for _, node := range more {
 		q := p.ask(KindMapping, node, mappingTries, later(p.nextMap, now))
 		p.nextMap = q.due.Add(pace)
 	}
-	p.thinOut(asked, hits > 0)
+	p.thinOut(asked, len(hits) > 0)
 	if p.mappingClosing != nil || len(asked) == 0 || len(more) > 0 {
 		return
 	}
 	// The bracket closes after the last answer, or with the last try of those
 	// that nothing answers.
 	lastTries := !slices.ContainsFunc(asked, func(q *probe) bool { return q.Tries < q.limit })
-	if differs && !waiting || hits == 0 && lastTries {
+	if differs && !waiting || len(hits) == 0 && lastTries {
 		p.mappingClosing = p.ask(KindControlMapping, p.c.Main, closingTries, now)
 	}
 }
 
-// nextMappings returns the mapping ports to add, of those addresses that may be
-// named by now: the addresses' first ports in turn.
-func (p *Planner) nextMappings(differs bool) []netip.AddrPort {
+// nextMappings returns the mapping ports to add, to have as many as wanted, of those
+// addresses that may be named by now: the addresses' first ports in turn.
+func (p *Planner) nextMappings(wanted int) []netip.AddrPort {
 	var add []netip.AddrPort
 	count := len(p.of(KindMapping))
-	perAddr := basePerNode
-	if differs {
-		perAddr = wantedMapping / len(p.addrs)
-	}
-	for i := range perAddr {
+	for i := range wanted / len(p.addrs) {
 		for _, addr := range p.addrs {
 			ports := p.ports(addr, KindMapping)
-			if i >= len(ports) || !p.filterDone(addr) || count+len(add) >= wantedMapping {
+			if i >= len(ports) || !p.filterDone(addr) || count+len(add) >= wanted {
 				continue
 			}
 			if !slices.ContainsFunc(p.probes, func(q *probe) bool { return q.Kind == KindMapping && q.Node == ports[i] }) {

@@ -26,7 +26,7 @@ var kinds = []struct {
 	{"N5", model{mapping: APDM, filtering: APDF, alloc: Random}, SymmetricRandom, SymmetricRandom},
 	{"N6", model{mapping: APDM, filtering: APDF, alloc: Stepping, step: 1}, SymmetricStepping, SymmetricStepping},
 	{"N6-busy", model{mapping: APDM, filtering: APDF, alloc: Stepping, step: 1, flows: 20}, SymmetricStepping, SymmetricStepping},
-	{"N6-down", model{mapping: APDM, filtering: APDF, alloc: Stepping, step: -2}, SymmetricStepping, SymmetricStepping},
+	{"N6-down", model{mapping: APDM, filtering: APDF, alloc: Stepping, step: -2}, ClassUnknown, SymmetricStepping},
 	{"N7", model{mapping: APDM, filtering: EIF, alloc: Random}, ClassUnknown, SymmetricOpenFilter},
 	{"ADM", model{mapping: ADM, filtering: APDF, alloc: Random}, ClassUnknown, ClassUnknown},
 	{"ranged", model{mapping: APDM, filtering: APDF, alloc: Ranged}, SymmetricRandom, SymmetricRandom},
@@ -99,7 +99,7 @@ func agrees(b Behavior, m model) bool {
 	}
 	okAlloc := b.Allocation == AllocationUnknown || b.Allocation == m.alloc
 	if b.Allocation == Stepping {
-		okAlloc = okAlloc && b.Step%m.step == 0 && b.Step*m.step > 0
+		okAlloc = okAlloc && b.Step == m.step
 	}
 	okPublic := b.Public.Answer == Unknown || (b.Public.Answer == Yes) == m.public
 	okBlocked := b.BlockedRoutes.Answer == Unknown || (b.BlockedRoutes.Answer == Yes) == (m.blocked != nil)

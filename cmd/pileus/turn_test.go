@@ -80,9 +80,9 @@ func selfSigned(t *testing.T) (certFile, keyFile string) {
 // TURN and behaviour discovery share a UDP port.
 func TestServeTURN(t *testing.T) {
 	p := free(t, 3)
-	file := config(t, "relay: {extra: []}\nstun: {ports: ["+p[0]+", "+p[1]+"]}\nturn: {listen: ["+p[0]+", "+p[2]+"], ports: 40000-40099, users: {alice: wonderland}}\n")
+	file := config(t, "relay: {extra: []}\nstun: {ports: ["+p[0]+", "+p[1]+"]}\nturn: {listen: ["+p[0]+", "+p[2]+"], ports: 61000-61099, users: {alice: wonderland}}\n")
 	n := serving(t, "--config", file, "--listen", "127.0.0.1:0", "--alternate", "127.0.0.2", "--probe-ports", "", "--admin", "127.0.0.1:0")
-	n.find(`turn         .*(\d+)/tcp.*, relay ports 40000-40099/udp\n`)
+	n.find(`turn         .*(\d+)/tcp.*, relay ports 61000-61099/udp\n`)
 	for _, network := range []string{"udp", "tcp"} {
 		for _, port := range []string{p[0], p[2]} {
 			if code := allocated(t, network, "127.0.0.1:"+port); code != 401 {

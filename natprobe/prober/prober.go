@@ -43,8 +43,9 @@ const (
 
 	sideTries = 3 // of questions that may have no answer
 	sockets   = 8 // to see a rule in the ports of new ones
-	// moreSockets show how far the ports reach where there is none: to a fiftieth, and
-	// not more than a carrier's smallest block of ports has room for beside others.
+	// moreSockets show a rule that the first do not, or how far the ports reach where
+	// there is none: to a fiftieth, and not more than a carrier's smallest block of ports
+	// has room for beside others.
 	moreSockets = 48
 	further     = 4 // other servers asked
 )
@@ -284,7 +285,7 @@ func (r *runner) newSockets(ctx context.Context) error {
 		return err
 	}
 	switch natprobe.Classify(r.record, time.Now()).Allocation {
-	case natprobe.Random, natprobe.Ranged:
+	case natprobe.Random, natprobe.Ranged, natprobe.AllocationUnknown:
 		return r.socketsBeside(ctx, moreSockets)
 	default:
 		return nil
