@@ -94,7 +94,8 @@ PILEUS_SERVER=rtmfp://192.0.2.1/natprobe/lab/matrix in its environment. It
 connects and prints, a line each, PEERID and its peer ID in hexadecimal digits,
 then READY. At a line CONNECT PEERID on its standard input it calls that peer,
 and prints CONNECTED far=ADDRESS:PORT ms=NUMBER, or FAIL reason=WORDS. It ends
-with its standard input.
+with its standard input. With --called COMMAND another program is called, which need
+not obey CONNECT.
 
 Examples:
 
@@ -116,6 +117,7 @@ Examples:
 			&cli.DurationFlag{Name: "retry", Usage: "first repeat of a startup packet by the built-in peer after `TIME` (default: 250ms)"},
 			pileusFlag(),
 			&cli.StringFlag{Name: "peer", Usage: "run `COMMAND` as a peer"},
+			&cli.StringFlag{Name: "called", Usage: "run `COMMAND` as the peer that is called (default: as --peer)"},
 			jsonFlag,
 		},
 		Action: labMatrix,

@@ -37,6 +37,7 @@ type Config struct {
 
 	Pileus string // program of the node
 	Peer   string // command of a peer, for sh
+	Called string // the same of one that is called, if it is another
 
 	Progress io.Writer // what happens, for people
 }

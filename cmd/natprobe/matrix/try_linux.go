@@ -2,6 +2,7 @@ package matrix
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -118,8 +119,8 @@ func (r *run) try(ctx context.Context, j *job) Try {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var peers []*program
-	for _, e := range []endpoint{j.from, j.to} {
-		p, err := startPeer(ctx, r.host(e), r.Peer)
+	for i, e := range []endpoint{j.from, j.to} {
+		p, err := startPeer(ctx, r.host(e), []string{r.Peer, cmp.Or(r.Called, r.Peer)}[i])
 		if err != nil {
 			return Try{Reason: err.Error()}
 		}
