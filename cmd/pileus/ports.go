@@ -11,18 +11,13 @@ import (
 	"syscall"
 
 	"pileus/configs"
+	"pileus/relay/splice"
 	"pileus/rtmfp/udp"
 )
 
 // sparseBuffer is the receive buffer, in bytes, of a socket that hears a few
 // packets of each client: some hundreds of them.
 const sparseBuffer = 512 << 10
-
-// relayBuffer is the receive buffer of a relay port, in bytes: some 450 full packets,
-// since the kernel grants twice that and counts 2.3 kB for each, or 40 ms of one peer
-// that sends 100 Mbit/s. Not more: there are a thousand such ports, whose buffers are
-// all delay, and up to 1 GB of the kernel's memory, when the relay is overloaded.
-const relayBuffer = 512 << 10
 
 // spareFiles are given back where relay ports used up all files that the process
 // may have open: clients of the admin listener need some, too.
@@ -157,7 +152,7 @@ func (s *sockets) bindSparse(p purpose, at netip.AddrPort) error {
 	}
 	buffer := sparseBuffer
 	if p == forRelay {
-		buffer = relayBuffer
+		buffer = splice.PortBuffer
 	}
 	err := s.bind(p, at, udp.Options{ReceiveBuffer: buffer})
 	var reason syscall.Errno

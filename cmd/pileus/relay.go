@@ -91,9 +91,9 @@ func (n *node) guarded() (guard.Config, error) {
 // lose bursts.
 func (n *node) adviseBuffers() {
 	granted, _ := n.sockets.open[forRelay][0].Buffers()
-	if granted > 0 && granted < relayBuffer {
+	if granted > 0 && granted < splice.PortBuffer {
 		n.log.Warn("small receive buffers: the relay may lose packets in bursts",
-			"granted", granted, "wanted", relayBuffer, "try", "sysctl -w net.core.rmem_max="+strconv.Itoa(relayBuffer))
+			"granted", granted, "wanted", splice.PortBuffer, "try", "sysctl -w net.core.rmem_max="+strconv.Itoa(splice.PortBuffer))
 	}
 }
 

@@ -3,8 +3,8 @@ package udp
 import "time"
 
 // pace decides when a busy reader should let datagrams gather: waking for each
-// costs more than handling it, and a fifth of a millisecond is lost in the noise
-// of any path.
+// costs more than handling it, most of all in a virtual machine, whose timers are its
+// host's; and half a millisecond is lost in the noise of any path.
 type pace struct {
 	since time.Time
 	count int
@@ -12,7 +12,7 @@ type pace struct {
 }
 
 const (
-	gatherFor    = 200 * time.Microsecond
+	gatherFor    = 500 * time.Microsecond
 	paceWindow   = 10 * time.Millisecond
 	busyDatagram = 40_000 // per second: less than one in 25 µs needs no help
 )

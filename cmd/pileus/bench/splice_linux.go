@@ -30,11 +30,7 @@ type spliceOrder struct {
 
 type spliceGrant struct{ Near, Far netip.AddrPort }
 
-const (
-	firstSplice = 20000 // the first relay port
-	// spliceBuffer (bytes) is a relay port's: as much as those of a node have.
-	spliceBuffer = 512 << 10
-)
+const firstSplice = 20000 // the first relay port
 
 // ServeSplices relays until ctx ends. It reads a JSON array of orders and writes
 // one of grants.
@@ -47,7 +43,7 @@ func ServeSplices(ctx context.Context, orders io.Reader, grants io.Writer) error
 	// One end of each pair only listens, and must not be taken for gone.
 	cfg := splice.Config{Guard: guard.New(guard.Config{}), Limits: limits, Idle: time.Hour}
 	for i := range 2 * len(all) {
-		c, err := udp.Listen(netip.AddrPortFrom(netip.MustParseAddr(relayIP), uint16(firstSplice+i)), udp.Options{ReceiveBuffer: spliceBuffer})
+		c, err := udp.Listen(netip.AddrPortFrom(netip.MustParseAddr(relayIP), uint16(firstSplice+i)), udp.Options{ReceiveBuffer: splice.PortBuffer})
 		if err != nil {
 			return err
 		}

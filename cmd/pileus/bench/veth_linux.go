@@ -195,7 +195,7 @@ func (w *wires) flooded(yes bool) error {
 	priority := atOnce
 	if yes {
 		priority = unix.SchedAttr{
-			Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL, Nice: groupNice(),
+			Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL, Nice: groupNice() + halfWeight,
 			// The shortest slice makes it the next to run. Kernels before 6.12 ignore it.
 			Runtime: uint64(100 * time.Microsecond),
 		}
@@ -207,6 +207,9 @@ func (w *wires) flooded(yes bool) error {
 	}
 	return nil
 }
+
+// halfWeight, in steps of nice: two threads receive here, a core has one ksoftirqd.
+const halfWeight = 3
 
 // groupNice is the weight that the processes started from here have beside
 // kernel threads, which are in no group.
