@@ -35,7 +35,8 @@ type opening struct {
 	changed  bool // the cookie, once (RFC 7016 3.5.1.2)
 	waiting  bool // for a job
 	iikeying repeat
-	early    [][]byte // packets that only the session key can open
+	asked    time.Time // when the IIKeying went; zero if it went more than once
+	early    [][]byte  // packets that only the session key can open
 }
 
 // A candidate is an address that gets IHellos on a backoff of its own.
@@ -154,6 +155,10 @@ func (s *Session) advanceOpening() time.Time {
 
 func (s *Session) sendIIKeying() {
 	o := s.opening
+	o.asked = time.Time{}
+	if o.iikeying.interval == 0 {
+		o.asked = s.engine.now
+	}
 	s.engine.startup(s.local, s.addr, wire.SessionID{}, wire.IIKeying{
 		SessionID: s.id, Cookie: o.cookie, Certificate: s.engine.cfg.Identity.Certificate().Raw(),
 		Component: o.keying.Component(), Signature: signature,
@@ -294,7 +299,7 @@ func (s *Session) receiveRIKeying(h wire.Header, body []byte) {
 		e.drop(DropState)
 		return
 	}
-	component := bytes.Clone(c.Component)
+	component, answered := bytes.Clone(c.Component), e.now
 	o.waiting = true
 	var keys *flash.SessionKeys
 	e.do(func() { keys, err = o.keying.Finish(component) }, func() {
@@ -308,7 +313,7 @@ func (s *Session) receiveRIKeying(h wire.Header, body []byte) {
 			s.wake()
 			return
 		}
-		early := o.early
+		early, asked := o.early, o.asked
 		o.stop(s)
 		s.farID = c.SessionID
 		if h.HasTimestamp {
@@ -316,6 +321,12 @@ func (s *Session) receiveRIKeying(h wire.Header, body []byte) {
 		}
 		e.stats.Initiated++
 		s.open(keys)
+		if !asked.IsZero() {
+			// Else the first timeout would be 3 s, until there is an echo: often the loss of
+			// the very first packet. RFC 7016 3.5.2.2 leaves the method open.
+			s.timing.measured(answered.Sub(asked))
+			s.mux.SetRTT(s.timing.srtt, s.timing.erto)
+		}
 		s.handler.Opened(s)
 		for _, p := range early {
 			if s.state == stateOpen {

@@ -73,6 +73,26 @@ func TestConnectTalkClose(t *testing.T) {
 	})
 }
 
+// The keying has shown the round trip: the first packet's loss need not take the 3 s
+// that a timeout is without a measurement.
+func TestFirstPacketLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := memnet.New(1, line)
+		server := newParty(t, n, serverAddr, serverIdentity(t), nil)
+		alice := newParty(t, n, aliceAddr, clientIdentity(t), nil)
+		s := alice.open(uri(server.addr))
+		settle(100 * time.Millisecond)
+		n.SetPath(memnet.Path{Loss: 1})
+		alice.say(s, "hello")
+		settle(10 * time.Millisecond)
+		n.SetPath(line)
+		settle(490 * time.Millisecond)
+		if got := server.got(); !slices.Equal(got, []string{"hello"}) {
+			t.Errorf("server got %q", got)
+		}
+	})
+}
+
 func TestEveryMessageOnceOnABadPath(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := memnet.New(2, memnet.Path{

@@ -51,7 +51,12 @@ func (t *timing) header(now time.Time, current uint16, h wire.Header) bool {
 	if ticks > 32767 {
 		return false
 	}
-	rtt := time.Duration(ticks) * tick
+	t.measured(time.Duration(ticks) * tick)
+	return true
+}
+
+// measured takes a round trip.
+func (t *timing) measured(rtt time.Duration) {
 	if t.srtt == 0 {
 		t.srtt, t.rttvar = rtt, rtt/2
 	} else {
@@ -60,7 +65,6 @@ func (t *timing) header(now time.Time, current uint16, h wire.Header) bool {
 		t.srtt = (7*t.srtt + rtt) / 8
 	}
 	t.erto = max(t.srtt+4*t.rttvar+200*time.Millisecond, minERTO)
-	return true
 }
 
 // sentEcho is the echo in a packet's header, to be noted when it is really sent.
