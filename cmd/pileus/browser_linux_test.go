@@ -59,7 +59,7 @@ func TestBrowserThroughTURN(t *testing.T) {
 	needs(t, map[string]string{"chromium": "chromium", "ip": "iproute2"})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	wire, dir := newCable(t), t.TempDir()
+	wire, dir := newCable(t), browserHome(t)
 	wire.serve(ctx, t, "turn: {users: {alice: wonderland}}\n")
 
 	html := filepath.Join(dir, "page.html")
@@ -69,15 +69,11 @@ func TestBrowserThroughTURN(t *testing.T) {
 	chromium := in(ctx, wire.client, "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
 		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
 		"--user-data-dir="+filepath.Join(dir, "profile"), "--remote-debugging-port=0", "--enable-logging=stderr", "file://"+html)
-	chromium.Env = append(os.Environ(), "HOME="+dir)
 	said, err := chromium.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := chromium.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { cancel(); _ = chromium.Wait() }()
+	startBrowser(t, chromium, dir)
 	var all strings.Builder
 	var results []string
 	for lines := bufio.NewScanner(said); lines.Scan(); {

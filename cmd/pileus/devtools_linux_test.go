@@ -36,11 +36,7 @@ type devtoolsMessage struct {
 func browse(t *testing.T) *devtools {
 	t.Helper()
 	needs(t, map[string]string{"chromium": "chromium"})
-	// t.TempDir would fail the test where a process of the browser's still writes.
-	dir, err := os.MkdirTemp("", "pileus-browser") //nolint:usetesting // for that
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := browserHome(t)
 	theirIn, out, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -53,23 +49,16 @@ func browse(t *testing.T) *devtools {
 	chromium := exec.CommandContext(ctx, "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
 		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
 		"--disable-features=BackForwardCache", "--user-data-dir="+filepath.Join(dir, "profile"), "--remote-debugging-pipe", "about:blank")
-	chromium.Env = append(os.Environ(), "HOME="+dir)
-	chromium.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	chromium.ExtraFiles = []*os.File{theirIn, theirOut} // 3 and 4, where it looks for them
-	if err := chromium.Start(); err != nil {
-		t.Fatal(err)
-	}
+	t.Cleanup(func() {
+		cancel()
+		out.Close()
+		in.Close()
+	})
+	startBrowser(t, chromium, dir)
 	theirIn.Close()
 	theirOut.Close()
 	d := &devtools{t: t, out: out, in: bufio.NewReader(in)}
-	t.Cleanup(func() {
-		_ = syscall.Kill(-chromium.Process.Pid, syscall.SIGKILL) // all of it
-		cancel()
-		_ = chromium.Wait()
-		out.Close()
-		in.Close()
-		_ = os.RemoveAll(dir)
-	})
 	var target struct{ TargetID, SessionID string }
 	d.call("Target.createTarget", map[string]any{"url": "about:blank"}, &target)
 	d.call("Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true}, &target)
@@ -78,6 +67,32 @@ func browse(t *testing.T) *devtools {
 		d.call(domain+".enable", nil, nil)
 	}
 	return d
+}
+
+// browserHome makes a folder for a browser. That of t.TempDir would fail the test where
+// one of the browser's processes still writes.
+func browserHome(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "pileus-browser") //nolint:usetesting // for that
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+// startBrowser starts it in its home, and ends all of its processes with the test.
+func startBrowser(t *testing.T, chromium *exec.Cmd, home string) {
+	t.Helper()
+	chromium.Env = append(os.Environ(), "HOME="+home)
+	chromium.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := chromium.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = syscall.Kill(-chromium.Process.Pid, syscall.SIGKILL) // it may have ended
+		_ = chromium.Wait()
+	})
 }
 
 // call has the browser do something, and waits for it.
