@@ -31,8 +31,7 @@ var repeatAfter = [...]time.Duration{
 // PortBuffer is the receive buffer to ask for at a relay port, in bytes: some 110 full
 // packets, since the kernel grants twice that and counts 2.3 kB for each, or 10 ms of one
 // peer that sends 100 Mbit/s. Not more: what waits there is all delay when the relay is
-// overloaded, and leaves the processor's caches meanwhile. With four times as much half
-// of the lossless rate was left of twice that, with this nearly all.
+// overloaded, and leaves the processor's caches meanwhile: see relay/BENCHMARKS.md.
 const PortBuffer = 128 << 10
 
 const (
