@@ -107,7 +107,9 @@ func TestReservationsAreForgotten(t *testing.T) {
 // them; who would be a second far end to the same endpoint is refused.
 func TestReservedPortsAreTakenByTheFirst(t *testing.T) {
 	w := newWorld(t, worldConfig{ports: 2})
-	a, b, c, d := newPeer(t, "198.51.100.1:5000"), newPeer(t, "203.0.113.1:6000"), newPeer(t, "203.0.113.2:6000"), newPeer(t, "198.51.100.4:5000")
+	// The lesser ID is given the first port, so a has it in both of its pairs.
+	p := byID(newPeer(t, "198.51.100.1:5000"), newPeer(t, "203.0.113.1:6000"), newPeer(t, "203.0.113.2:6000"), newPeer(t, "198.51.100.4:5000"))
+	a, b, c, d := p[0], p[1], p[2], p[3]
 	first, second, third := w.ask(beside(a, b, "first")), w.ask(beside(a, c, "second")), w.ask(beside(d, c, "third"))
 	w.join(a, b, "first", first, a.addr, b.addr, idA, idB)
 	w.join(d, c, "third", third, d.addr, c.addr, idA, idB)
@@ -124,6 +126,19 @@ func TestReservedPortsAreTakenByTheFirst(t *testing.T) {
 	if n := w.book.Stats(w.now).Refused[RefusedPorts]; n != 1 {
 		t.Errorf("%d refused", n)
 	}
+}
+
+// Where each endpoint has one far end at each port, even a short range is shared by
+// all.
+func TestReservedPortsAreShared(t *testing.T) {
+	w := newWorld(t, worldConfig{ports: 2})
+	p := byID(newPeer(t, "198.51.100.1:5000"), newPeer(t, "203.0.113.1:6000"), newPeer(t, "203.0.113.2:6000"), newPeer(t, "198.51.100.4:5000"))
+	b, a, c, d := p[0], p[1], p[2], p[3] // a has the second port, then the first; c too
+	first, second, third := w.ask(beside(a, b, "first")), w.ask(beside(a, c, "second")), w.ask(beside(d, c, "third"))
+	w.join(a, b, "first", first, a.addr, b.addr, idA, idB)
+	w.join(d, c, "third", third, d.addr, c.addr, idA, idB)
+	w.join(a, c, "second", second, a.addr, c.addr, idA, idB)
+	w.holds("all", 2, 0, 3)
 }
 
 func TestReservedQuota(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -199,6 +200,16 @@ func newPeer(t *testing.T, at string) peer {
 		t.Fatal(err)
 	}
 	return peer{id.Certificate(), addr(at)}
+}
+
+// byID puts peers in the order of their IDs, which decides who is which side of a
+// pair.
+func byID(p ...peer) []peer {
+	slices.SortFunc(p, func(a, b peer) int {
+		x, y := a.cert.PeerID(), b.cert.PeerID()
+		return bytes.Compare(x[:], y[:])
+	})
+	return p
 }
 
 func (p peer) party() Party {
