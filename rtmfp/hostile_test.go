@@ -229,7 +229,29 @@ func TestHandshakesAreRationed(t *testing.T) {
 	}
 }
 
-// A peer that another endpoint's session holds the address of is not heard.
+// A peer that another endpoint's session holds the address of is not heard while
+// that one answers.
+func TestSameAddressTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := memnet.New(20, line)
+		server := newParty(t, n, serverAddr, serverIdentity(t), nil)
+		alice := newParty(t, n, aliceAddr, clientIdentity(t), nil)
+		alice.say(alice.open(uri(server.addr)), "one")
+		settle(time.Second)
+		mallory := newParty(t, n, bobAddr, clientIdentity(t), nil)
+		n.Rebind(mallory.addr, alice.addr) // she hears what is for Alice, for long enough to answer a cookie
+		mallory.open(uri(server.addr))
+		settle(50 * time.Millisecond)
+		n.Rebind(mallory.addr, mallory.addr)
+		settle(time.Minute)
+		if st := server.stats(); len(server.reasons()) != 0 || st.Drops[rtmfp.DropSameAddress] == 0 {
+			t.Errorf("closed: %v, drops %v", server.reasons(), st.Drops)
+		}
+	})
+}
+
+// A peer that another endpoint's session holds the address of is heard when that
+// one is gone.
 func TestSameAddressOtherCertificate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := memnet.New(20, line)
@@ -244,7 +266,25 @@ func TestSameAddressOtherCertificate(t *testing.T) {
 		if st := server.stats(); st.Sessions != 1 || st.Drops[rtmfp.DropSameAddress] == 0 {
 			t.Errorf("%d sessions, drops %v", st.Sessions, st.Drops)
 		}
-		// The same endpoint coming back replaces its stale session.
+		// It is let in once the old one has left its pings unanswered.
+		settle(12 * time.Second)
+		if r := server.reasons(); len(r) != 1 || r[0] != rtmfp.ErrDead {
+			t.Errorf("closed: %v", r)
+		}
+		if st := server.stats(); st.Sessions != 1 || st.Accepted != 2 {
+			t.Errorf("%d sessions, %d accepted", st.Sessions, st.Accepted)
+		}
+	})
+}
+
+// The same endpoint coming back replaces its stale session.
+func TestSameAddressSameCertificate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := memnet.New(20, line)
+		server := newParty(t, n, serverAddr, serverIdentity(t), nil)
+		alice := newParty(t, n, aliceAddr, clientIdentity(t), nil)
+		alice.say(alice.open(uri(server.addr)), "one")
+		settle(time.Second)
 		n.Cut(alice.addr)
 		again := newParty(t, n, aliceAddr, alice.id, nil)
 		again.say(again.open(uri(server.addr)), "two")

@@ -39,6 +39,7 @@ const (
 	defaultRetry       = time.Second       // first repeat of IHello and IIKeying
 	retryStep          = 1500 * time.Millisecond
 	provenTimeout      = 30 * time.Second // an S_OPEN responder session nobody has used yet
+	doubtTimeout       = 10 * time.Second // silence of a session whose address another endpoint proved
 	closeInterval      = 5 * time.Second  // RFC 7016 3.5.5
 	closeTimeout       = 90 * time.Second
 	lingerTimeout      = 19 * time.Second

@@ -11,6 +11,29 @@ type liveness struct {
 	heard     time.Time     // last verified packet
 	keepalive time.Duration // silence that brings a ping; 0 is idlePing
 	ping      repeat        // pings that await an answer
+	doubted   time.Time     // when another endpoint proved to be at the address; zero once this one is heard
+}
+
+// hear notes that the far end is there.
+func (l *liveness) hear(now time.Time) { *l = liveness{heard: now, keepalive: l.keepalive} }
+
+// doubt is for a session whose address another endpoint has proved to be at. Either
+// this one has gone without a close, and a NAT or a program gave its port to the
+// other; or somebody on the path wants it to seem so, whom an answer belies.
+func (s *Session) doubt() {
+	if s.alive.doubted.IsZero() {
+		s.alive.doubted = s.engine.now
+		s.wake()
+	}
+}
+
+// dies is when the session ends if the far end is not heard again.
+func (l *liveness) dies(after time.Duration) time.Time {
+	end := l.heard.Add(after)
+	if l.doubted.IsZero() {
+		return end
+	}
+	return earliest(end, l.doubted.Add(doubtTimeout))
 }
 
 // SetKeepalive pings the far end after that much silence; 0 means two minutes.
@@ -36,20 +59,23 @@ func (l *liveness) period() time.Duration {
 func (s *Session) checkAlive() time.Time {
 	l, now := &s.alive, s.engine.now
 	if !s.proven && !s.initiator {
-		end := l.heard.Add(provenTimeout)
+		end := l.dies(provenTimeout)
 		if !now.Before(end) {
 			s.end(ErrUnused)
 		}
 		return end
 	}
-	dead := l.heard.Add(max(3*l.period(), minDead))
+	dead := l.dies(max(3*l.period(), minDead))
 	if !now.Before(dead) {
 		s.end(ErrDead)
 		return time.Time{}
 	}
 	due := l.heard.Add(l.period())
-	if l.ping.interval != 0 {
+	switch {
+	case l.ping.interval != 0:
 		due = l.ping.next
+	case !l.doubted.IsZero():
+		due = now
 	}
 	if !now.Before(due) {
 		s.sendChunk(wire.Ping{}.Append)

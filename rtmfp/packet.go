@@ -41,7 +41,7 @@ func (s *Session) receivePacket(d Datagram, packet []byte, fragments bool) {
 	if e.tap != nil {
 		e.tap.chunks(chunks)
 	}
-	s.alive.heard, s.alive.ping = e.now, repeat{}
+	s.alive.hear(e.now)
 	if !s.proven {
 		s.prove()
 	}

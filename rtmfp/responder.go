@@ -53,6 +53,7 @@ func (e *Engine) receiveIIKeying(d Datagram, body []byte) {
 		// has been used. After that this is a recording.
 		if s := e.byAddr[d.Peer]; s != nil && s.answer != nil && s.answer.key == key {
 			e.startup(d.Local, d.Peer, s.farID, s.answer)
+			s.alive.hear(e.now) // and may need as long again to use it
 			return
 		}
 		e.drop(DropReplay)
@@ -93,6 +94,7 @@ func (e *Engine) admit(addr netip.AddrPort, far flash.Certificate) (DropReason, 
 	// "If the certificate from this IIKeying does not override the certificate
 	// of the S_OPEN session, ignore this IIKeying."
 	if s := e.byAddr[addr]; s != nil && !bytes.Equal(s.far.Raw(), far.Raw()) {
+		s.doubt()
 		return DropSameAddress, false
 	}
 	return 0, true
