@@ -70,7 +70,7 @@ func (p *Poller) watch(fd, index int) error {
 }
 
 // Wait blocks for d, or until Wake, or until sockets have something to read, and
-// calls ready with the index of each of these.
+// calls ready with the index of each of these. A signal ends it too.
 func (p *Poller) Wait(d time.Duration, ready func(conn int)) error {
 	if gather := p.pace.gather(); gather > 0 && d > gather {
 		nap := unix.NsecToTimespec(int64(gather))

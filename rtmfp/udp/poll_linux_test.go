@@ -76,11 +76,13 @@ func TestPollerWakes(t *testing.T) {
 		t.Errorf("woken after %v", d)
 	}
 	began = time.Now()
-	if err := p.Wait(5*time.Millisecond, func(int) {}); err != nil {
-		t.Fatal(err)
-	}
-	if d := time.Since(began); d < 5*time.Millisecond {
-		t.Errorf("waited %v of 5 ms", d)
+	for n := 0; time.Since(began) < 5*time.Millisecond; n++ {
+		if n == 10 { // a signal of the runtime's may end one or another
+			t.Fatalf("woken %d times in %v", n, time.Since(began))
+		}
+		if err := p.Wait(5*time.Millisecond, func(int) {}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	p.Close()
 	p.Close()
