@@ -73,32 +73,6 @@ func TestConnectTalkClose(t *testing.T) {
 	})
 }
 
-// Who repeats its IIKeying has not got the answer: the session is kept for it.
-func TestAnswersLost(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := memnet.New(3, line)
-		server := newParty(t, n, serverAddr, serverIdentity(t), nil)
-		alice := newParty(t, n, aliceAddr, clientIdentity(t), nil)
-		to := uri(server.addr)
-		to.Retry = 250 * time.Millisecond
-		alice.say(alice.open(to), "late")
-		// IIKeyings leave at 0.04, 0.29, 2.04, 5.29, 10.04, 16.29, 24.04 and 33.29 s, and
-		// are answered 20 ms later.
-		at := time.Duration(0)
-		for _, step := range []struct {
-			until time.Duration
-			loss  float64
-		}{{50 * time.Millisecond, 0}, {24 * time.Second, 1}, {24050 * time.Millisecond, 0}, {30 * time.Second, 1}, {40 * time.Second, 0}} {
-			n.SetPath(memnet.Path{Delay: line.Delay, Loss: step.loss})
-			settle(step.until - at)
-			at = step.until
-		}
-		if got := server.got(); len(got) != 1 {
-			t.Errorf("got %q; %+v", got, server.stats())
-		}
-	})
-}
-
 // The keying has shown the round trip: the first packet's loss need not take the 3 s
 // that a timeout is without a measurement.
 func TestFirstPacketLost(t *testing.T) {
@@ -306,26 +280,6 @@ func TestReplayedPacketsMoveNothing(t *testing.T) {
 		replay(alice.addr)
 		if st := server.stats(); st.Accepted != 1 || server.opened() != 1 || st.Drops[rtmfp.DropReplay] == 0 {
 			t.Errorf("accepted %d after the replay, drops %v", st.Accepted, st.Drops)
-		}
-	})
-}
-
-func TestFarEndDies(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := memnet.New(9, line)
-		server := newParty(t, n, serverAddr, serverIdentity(t), nil)
-		alice := newParty(t, n, aliceAddr, clientIdentity(t), nil)
-		s := alice.open(uri(server.addr))
-		alice.say(s, "one")
-		alice.do(func(*rtmfp.Engine) { s.SetKeepalive(15 * time.Second) })
-		settle(10 * time.Minute)
-		if len(alice.reasons()) != 0 || len(server.reasons()) != 0 {
-			t.Fatalf("an idle session ended: %v %v", alice.reasons(), server.reasons())
-		}
-		n.Cut(server.addr)
-		settle(61 * time.Second)
-		if r := alice.reasons(); len(r) != 1 || r[0] != rtmfp.ErrDead {
-			t.Errorf("closed: %v", r)
 		}
 	})
 }
