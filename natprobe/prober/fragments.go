@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"pileus/natprobe"
+	"pileus/natprobe/binding"
 	"pileus/natprobe/report"
 	"pileus/rtmfp/udp"
 )
@@ -57,17 +58,21 @@ func (d *depth) fragments(ctx context.Context) {
 		f.In = natprobe.Finding{} // the server does not repeat padding
 	case in.answered:
 		f.In.Answer = natprobe.Yes
-	case !d.pads(ctx, r, s):
+	case !d.silenceTells(ctx, r, s):
 		f.In.Answer = natprobe.Unknown
 	}
 	d.set(func(o *report.Depth) { o.Fragments = &f })
 }
 
-// pads reports whether the server repeats padding where the answer fits into one
-// packet: else its silence about more says nothing.
-func (d *depth) pads(ctx context.Context, r *runner, s *socket) bool {
+// silenceTells reports whether an answer in pieces that did not come was lost: the
+// server repeats padding where the answer fits into one packet, and a request of that
+// length arrives where the answer is short. It may be the request that is cut on its
+// way, and does not arrive.
+func (d *depth) silenceTells(ctx context.Context, r *runner, s *socket) bool {
 	const some = 512
-	a := r.ask(natprobe.KindMapping, s, d.target, natprobe.MinTries)
-	a.request.Padding = some
-	return r.round(ctx, a) == nil && a.answered && a.bytes > some
+	short := r.ask(natprobe.KindMapping, s, d.target, natprobe.MinTries)
+	short.request.Padding = some
+	long := r.filled(s, d.target, natprobe.MinTries)
+	long.request.Size = binding.MinSize + returned
+	return r.round(ctx, short, long) == nil && short.answered && short.bytes > some && (long.answered || long.refused)
 }
