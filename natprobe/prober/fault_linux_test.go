@@ -223,7 +223,7 @@ func judgePorts(t *testing.T, a allocator, host *kernel.Host) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if right := a.says(t, r); right && a.step == 0 && !a.guessed(r.Ports) {
+	if right := a.says(t, r); right && a.step == 0 && !a.guessed(r.Ports, 0.25) { // of one try; TestPorts has many
 		t.Errorf("%+v", r.Ports)
 	} else if !right {
 		t.Logf("unknown: %+v", r.Ports) // a counter that wrapped
