@@ -16,7 +16,7 @@ import (
 func TestServe(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	loopback := netip.MustParseAddr("127.0.0.1")
-	r, err := New(t.Context(), Config{Addrs: []netip.Addr{loopback}, Ports: [2]uint16{43478, 43479}})
+	r, err := New(t.Context(), Config{Addrs: []netip.Addr{loopback}, Ports: [2]uint16{62478, 62479}})
 	if err != nil {
 		t.Skipf("SKIP: ports of this test are in use: %v", err)
 	}
@@ -24,7 +24,7 @@ func TestServe(t *testing.T) {
 	served := make(chan error, 1)
 	go func() { served <- r.Serve(ctx) }()
 	for _, network := range []string{"udp", "tcp"} {
-		conn, err := net.Dial(network, "127.0.0.1:43479")
+		conn, err := net.Dial(network, "127.0.0.1:62479")
 		if err != nil {
 			t.Fatal(err)
 		}
