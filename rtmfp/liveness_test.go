@@ -55,15 +55,22 @@ func TestAnswersLost(t *testing.T) {
 	})
 }
 
+// talking is a server, and a client that has a session with it.
+func talking(t *testing.T, n *memnet.Network) (server, alice *party) {
+	t.Helper()
+	server = newParty(t, n, serverAddr, serverIdentity(t), nil)
+	alice = newParty(t, n, aliceAddr, clientIdentity(t), nil)
+	alice.say(alice.open(uri(server.addr)), "one")
+	settle(time.Second)
+	return server, alice
+}
+
 // A peer that another endpoint's session holds the address of is not heard while
 // that one answers.
 func TestSameAddressTaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := memnet.New(20, line)
-		server := newParty(t, n, serverAddr, serverIdentity(t), nil)
-		alice := newParty(t, n, aliceAddr, clientIdentity(t), nil)
-		alice.say(alice.open(uri(server.addr)), "one")
-		settle(time.Second)
+		server, alice := talking(t, n)
 		mallory := newParty(t, n, bobAddr, clientIdentity(t), nil)
 		n.Rebind(mallory.addr, alice.addr) // she hears what is for Alice, for long enough to answer a cookie
 		mallory.open(uri(server.addr))
@@ -81,10 +88,7 @@ func TestSameAddressTaken(t *testing.T) {
 func TestSameAddressOtherCertificate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := memnet.New(20, line)
-		server := newParty(t, n, serverAddr, serverIdentity(t), nil)
-		alice := newParty(t, n, aliceAddr, clientIdentity(t), nil)
-		alice.say(alice.open(uri(server.addr)), "one")
-		settle(time.Second)
+		server, alice := talking(t, n)
 		n.Cut(alice.addr) // the program is gone, its session is not
 		other := newParty(t, n, aliceAddr, clientIdentity(t), nil)
 		other.open(uri(server.addr))
@@ -107,10 +111,7 @@ func TestSameAddressOtherCertificate(t *testing.T) {
 func TestSameAddressSameCertificate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := memnet.New(20, line)
-		server := newParty(t, n, serverAddr, serverIdentity(t), nil)
-		alice := newParty(t, n, aliceAddr, clientIdentity(t), nil)
-		alice.say(alice.open(uri(server.addr)), "one")
-		settle(time.Second)
+		server, alice := talking(t, n)
 		n.Cut(alice.addr)
 		again := newParty(t, n, aliceAddr, alice.id, nil)
 		again.say(again.open(uri(server.addr)), "two")
