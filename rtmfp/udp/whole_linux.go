@@ -2,8 +2,8 @@ package udp
 
 import "golang.org/x/sys/unix"
 
-// Values of IP_MTU_DISCOVER and IPV6_MTU_DISCOVER, which are the same. All but the last ignore what the
-// kernel learned of the path.
+// Values of IP_MTU_DISCOVER and IPV6_MTU_DISCOVER, which are the same. The first two ignore
+// what the kernel learned of the path.
 const (
 	fragmentNever   = unix.IP_PMTUDISC_PROBE
 	fragmentAlways  = unix.IP_PMTUDISC_OMIT
