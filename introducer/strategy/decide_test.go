@@ -28,14 +28,26 @@ func behaviorOf(name string) natprobe.Behavior {
 		return Typical(natprobe.Public)
 	case "N1":
 		return Typical(natprobe.Firewall)
-	case "N2":
+	case "N2", "N2k":
 		return Typical(natprobe.FullCone)
-	case "N3":
+	case "N3", "N3r":
 		return Typical(natprobe.AddressRestricted)
-	case "N4", "N4i", "N8": // which look the same from outside
+	case "N4", "N4i", "N4u", "N8": // which look the same from outside
 		return Typical(natprobe.PortRestricted)
-	case "N5", "N12":
+	case "N5", "N5i", "N5u", "N8x", "N12":
 		return Typical(natprobe.SymmetricRandom)
+	case "N5a":
+		b := Typical(natprobe.SymmetricRandom)
+		b.Mapping, b.Filtering, b.Allocation = natprobe.ADM, natprobe.ADF, natprobe.AllocationUnknown
+		return b
+	case "N6a":
+		b := Typical(natprobe.SymmetricStepping)
+		b.Filtering = natprobe.ADF
+		return b
+	case "N7s":
+		b := Typical(natprobe.SymmetricOpenFilter)
+		b.Allocation, b.Step = natprobe.Stepping, 1
+		return b
 	case "N6":
 		return Typical(natprobe.SymmetricStepping)
 	case "N7":

@@ -90,8 +90,12 @@ type Behavior struct {
 	// Unsolicited is a bare masquerade without a filter: a packet from outside
 	// that meets no mapping is not delivered, but takes its addresses and ports
 	// for Lifetime, and a flow of the host between the same two gets another
-	// port. It needs PreserveFlowPort.
+	// port. It needs PreserveFlowPort to show; among random ports it does not.
 	Unsolicited bool
+
+	// Forwards is a router that keeps ports and passes every port to its one host,
+	// as Linux does by dnat: EIM and EIF.
+	Forwards bool
 
 	// ALG rewrites the public address in payloads that come in to the inside one.
 	ALG bool
@@ -114,8 +118,10 @@ func (b *Behavior) Validate() error {
 	case b.Allocation == PreserveFlowPort && b.Mapping != NoTranslation &&
 		(b.Mapping != AddressAndPortDependentMapping || b.Filtering != AddressAndPortDependentFiltering):
 		return errors.New("lab: mappings that share a port must be APDM and APDF")
-	case b.Unsolicited && (b.Allocation != PreserveFlowPort || b.Mapping == NoTranslation):
+	case b.Unsolicited && (b.Allocation != PreserveFlowPort && b.Allocation != RandomPort || b.Mapping == NoTranslation):
 		return errors.New("lab: unsolicited packets take ports of flows only")
+	case b.Forwards && (b.Mapping != EndpointIndependentMapping || b.Filtering != EndpointIndependentFiltering || b.Allocation != PreservePort):
+		return errors.New("lab: a router that forwards every port is EIM and EIF, and keeps ports")
 	case b.Ports[0] > b.Ports[1]:
 		return fmt.Errorf("lab: the ports %d to %d are none", b.Ports[0], b.Ports[1])
 	case b.Lifetime < 0 || b.MaxMappings < 0:

@@ -18,6 +18,10 @@ type Kind struct {
 	Chain6  []Behavior
 	HasIPv6 bool
 
+	// UserSpace means that the NAT is the exact one of this package also where the
+	// kernel could be one like it.
+	UserSpace bool
+
 	// Segments means that the hosts of a site cannot reach each other by their
 	// own addresses; Homes that each has a router of its own, the first of Chain;
 	// HostFirewalls that each host itself keeps out what is unsolicited.
@@ -63,6 +67,7 @@ var (
 var (
 	looksHome      = Looks{Mapping: EndpointIndependentMapping, Filtering: AddressAndPortDependentFiltering}
 	looksSymmetric = Looks{Mapping: AddressAndPortDependentMapping, Filtering: AddressAndPortDependentFiltering, Allocation: RandomPort}
+	looksOpen      = Looks{Mapping: EndpointIndependentMapping, Filtering: EndpointIndependentFiltering}
 	looksHairpin   = Looks{Mapping: EndpointIndependentMapping, Filtering: AddressAndPortDependentFiltering, Hairpin: true}
 )
 
@@ -80,16 +85,39 @@ func Kinds() []Kind {
 			Chain: []Behavior{firewall}, Looks: Looks{Filtering: AddressAndPortDependentFiltering},
 		},
 		userSpace("N2", "full cone", Behavior{Mapping: EndpointIndependentMapping}),
+		{
+			Name: "N2k", Text: "full cone: a home router that forwards every port", Hosts: 1,
+			Chain: []Behavior{{Mapping: EndpointIndependentMapping, Forwards: true}}, Looks: looksOpen,
+		},
 		userSpace("N3", "address-restricted cone", Behavior{Mapping: EndpointIndependentMapping, Filtering: AddressDependentFiltering}),
+		userSpace("N3r", "address-restricted cone, random ports", Behavior{
+			Mapping: EndpointIndependentMapping, Filtering: AddressDependentFiltering, Allocation: RandomPort,
+		}),
 		{Name: "N4", Text: "home router: keeps ports", Hosts: 1, Chain: []Behavior{homeRouter}, Looks: looksHome},
 		{
 			Name: "N4i", Text: "bare masquerade: early packets take ports", Hosts: 1,
 			Chain: []Behavior{with(homeRouter, func(b *Behavior) { b.Unsolicited = true })}, Looks: looksHome,
 		},
+		userSpace("N4u", "port-restricted cone: keeps ports", Behavior{Mapping: EndpointIndependentMapping, Filtering: AddressAndPortDependentFiltering}),
 		{Name: "N5", Text: "symmetric, random ports", Hosts: 1, Chain: []Behavior{symmetric}, Looks: looksSymmetric},
+		{
+			Name: "N5i", Text: "N5 without a filter of its own", Hosts: 1,
+			Chain: []Behavior{with(symmetric, func(b *Behavior) { b.Unsolicited = true })}, Looks: looksSymmetric,
+		},
+		userSpace("N5u", "N5, exact", symmetric),
+		userSpace("N5a", "random ports by address, address-restricted", Behavior{
+			Mapping: AddressDependentMapping, Filtering: AddressDependentFiltering, Allocation: RandomPort,
+		}),
 		userSpace("N6", "symmetric, ports step by 1", with(symmetric, func(b *Behavior) { b.Allocation = StepPort })),
+		userSpace("N6a", "N6, address-restricted", with(symmetric, func(b *Behavior) {
+			b.Allocation, b.Filtering = StepPort, AddressDependentFiltering
+		})),
 		userSpace("N7", "symmetric, random ports, open filter", with(symmetric, func(b *Behavior) { b.Filtering = EndpointIndependentFiltering })),
+		userSpace("N7s", "symmetric, ports step by 1, open filter", with(symmetric, func(b *Behavior) {
+			b.Allocation, b.Filtering = StepPort, EndpointIndependentFiltering
+		})),
 		{Name: "N8", Text: "home router behind a carrier NAT", Hosts: 1, Chain: []Behavior{homeRouter, homeRouter}, Looks: looksHome},
+		{Name: "N8x", Text: "home router behind a symmetric carrier NAT", Hosts: 1, Chain: []Behavior{homeRouter, symmetric}, Looks: looksSymmetric},
 
 		{Name: "N9", Text: "two hosts behind one home router", Hosts: 2, Chain: []Behavior{homeRouter}, Looks: looksHome},
 		{Name: "N9f", Text: "N9, firewalls on the hosts", Hosts: 2, Chain: []Behavior{homeRouter}, HostFirewalls: true, Looks: looksHome},
@@ -122,7 +150,7 @@ func Kinds() []Kind {
 // userSpace is a kind with one NAT that does as it looks.
 func userSpace(name, text string, b Behavior) Kind {
 	return Kind{
-		Name: name, Text: text, Hosts: 1, Chain: []Behavior{b},
+		Name: name, Text: text, Hosts: 1, Chain: []Behavior{b}, UserSpace: true,
 		Looks: Looks{Mapping: b.Mapping, Filtering: b.Filtering, Allocation: b.Allocation, Hairpin: b.Hairpin},
 	}
 }

@@ -157,7 +157,7 @@ func (n *NAT) inbound(now time.Time, p Packet) (Packet, Fate) {
 		if n.b.Mapping == NoTranslation && n.b.Filtering == EndpointIndependentFiltering {
 			return p, ToInside
 		}
-		if n.b.Unsolicited && slices.Contains(n.b.Public, p.Dst.Addr()) && len(n.taken) < n.b.MaxMappings {
+		if n.b.Unsolicited && n.sharesPorts() && slices.Contains(n.b.Public, p.Dst.Addr()) && len(n.taken) < n.b.MaxMappings {
 			n.taken[key] = now.Add(n.b.Lifetime)
 		}
 		return p, DroppedFiltered

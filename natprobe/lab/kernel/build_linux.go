@@ -87,7 +87,7 @@ func (n *Network) build(s *site, seed uint64) error {
 	switch {
 	case len(s.Kind.Chain) == 0:
 		return b.publicHost()
-	case len(s.Kind.Chain) == 1 && s.Kind.Hosts == 1 && !canBeKernel(s.Kind.Chain[0]):
+	case len(s.Kind.Chain) == 1 && s.Kind.Hosts == 1 && (s.Kind.UserSpace || !canBeKernel(s.Kind.Chain[0])):
 		return b.hostBehindUserSpace()
 	case len(s.Kind.Chain) == 1 && s.Kind.Chain[0].Mapping == lab.NoTranslation:
 		return b.hostBehindFirewall()
@@ -183,7 +183,7 @@ func (b *builder) router(role string, segments bool) (string, error) {
 	if err := ip(router, addresses(public)...); err != nil {
 		return "", err
 	}
-	return router, nft(router, routerRules(behavior, segments)...)
+	return router, nft(router, routerRules(behavior, segments, lanAddr(b.index, 0, 2))...)
 }
 
 func (b *builder) forwards(router string) error {
@@ -311,7 +311,7 @@ func (b *builder) carrier() error {
 		if err != nil {
 			return err
 		}
-		if err := nft(home, routerRules(b.Kind.Chain[0], false)...); err != nil {
+		if err := nft(home, routerRules(b.Kind.Chain[0], false, lanAddr(b.index, i, 2))...); err != nil {
 			return err
 		}
 		if err := b.lan(home, 0, i, 1); err != nil {

@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"fmt"
+	"net/netip"
 
 	"pileus/natprobe/lab"
 )
@@ -11,13 +12,16 @@ func canBeKernel(b lab.Behavior) bool {
 	if b.Mapping == lab.NoTranslation {
 		return b.Filtering == lab.AddressAndPortDependentFiltering
 	}
+	if b.Forwards {
+		return true
+	}
 	return b.Mapping == lab.AddressAndPortDependentMapping && b.Filtering == lab.AddressAndPortDependentFiltering &&
 		(b.Allocation == lab.PreserveFlowPort || b.Allocation == lab.RandomPort) && !b.Hairpin
 }
 
 // routerRules make b of a router whose way out is wan and whose LANs are lan0,
-// lan1 and so on.
-func routerRules(b lab.Behavior, segments bool) []string {
+// lan1 and so on. If it forwards every port, then to host.
+func routerRules(b lab.Behavior, segments bool, host netip.Addr) []string {
 	var rules []string
 	add := func(format string, args ...any) { rules = append(rules, fmt.Sprintf(format, args...)) }
 	// A firewall that drops before conntrack confirms leaves no trace of what was
@@ -37,6 +41,9 @@ func routerRules(b lab.Behavior, segments bool) []string {
 	add("  ct state established,related accept")
 	if segments {
 		add(`  iifname "lan*" oifname "lan*" drop`)
+	}
+	if b.Forwards {
+		add("  ct status dnat accept")
 	}
 	for _, e := range b.Egress {
 		match := ""
@@ -63,6 +70,12 @@ func routerRules(b lab.Behavior, segments bool) []string {
 			udp = fmt.Sprintf(`  oifname "wan" meta l4proto udp masquerade to :%d-%d%s`, b.Ports[0], b.Ports[1], how)
 		}
 		add("table ip nat {")
+		if b.Forwards {
+			add(" chain prerouting {")
+			add("  type nat hook prerouting priority -100;")
+			add(`  iifname "wan" meta l4proto udp dnat to %v`, host)
+			add(" }")
+		}
 		add(" chain postrouting {")
 		add("  type nat hook postrouting priority 100;")
 		add("%s", udp)
