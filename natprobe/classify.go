@@ -11,6 +11,19 @@ import (
 // from before the observed address changed do not count; their order is free.
 func Classify(obs []Observation, now time.Time) Behavior {
 	e := gather(obs, now)
+	return e.classify()
+}
+
+// Early is Classify for who has to decide now, of a record that may not be
+// complete: see [Planner.Early]. Answers count as ever; silence counts after
+// EarlyTries, and may be loss once in thirty times where every tenth packet is lost.
+func Early(obs []Observation, now time.Time) Behavior {
+	e := gather(obs, now)
+	e.early = true
+	return e.classify()
+}
+
+func (e *evidence) classify() Behavior {
 	var b Behavior
 	b.Mapping, b.MappingBy = e.mapping()
 	b.Filtering, b.FilteringBy = e.filtering()
@@ -48,18 +61,19 @@ func (e *evidence) filtering() (Filtering, Finding) {
 }
 
 // passage judges the probes of one part. Silence counts only if an answer had a
-// way back: the host's packets reached another port of the same address.
+// way back: the host's packets reached another port of the same address. (Early on,
+// of any: an address is named to the host only when its filter has been measured.)
 func (e *evidence) passage(probes []Observation) passage {
 	s := total(probes)
 	if s.hits > 0 {
 		return passes
 	}
-	if !e.silent(s) || !answeredSince(e.filterControls, s.at) {
+	if !e.silent(s) || !e.willing(e.filterControls, s.at) {
 		return passageUnknown
 	}
 	for _, p := range probes {
 		if !slices.ContainsFunc(e.mappings, func(o Observation) bool {
-			return answered(o) && o.Node.Addr() == p.Node.Addr() && o.Node.Port() != e.main.Port()
+			return answered(o) && (e.early || o.Node.Addr() == p.Node.Addr()) && o.Node.Port() != e.main.Port()
 		}) {
 			return passageUnknown
 		}
@@ -135,7 +149,7 @@ func (e *evidence) hairpins(b Behavior) Finding {
 	switch {
 	case s.hits > 0:
 		return s.finding(Yes)
-	case visible && e.silent(s) && (answeredSince(e.mappingControls, s.at) || e.heardSince(s.at)):
+	case visible && e.silentForGood(s) && (answeredSince(e.mappingControls, s.at) || e.heardSince(s.at)):
 		return s.finding(No)
 	}
 	return s.finding(Unknown)
@@ -153,7 +167,7 @@ func (e *evidence) answersIntroductions() Finding {
 		return s.finding(Yes)
 	}
 	s = total(controls)
-	if e.silent(s) && (answeredSince(e.filterControls, s.at) || e.heardSince(s.at)) {
+	if e.silentForGood(s) && (answeredSince(e.filterControls, s.at) || e.heardSince(s.at)) {
 		return s.finding(No)
 	}
 	return s.finding(Unknown)
@@ -171,9 +185,16 @@ func (e *evidence) blockedRoutes() (f Finding, reachable []netip.AddrPort) {
 	if s.hits > 0 {
 		return s.finding(No), nil
 	}
+	if own := those(elsewhere, func(o Observation) bool { return o.Node.Addr() == e.main.Addr() }); e.early && len(own) > 0 {
+		s = total(own) // those of other addresses are asked later
+	}
 	byIntroduction := func(o Observation) bool { return o.Via == ViaIntroduction }
-	if !e.silent(s) || !answeredSince(those(e.mappingControls, byIntroduction), s.at) {
+	if !e.silent(s) || !e.willing(those(e.mappingControls, byIntroduction), s.at) {
 		return s.finding(Unknown), nil
+	}
+	routes := those(e.mappings, func(o Observation) bool { return o.Kind == KindRoute })
+	if e.early && total(routes).hits == 0 && (len(routes) == 0 || !e.silent(total(routes))) {
+		return s.finding(Yes), nil // where it gets through is not known yet
 	}
 	reachable = []netip.AddrPort{e.main}
 	for _, o := range e.mappings {

@@ -22,6 +22,10 @@ func (e *evidence) mapping() (Mapping, Finding) {
 		}
 	}
 	m := mappingOf(e.seen, e.main.Addr(), at, e.steady(by.at))
+	// Who reaches nothing but the main port, wherever it is, looks like EIM there.
+	if e.early && !slices.ContainsFunc(points, func(o Observation) bool { return o.Node.Port() != e.main.Port() }) {
+		m = MappingUnknown
+	}
 	if m == MappingUnknown || !e.undisturbed() {
 		return MappingUnknown, by.finding(Unknown)
 	}
@@ -39,7 +43,7 @@ func (e *evidence) undisturbed() bool {
 // steady reports whether an answer towards the main address still came from
 // there after t: no mapping that expired explains what differs.
 func (e *evidence) steady(t time.Time) bool {
-	return answeredSince(e.mappingControls, t) && e.undisturbed()
+	return e.willing(e.mappingControls, t) && e.undisturbed()
 }
 
 // mappingOf decides from what the ports of each node address saw. A mapping that
@@ -55,12 +59,13 @@ func mappingOf(seen netip.AddrPort, main netip.Addr, at map[netip.Addr][]netip.A
 	for _, group := range others {
 		othersEqual = othersEqual && allEqual(group, seen)
 		othersDiffer = othersDiffer && !slices.Contains(group, seen)
-		othersDistinct = othersDistinct || len(group) > 1 && distinct(group)
+		othersDistinct = othersDistinct || len(group) > 1 && allDistinct(group)
 		othersUniform = othersUniform && allEqual(group, group[0])
 	}
-	sameDistinct := len(same) > 0 && !slices.Contains(same, seen) && distinct(same)
+	sameDistinct := len(same) > 0 && !slices.Contains(same, seen) && allDistinct(same)
 
 	switch {
+
 	case len(others) == 0 && len(same) == 0:
 		return MappingUnknown
 	case sameEqual && len(others) == 0:
@@ -69,6 +74,8 @@ func mappingOf(seen netip.AddrPort, main netip.Addr, at map[netip.Addr][]netip.A
 		return EIM
 	case !othersDiffer:
 		return MappingUnknown // here the same, there not
+	case changes(same, seen) > 1: // of random ports in a block two may be equal
+		return APDM
 	case sameDistinct && (len(same) > 1 || othersDistinct || steady):
 		return APDM
 	case len(same) == 0 && othersDistinct:
@@ -85,12 +92,17 @@ func allEqual(addrs []netip.AddrPort, to netip.AddrPort) bool {
 	return !slices.ContainsFunc(addrs, func(a netip.AddrPort) bool { return a != to })
 }
 
-func distinct(addrs []netip.AddrPort) bool {
-	set := make(map[netip.AddrPort]bool, len(addrs))
+func allDistinct(addrs []netip.AddrPort) bool {
+	return len(addrs) == 0 || changes(addrs[1:], addrs[0]) == len(addrs)-1
+}
+
+// changes is how many addresses there are besides first.
+func changes(addrs []netip.AddrPort, first netip.AddrPort) int {
+	set := map[netip.AddrPort]bool{first: true}
 	for _, a := range addrs {
 		set[a] = true
 	}
-	return len(set) == len(addrs)
+	return len(set) - 1
 }
 
 // minPooled is how many further mappings on one public address speak for it being

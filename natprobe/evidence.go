@@ -14,6 +14,11 @@ const (
 	MinTries = 7
 	MinSpan  = time.Second
 
+	// EarlyTries is how much silence counts for an introduction that cannot wait:
+	// tries of each probe, the second long enough after the first that its answer
+	// would be there.
+	EarlyTries = 2
+
 	// maxChance is how probable it may be at most that loss explains silence.
 	maxChance = 2e-3
 
@@ -28,6 +33,8 @@ const (
 
 // evidence is a record sorted by question, without what does not count.
 type evidence struct {
+	early bool // see Early
+
 	main     netip.AddrPort // where the host holds its session
 	seen     netip.AddrPort // how it is seen there
 	observed time.Time      // when it was last heard of
@@ -152,11 +159,15 @@ func (e *evidence) addMapping(o Observation) {
 // sum is what several observations of one question come to.
 type sum struct {
 	tries, hits int
+	least       int       // tries of the observation with the fewest
 	since, at   time.Time // at: of the last hit, or of the last try without one
 }
 
 func total(obs []Observation) (s sum) {
-	for _, o := range obs {
+	for i, o := range obs {
+		if i == 0 || o.Tries < s.least {
+			s.least = o.Tries
+		}
 		if s.tries == 0 || o.Began().Before(s.since) {
 			s.since = o.Began()
 		}
@@ -172,6 +183,13 @@ func total(obs []Observation) (s sum) {
 // silent reports whether there was no answer for so often and so long that loss
 // does not explain it. It still takes a control to mean anything.
 func (e *evidence) silent(s sum) bool {
+	if e.early {
+		return s.hits == 0 && s.least >= EarlyTries
+	}
+	return e.silentForGood(s)
+}
+
+func (e *evidence) silentForGood(s sum) bool {
 	return s.hits == 0 && s.tries >= MinTries && s.at.Sub(s.since) >= MinSpan &&
 		math.Pow(e.loss(), float64(s.tries)) <= maxChance
 }
@@ -193,8 +211,12 @@ func (s sum) finding(a Answer) Finding {
 	return Finding{Answer: a, Hits: s.hits, Tries: s.tries, At: s.at}
 }
 
-// answeredSince reports whether a control was answered at t or later, that is,
-// whether the host was there and willing until then.
+// willing reports whether a control was answered at t or later, that is, whether the
+// host was there and willing until then. Early on, a control answered at all will do.
+func (e *evidence) willing(controls []Observation, t time.Time) bool {
+	return e.early && slices.ContainsFunc(controls, func(o Observation) bool { return o.Hits > 0 }) || answeredSince(controls, t)
+}
+
 func answeredSince(controls []Observation, t time.Time) bool {
 	return slices.ContainsFunc(controls, func(o Observation) bool { return o.Hits > 0 && !o.At.Before(t) })
 }

@@ -35,21 +35,26 @@ type PlannerConfig struct {
 	Routes   []netip.AddrPort // where a relay could be reached if nothing but Main can
 	Family   netip.AddrPort   // the node's main address of the other family, if one shall be proven
 	RTT      time.Duration    // of the session; zero is not known
-	Recent   []Observation    // earlier record of the same observed address
+	// Deaf: the client may not answer introductions yet, so that its silence means
+	// nothing before [Planner.Again].
+	Deaf   bool
+	Recent []Observation // earlier record of the same observed address
 }
 
 // Bounds of one round of probes.
 const (
 	// MaxPackets is how many packets one round sends at most.
-	MaxPackets = 48
+	MaxPackets = 64
 
-	tryInterval = 170 * time.Millisecond // MinTries of them span a little more than MinSpan
+	tryInterval = 190 * time.Millisecond // from the second try on: with the first, MinTries span MinSpan
 	maxInterval = time.Second
 	lateness    = 50 * time.Millisecond // an answer may take that much longer than the RTT
 	pace        = 10 * time.Millisecond // between new mappings, so that they are made in this order
 	minGrace    = 150 * time.Millisecond
 	maxGrace    = time.Second
 	unknownRTT  = 200 * time.Millisecond
+
+	maxDeafness = time.Minute // longest wait for Again
 
 	closingTries    = 4 // of a control that closes a bracket
 	doubtfulTries   = 4 // of the mapping control: from then on silence is suspected
@@ -58,8 +63,9 @@ const (
 	routeTries      = 3
 	familyTries     = 3
 	maxRoutes       = 4
-	basePerNode     = 2 // mapping ports on each of two addresses
-	wantedMapping   = 6 // once the mapping is seen to differ: enough to see the rule in its ports
+	blockedTries    = 2 // of a mapping port of another address, where none answers at the first
+	baseMapping     = 2 // mapping ports of each of two addresses
+	wantedMapping   = 7 // once the mapping is seen to differ: enough to see the rule in its ports
 	coarseMapping   = minCoarse
 )
 
@@ -67,20 +73,25 @@ const (
 type probe struct {
 	Observation
 	limit    int
+	full     int       // the limit it began with
 	due      time.Time // of the next try or, after the last, of giving up
 	last     time.Time // the latest try
+	void     int       // tries before Again, which count for nothing
 	finished bool
 }
 
 func (p *probe) packet(id int) Packet {
-	kind := FIHello
-	if p.Kind == KindControlFilter || p.Kind == KindFilter {
-		kind = IHello
+	kind := IHello
+	if p.introduces() {
+		kind = FIHello
 	}
 	return Packet{Kind: kind, ID: id, Node: p.Node}
 }
 
 func (p *probe) silent() bool { return p.finished && p.Hits == 0 }
+
+// introduces reports whether it takes a client that answers introductions.
+func (p *probe) introduces() bool { return p.Kind != KindControlFilter && p.Kind != KindFilter }
 
 // Planner decides what to ask a client in one round of native probes (DESIGN:
 // filtering by unsolicited hellos, mapping by introductions). It has no clock and
@@ -92,16 +103,20 @@ type Planner struct {
 	probes  []*probe
 	packets int
 
-	interval time.Duration // between tries; longer than the RTT, so that an answer to the first is known as such
+	patience time.Duration // with a try; longer than the RTT, so that an answer to the first is known as such
+	interval time.Duration // between later tries
 	grace    time.Duration // after the last
+	deaf     bool
 
 	filterControl, mappingControl, filterClosing, mappingClosing *probe
 
-	addrs    []netip.Addr // Main's address and the other that is probed
-	nextMap  time.Time    // when pace allows a new mapping
-	silence  bool         // introductions seem to be ignored
-	routed   bool         // the probe ports look blocked: routes are tried
-	finished bool
+	addrs        []netip.Addr // Main's address and the other that is probed
+	nextMap      time.Time    // when pace allows a new mapping
+	seen         time.Time    // when Next was called last
+	filtersAsked bool
+	silence      bool // introductions seem to be ignored
+	routed       bool // the probe ports look blocked: routes are tried
+	finished     bool
 }
 
 // NewPlanner starts a round: the first packets are due at once.
@@ -115,9 +130,12 @@ func NewPlanner(c PlannerConfig, now time.Time) *Planner {
 	c.Probes = slices.DeleteFunc(slices.Clone(c.Probes), foreign)
 	c.Routes = slices.DeleteFunc(slices.Clone(c.Routes), foreign)
 	c.Routes = c.Routes[:min(len(c.Routes), maxRoutes)]
+	patience := min(c.RTT+lateness, maxInterval)
 	p := &Planner{
 		c:        c,
-		interval: min(max(c.RTT+lateness, tryInterval), maxInterval),
+		patience: patience,
+		interval: max(patience, tryInterval),
+		deaf:     c.Deaf,
 		grace:    min(max(3*c.RTT, minGrace), maxGrace),
 		nextMap:  now,
 	}
@@ -132,6 +150,7 @@ func NewPlanner(c PlannerConfig, now time.Time) *Planner {
 	if c.Family.IsValid() {
 		p.ask(KindFamily, c.Family, familyTries, now)
 	}
+	p.plan(now)
 	return p
 }
 
@@ -139,7 +158,7 @@ func NewPlanner(c PlannerConfig, now time.Time) *Planner {
 // mappings: no port serves both, since mapping probes make the client send there.
 func (p *Planner) ports(addr netip.Addr, kind Kind) []netip.AddrPort {
 	all := slices.DeleteFunc(slices.Clone(p.c.Probes), func(a netip.AddrPort) bool { return a.Addr() != addr })
-	filters := (len(all) + 3) / 4
+	filters := min(len(all), 1)
 	if kind == KindFilter {
 		return all[:filters]
 	}
@@ -147,7 +166,7 @@ func (p *Planner) ports(addr netip.Addr, kind Kind) []netip.AddrPort {
 }
 
 func (p *Planner) ask(kind Kind, node netip.AddrPort, limit int, due time.Time) *probe {
-	q := &probe{Observation: Observation{Kind: kind, Node: node}, limit: limit, due: due}
+	q := &probe{Observation: Observation{Kind: kind, Node: node}, limit: limit, full: limit, due: due}
 	p.probes = append(p.probes, q)
 	return q
 }
@@ -157,6 +176,7 @@ func (p *Planner) Next(now time.Time) []Packet {
 	if p.finished {
 		return nil
 	}
+	p.seen = now
 	var out []Packet
 	for before := -1; before != len(p.probes); {
 		before = len(p.probes)
@@ -177,6 +197,10 @@ func (p *Planner) send(out []Packet, now time.Time) []Packet {
 		if q.finished || q.due.After(now) {
 			continue
 		}
+		if p.waits(q) {
+			q.finished = p.deaf && !now.Before(q.last.Add(maxDeafness))
+			continue
+		}
 		if q.Tries == q.limit || p.packets == MaxPackets {
 			q.finished = true
 			continue
@@ -188,12 +212,62 @@ func (p *Planner) send(out []Packet, now time.Time) []Packet {
 		q.last = now
 		p.packets++
 		out = append(out, q.packet(id))
-		q.due = now.Add(p.interval)
-		if q.Tries == q.limit {
+		switch q.Tries {
+		case q.limit:
 			q.due = now.Add(p.grace)
+		case 1:
+			q.due = now.Add(p.patience)
+		default:
+			q.due = now.Add(p.interval)
 		}
 	}
 	return out
+}
+
+// waits reports whether q is not asked again for now: before the client is known to
+// answer introductions, if it ever does, or before the control of q was answered.
+func (p *Planner) waits(q *probe) bool {
+	control := p.filterControl
+	if q.introduces() {
+		if p.deaf {
+			return q.Tries > 0
+		}
+		control = p.mappingControl
+	}
+	return q.Tries > 0 && control.Hits == 0 && q.Kind != control.Kind
+}
+
+// Again says that the client answers introductions from now on, if it ever does: what
+// it has not answered is asked again, and its silence so far counts for nothing.
+func (p *Planner) Again(now time.Time) {
+	p.deaf = false
+	if p.finished {
+		return
+	}
+	p.silence, p.routed = false, false
+	for _, q := range p.probes {
+		if q.introduces() && q.Hits == 0 && q.Tries > 0 {
+			q.void, q.Tries, q.limit, q.due, q.finished = q.void+q.Tries, 0, q.full, now, false
+			if q.Kind == KindMapping {
+				q.due = p.paced(now)
+			}
+		}
+	}
+}
+
+// paced is when the next new mapping may be made.
+func (p *Planner) paced(now time.Time) time.Time {
+	at := later(p.nextMap, now)
+	p.nextMap = at.Add(pace)
+	return at
+}
+
+// over is how many tries of q were answered or could have been by now.
+func (p *Planner) over(q *probe, now time.Time) int {
+	if q.Hits > 0 || q.Tries == 0 || !now.Before(q.last.Add(p.patience)) {
+		return q.Tries
+	}
+	return q.Tries - 1
 }
 
 // Answered reports an answer to a packet with this ID, which came from the
@@ -203,9 +277,11 @@ func (p *Planner) Answered(id int, from netip.AddrPort, now time.Time) {
 		return
 	}
 	q := p.probes[id]
-	if q.Tries == 0 || q.Hits > 0 {
+	if q.Tries+q.void == 0 || q.Hits > 0 {
 		return
 	}
+	// An answer to a try before Again is one all the same.
+	q.Tries = max(q.Tries, 1)
 	q.Hits, q.At, q.Seen, q.finished = 1, now, from, true
 	if !p.finished {
 		p.plan(now)
@@ -213,12 +289,26 @@ func (p *Planner) Answered(id int, from netip.AddrPort, now time.Time) {
 	}
 }
 
-// Deadline returns when Next has something to do, zero once the round is over.
+// Deadline returns when Next has something to do, or what is known early changes;
+// zero once the round is over. A round whose client is deaf may wait for Again alone.
 func (p *Planner) Deadline() time.Time {
 	var d time.Time
+	earlier := func(at time.Time) {
+		if d.IsZero() || at.Before(d) {
+			d = at
+		}
+	}
 	for _, q := range p.probes {
-		if !q.finished && (d.IsZero() || q.due.Before(d)) {
-			d = q.due
+		switch {
+		case q.finished:
+		case p.waits(q):
+			if p.deaf && q.introduces() {
+				earlier(q.last.Add(maxDeafness))
+			}
+		case q.Tries == EarlyTries && p.seen.Before(q.last.Add(p.patience)):
+			earlier(q.last.Add(p.patience))
+		default:
+			earlier(q.due)
 		}
 	}
 	return d
@@ -230,12 +320,16 @@ func (p *Planner) Packets() int { return p.packets }
 // Observations returns what is known so far, with those of Recent that this round
 // did not ask again: filters. It is all that there is to remember of both.
 func (p *Planner) Observations() []Observation {
+	return p.observations(func(q *probe) int { return q.Tries })
+}
+
+func (p *Planner) observations(tries func(*probe) int) []Observation {
 	out := p.carried()
 	for _, q := range p.probes {
-		if q.Tries == 0 {
+		o := q.Observation
+		if o.Tries = tries(q); o.Tries == 0 || p.deaf && q.introduces() && o.Hits == 0 {
 			continue
 		}
-		o := q.Observation
 		if o.Hits == 0 {
 			o.At = q.last
 		}
