@@ -150,6 +150,9 @@ func (b *Book) open(now time.Time, r *Request) (Order, Grant, error) {
 			return Order{}, Grant{}, err
 		}
 	}
+	if v := b.reserved.byPair[key]; v != nil {
+		b.reserved.release(v, string(r.Tag))
+	}
 	c.seq++
 	o.ID, o.Seq = c.id, c.seq
 	for i, u := range c.uses {

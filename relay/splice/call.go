@@ -25,12 +25,15 @@ type call struct {
 	hello      kept
 	rhello     kept
 	iikeying   kept
-	rikeying   kept
 	cookies    []string // the RHello's, and those it was changed for
 	initiator  wire.SessionID
 	responder  wire.SessionID
-	keyed      bool // the IIKeying came
-	answered   bool // the RIKeying came
+	keyed      bool          // the IIKeying came
+	answered   bool          // the RIKeying came
+	crossed    bool          // the other side has called too
+	asked      time.Time     // when the initiator sent an IIKeying last
+	passed     time.Time     // when a RIKeying was last let through
+	rtt        time.Duration // of the initiator, from RHello to IIKeying; zero: not measured
 }
 
 // kept is a startup packet that is repeated until it has its answer.
@@ -66,17 +69,20 @@ const (
 	byCookie
 )
 
-// call adds a call to a splice. One with the same tag goes on as it is.
+// call adds a call to a splice. One with the same tag goes on as it is; from another
+// splice of the pair it moves here, unless it has come to its IIKeying there.
 func (t *Table) call(now time.Time, s *splice, o *Order) {
-	for _, c := range s.calls {
-		if c.tag == string(o.Tag) {
-			return
-		}
+	if _, c := s.tagged(o.Tag); c != nil {
+		return
 	}
 	c := &call{splice: s, from: o.From, tag: string(o.Tag), hold: o.Hold, expires: now.Add(unboundFor)}
+	if !t.move(now, c) {
+		return
+	}
 	if len(s.calls) == maxCalls {
 		t.cancel(s.calls[0])
 	}
+	t.cross(c)
 	s.calls = append(s.calls, c)
 	for _, d := range s.sides {
 		// Another's tag, at a socket of the engine, stays the other's.
@@ -116,6 +122,19 @@ func (t *Table) cancel(c *call) {
 	s.calls = slices.DeleteFunc(s.calls, func(have *call) bool { return have == c })
 }
 
+// cross notes that both sides call. An endpoint that yields to the other's call never
+// hears of its own IIKeying again, and who wins would take a repeat of that for a new
+// session in place of the one that works (RFC 7016 section 3.5.1.3).
+func (t *Table) cross(c *call) {
+	for s := range t.pairOf(c.splice) {
+		for _, other := range s.calls {
+			if other.from != c.from {
+				c.crossed, other.crossed = true, true
+			}
+		}
+	}
+}
+
 // admit lets the initiator answer with that cookie.
 func (t *Table) admit(c *call, cookie []byte) bool {
 	key := callKey{c.splice.sides[c.from].socket, byCookie, string(cookie)}
@@ -130,8 +149,8 @@ func (t *Table) admit(c *call, cookie []byte) bool {
 // waiting is the packet that is being repeated, and to which side; nil: none.
 func (c *call) waiting() (k *kept, side int) {
 	switch {
-	case c.answered:
-		return &c.rikeying, c.from
+	case c.answered, c.keyed && c.crossed:
+		return nil, 0
 	case c.keyed:
 		return &c.iikeying, 1 - c.from
 	case c.rhello.data != nil:

@@ -17,7 +17,7 @@ const (
 	DropCookie                        // of no RHello that went out at this port
 	DropCertificate                   // of another peer than the one introduced
 	DropAddress                       // from where a relay sends nothing
-	DropRepeat                        // the relay repeats the first by itself
+	DropRepeat                        // of what is kept, or was answered
 	DropInbox                         // more at the engine's sockets than was taken over
 	DropRefused                       // what was reserved cannot be had: its port, a quota, or the room for startups is used up
 )
@@ -42,6 +42,7 @@ type Stats struct {
 	Unqueued  uint64 // of these, forwarded later
 	Sent      uint64 // packets that were kept, and repeats of startup packets
 	Rebound   uint64 // new sources believed
+	Moved     uint64 // calls that went to other ports of the pair
 	Drops     [numDropReasons]uint64
 	Ends      [numEndReasons]uint64
 	Splices   int // now

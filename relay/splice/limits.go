@@ -28,6 +28,10 @@ var repeatAfter = [...]time.Duration{
 	200 * time.Millisecond, 400 * time.Millisecond, 800 * time.Millisecond, 1600 * time.Millisecond,
 }
 
+// leastAgain is how long a RIKeying takes to its initiator and back, at the least, for
+// a further one to be let through.
+const leastAgain = 100 * time.Millisecond
+
 // PortBuffer is the receive buffer to ask for at a relay port, in bytes: some 110 full
 // packets, since the kernel grants twice that and counts 2.3 kB for each, or 10 ms of one
 // peer that sends 100 Mbit/s. Not more: what waits there is all delay when the relay is

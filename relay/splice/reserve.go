@@ -121,6 +121,20 @@ func (m *reservations) call(v *reservation, c reservedCall) {
 	}
 }
 
+// release forgets a call of v, which is relayed elsewhere now, and v with its last.
+func (m *reservations) release(v *reservation, tag string) {
+	for i, c := range v.calls {
+		if c.tag == tag {
+			m.untag(v, tag)
+			v.calls = append(v.calls[:i], v.calls[i+1:]...)
+			break
+		}
+	}
+	if len(v.calls) == 0 {
+		m.forget(v)
+	}
+}
+
 // reserve names two ports. Asked again for the same pair, it names the same.
 func (b *Book) reserve(now time.Time, r *Request, key pairKey, from int, sides [2]*Party) (Grant, error) {
 	m := &b.reserved

@@ -148,6 +148,15 @@ func (t *Table) end(now time.Time, s *splice, why EndReason) {
 	delete(t.splices, s.id)
 	t.timers.remove(s)
 	t.stats.Ends[why]++
+	for _, p := range s.peers {
+		if p == (flash.PeerID{}) {
+			continue
+		}
+		rest := slices.DeleteFunc(t.byPeer[p], func(have *splice) bool { return have == s })
+		if t.byPeer[p] = rest; len(rest) == 0 {
+			delete(t.byPeer, p)
+		}
+	}
 	if s.pair == nil {
 		t.unbound--
 		return // nobody else knows of it
@@ -160,12 +169,6 @@ func (t *Table) end(now time.Time, s *splice, why EndReason) {
 			at.remove(d)
 		}
 		at.sides = slices.DeleteFunc(at.sides, func(have *side) bool { return have == d })
-		if p := s.peers[i]; p != (flash.PeerID{}) {
-			rest := slices.DeleteFunc(t.byPeer[p], func(have *splice) bool { return have == s })
-			if t.byPeer[p] = rest; len(rest) == 0 {
-				delete(t.byPeer, p)
-			}
-		}
 	}
 	t.ended = append(t.ended, Ended{ID: s.id, Seq: s.seq, Peers: s.peers, From: s.first, Reason: why, Keyed: s.keyed, Totals: s.pair.Close(now)})
 }

@@ -212,12 +212,15 @@ func (t *Table) iikeying(now time.Time, socket int, d udp.Datagram, body []byte)
 		})
 	}
 	if !c.keyed {
+		if c.rhello.sent == 1 { // of several, nobody knows which it answers
+			c.rtt = now.Sub(c.rhello.first)
+		}
 		c.keyed, s.keyed = true, true
 		c.initiator = k.SessionID
 		c.expires = now.Add(unboundFor)
 		s.sides[c.from].learn(c.initiator)
 	}
-	c.source[c.from] = d.Peer
+	c.source[c.from], c.asked = d.Peer, now
 	t.bind(now, c)
 	if c.answered {
 		t.forward(now, &s.sides[c.from], d)
@@ -264,41 +267,54 @@ func (t *Table) went(now time.Time, c *call) {
 	t.schedule(c.splice)
 }
 
-// progress follows what a packet under a session's ID does for a call that is
-// being set up: RIKeying and Cookie Change come so, but under the key of startup.
-func (t *Table) progress(now time.Time, s *side, id wire.SessionID, d udp.Datagram) {
+// progress follows what a packet under a session's ID does for a call that is being
+// set up, and reports whether it may pass: RIKeying and Cookie Change come so, but
+// under the key of startup.
+func (t *Table) progress(now time.Time, s *side, id wire.SessionID, d udp.Datagram) bool {
 	for _, c := range slices.Clone(s.splice.calls) {
 		switch {
-		case c.keyed && s.index != c.from && id == c.initiator && !c.answered:
-			t.answer(now, c, d)
+		case c.keyed && s.index != c.from && id == c.initiator:
+			if !t.answer(now, c, d) {
+				return false
+			}
 		case c.answered && s.index == c.from && id == c.responder:
 			t.cancel(c) // it speaks: it has the RIKeying
 			t.schedule(s.splice)
 		}
 	}
+	return true
 }
 
-func (t *Table) answer(now time.Time, c *call, d udp.Datagram) {
+// answer takes what the target of a call sends to its initiator.
+func (t *Table) answer(now time.Time, c *call, d udp.Datagram) (pass bool) {
 	typ, body, ok := t.chunk(d.Data)
 	if !ok {
-		return // the responder may speak before its RIKeying arrives
+		return true // the responder may speak before its RIKeying arrives
 	}
-	if typ == wire.ChunkCookieChange {
+	if typ == wire.ChunkCookieChange && !c.answered {
 		if change, err := wire.ParseCookieChange(body); err == nil && len(c.cookies) < maxCookies && slices.Contains(c.cookies, string(change.OldCookie)) {
 			t.admit(c, change.NewCookie)
 		}
-		return
+		return true
 	}
 	if typ != wire.ChunkRIKeying {
-		return
+		return true
 	}
 	k, err := wire.ParseRIKeying(body)
 	if err != nil || k.SessionID == (wire.SessionID{}) {
-		return
+		return true
 	}
-	c.answered, c.responder = true, k.SessionID
+	if c.answered && k.SessionID == c.responder && !c.misses() {
+		return false
+	}
+	c.answered, c.responder, c.passed = true, k.SessionID, now
 	c.splice.sides[1-c.from].learn(k.SessionID)
-	c.rikeying = keep(d)
-	c.rikeying.first, c.rikeying.sent = now, 1 // the caller forwards it
 	t.schedule(c.splice)
+	return true
 }
+
+// misses reports whether the initiator has asked again after it should have had the
+// RIKeying. One that only slept reads two of them at once, derives its keys twice, and
+// has those of none; and a target that slept answers IIKeyings that were repeated
+// meanwhile one by one.
+func (c *call) misses() bool { return c.asked.After(c.passed.Add(max(c.rtt, leastAgain))) }

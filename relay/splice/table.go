@@ -181,6 +181,11 @@ func (t *Table) add(now time.Time, o *Order) *splice {
 		d.splice, d.index, d.socket, d.last = s, i, o.Sockets[i], now
 	}
 	t.splices[s.id] = s
+	for _, p := range s.peers {
+		if p != (flash.PeerID{}) {
+			t.byPeer[p] = append(t.byPeer[p], s)
+		}
+	}
 	t.unbound++
 	return s
 }
@@ -195,9 +200,6 @@ func (t *Table) enter(s *splice, limits *limit.Pair) {
 		d.flow.Owner = d
 		at := &t.sockets[d.socket]
 		at.sides = append(at.sides, d)
-		if p := s.peers[i]; p != (flash.PeerID{}) {
-			t.byPeer[p] = append(t.byPeer[p], s)
-		}
 	}
 }
 
@@ -262,8 +264,9 @@ func (t *Table) Receive(now time.Time, socket int, d udp.Datagram) {
 		return
 	}
 	s.last = now
-	if len(s.splice.calls) > 0 {
-		t.progress(now, s, id, d)
+	if len(s.splice.calls) > 0 && !t.progress(now, s, id, d) {
+		t.drop(DropRepeat)
+		return
 	}
 	t.forward(now, s, d)
 }
