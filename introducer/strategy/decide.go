@@ -9,15 +9,9 @@ import (
 	"pileus/rtmfp/wire"
 )
 
-const (
-	// relayHold: held for 50 to 300 ms, direct packets won every time; unheld,
-	// beside a near relay, every other time.
-	relayHold = 100 * time.Millisecond
-
-	// givenUp is how many failures in a row make a relay the only address named,
-	// whatever the classes say.
-	givenUp = 3
-)
+// givenUp is how many failures in a row make a relay the only address named, whatever
+// the classes say.
+const givenUp = 3
 
 // route is a way of one address family.
 type route struct {
@@ -39,42 +33,67 @@ type decision struct {
 
 // Decide returns the plan for a pair.
 func Decide(p Pair) Plan {
-	if p.Initiator.Anonymous {
-		p.Initiator = Side{Observed: p.Initiator.Observed, At: p.Initiator.At, Anonymous: true}
-	}
-	d := decision{Pair: &p}
-	d.find()
+	d := newDecision(&p)
 	path, clause := d.may.path(), ""
-	var plan Plan
 	if d.local && path != PathDirect {
 		path = PathUnsure
 	}
-	plan.Sure = path != PathUnsure && p.Failures == 0
+	var plan Plan
+	plan.Strategy, plan.Aim = d.strategy()
+	plan.Sure = path != PathUnsure && plan.Aim == 0 && p.Failures == 0 && p.Again == 0
 	relay, refusal := p.relay()
-	wanted := path == PathRelay || !plan.Sure && refusal == "" && (p.Failures >= givenUp || d.trap() && !d.local)
+	wanted := path == PathRelay || !plan.Sure && refusal == "" && d.avoidsDirect(path)
 	switch {
 	case path == PathNone:
 		clause = "; they try all the same"
 	case wanted && p.RelayAvailable && refusal != "":
-		plan.Strategy, plan.Why = Refuse, d.why()+refusal
-		return plan
+		return Plan{Strategy: Refuse, Sure: plan.Sure, Why: d.why() + refusal}
 	case wanted && p.RelayAvailable:
 		relay.Use = RelayOnly
-		plan.Strategy, plan.Relay, plan.Pace = Relay, relay, p.pace(1)
-		plan.Why = d.why() + "; a relay carries it"
-		return plan
+		return Plan{Strategy: Relay, Sure: plan.Sure, Relay: relay, Pace: p.pace(1), Why: d.why() + "; a relay carries it"}
 	case path == PathRelay:
 		plan.NeedsRelay = true
 		clause = "; it takes a relay, and there is none: they try all the same"
-	case !plan.Sure && p.RelayAvailable && refusal == "":
-		relay.Use, relay.Hold = RelayBeside, relayHold
+	case !plan.Sure && p.RelayAvailable && refusal == "" && (p.Initiator.Pending|p.Target.Pending)&natprobe.PendingReach == 0:
+		relay.Use = RelayBeside
 		plan.Relay, clause = relay, "; a relay stands by"
 	}
 	d.name(&plan)
+	plan.Relay.Hold = 0
+	if plan.Relay.Use == RelayBeside {
+		plan.Relay.Hold = p.relayHold()
+		if plan.Ordered {
+			plan.Relay.Hold += time.Duration(len(plan.Redirects)) * Spacing
+		}
+	}
 	plan.Pace = p.pace(max(len(plan.Redirects), len(plan.Replies)))
 	d.hold(&plan)
 	plan.Why = d.why() + clause
 	return plan
+}
+
+func newDecision(p *Pair) *decision {
+	if p.Initiator.Anonymous {
+		p.Initiator = Side{Observed: p.Initiator.Observed, At: p.Initiator.At, Second: p.Initiator.Second, Anonymous: true}
+	}
+	d := &decision{Pair: p}
+	d.find()
+	return d
+}
+
+// avoidsDirect reports whether a pair that is not sure to need a relay hears of
+// nothing else.
+func (d *decision) avoidsDirect(path Path) bool {
+	return d.Failures >= givenUp || d.trap() && !d.local || d.Rushed && path == PathUnsure && d.irrevocable()
+}
+
+// irrevocable reports whether direct addresses cost what nothing brings back, should
+// the worst be true of what is not known yet: an initiator may take a one-way RHello,
+// and holds on to it; and an address that is named to or for a side whose port steps
+// takes the port that was predicted.
+func (d *decision) irrevocable() bool {
+	i, t := &d.Initiator, &d.Target
+	return !i.keepsPort() && !i.Behavior.Filtering.Restricted() || i.maySteps() || t.maySteps()
 }
 
 // hold spares an initiator a round trip that takes packets from anybody, but
@@ -166,62 +185,64 @@ func (p *Pair) relay() (r Joining, refusal string) {
 		return r, "; a relay would not be answered either"
 	}
 	if i := &p.Initiator; i.Behavior.BlockedRoutes.Answer == natprobe.Yes {
-		at := i.at(p.Node)
-		r.Initiator = append([]netip.AddrPort{at}, i.elsewhere(at)...)
+		r.Initiator = i.elsewhere()
+		if i.At.IsValid() {
+			r.Initiator = append(r.Initiator, i.At)
+		}
 	}
 	t := &p.Target
 	if t.Behavior.BlockedRoutes.Answer != natprobe.Yes {
 		return r, ""
 	}
 	// Where it has its session, an endpoint takes no other far end.
-	if r.Target = t.elsewhere(t.at(p.Node)); len(r.Target) > 0 {
-		return r, ""
-	}
-	if second := p.Node.Second; len(t.Behavior.Reachable) == 0 && second.IsValid() && second != t.at(p.Node) {
-		r.Target = []netip.AddrPort{second}
+	if r.Target = t.elsewhere(); len(r.Target) > 0 {
 		return r, ""
 	}
 	return r, "; this node has no second address that the target reaches, so no relay can join them"
 }
 
-// elsewhere is where else than at at the side reaches the node.
-func (s *Side) elsewhere(at netip.AddrPort) []netip.AddrPort {
-	var list []netip.AddrPort
-	for _, a := range s.Behavior.Reachable {
-		if a.IsValid() && a != at {
+// elsewhere is where else than at its session's address the side reaches the node; as
+// long as nobody knows, supposedly at the second one.
+func (s *Side) elsewhere() (list []netip.AddrPort) {
+	reachable := s.Behavior.Reachable
+	if len(reachable) == 0 {
+		reachable = []netip.AddrPort{s.Second}
+	}
+	for _, a := range reachable {
+		if a.IsValid() && a != s.At {
 			list = append(list, a)
 		}
 	}
 	return list
 }
 
-func (s *Side) at(n Node) netip.AddrPort {
-	if s.At.IsValid() {
-		return s.At
-	}
-	return n.Main
-}
-
-// name puts the addresses into the plan, and the strategy that they serve.
-func (d *decision) name(plan *Plan) {
-	redirects, replies := newList(d.limit()), newList(d.limit())
+// strategy is how two meet that are told of direct addresses.
+func (d *decision) strategy() (Strategy, Aim) {
 	aim := d.aim()
 	switch {
 	case d.local && (d.shared || !d.may.has(direct)):
-		plan.Strategy = Lan
+		return Lan, 0
+	case aim != 0:
+		return Predict, aim
+	case d.may.only(openTarget | openInitiator):
+		return Public, 0
+	}
+	return Punch, 0
+}
+
+// name puts the addresses into the plan.
+func (d *decision) name(plan *Plan) {
+	redirects, replies := newList(d.limit()), newList(d.limit())
+	if plan.Strategy == Lan {
 		// The public address may lead back, around a corner, or nowhere.
 		redirects.reported(d.Target.Reported)
 		replies.reported(d.Initiator.Reported)
-	case aim != 0:
-		plan.Strategy, plan.Aim = Predict, aim
-	case d.may.only(openTarget | openInitiator):
-		plan.Strategy = Public
 	}
 	for i := range d.routes[:d.n] {
 		r := &d.routes[i]
 		switch {
 		case r.observed && plan.Aim != 0:
-			d.predict(aim, &redirects, &replies)
+			d.predict(plan.Aim, &redirects, &replies)
 		case d.named(r):
 			redirects.add(r.target, wire.OriginObserved)
 			replies.add(r.initiator, wire.OriginObserved)
@@ -238,8 +259,7 @@ func (d *decision) name(plan *Plan) {
 		}
 	}
 	plan.Redirects, plan.Replies = redirects.addrs, replies.addrs
-	plan.OnePerRedirect = len(plan.Redirects) > 1 &&
-		(plan.Strategy == Lan || aim&AimInitiator != 0 || mixed(plan.Redirects))
+	plan.Ordered = plan.Strategy == Lan || plan.Aim&AimInitiator != 0 || mixed(plan.Redirects)
 }
 
 // named reports whether the addresses of r belong into a plan that names direct
@@ -260,9 +280,8 @@ func (d *decision) named(r *route) bool {
 
 // mixed reports whether addrs begins with one family and goes on with the other.
 func mixed(addrs []wire.Address) bool {
-	first := addrs[0].AddrPort.Addr().Is4()
 	for _, a := range addrs {
-		if a.AddrPort.Addr().Is4() != first {
+		if a.AddrPort.Addr().Is4() != addrs[0].AddrPort.Addr().Is4() {
 			return true
 		}
 	}

@@ -11,7 +11,6 @@ import (
 var (
 	nodeMain   = netip.MustParseAddrPort("192.0.2.1:1935")
 	nodeSecond = netip.MustParseAddrPort("192.0.2.2:1935")
-	twoNodes   = Node{Main: nodeMain, Second: nodeSecond}
 
 	addrA  = netip.MustParseAddrPort("198.51.100.1:5000")
 	addrB  = netip.MustParseAddrPort("203.0.113.1:6000")
@@ -67,7 +66,7 @@ func behaviorOf(name string) natprobe.Behavior {
 }
 
 func sideOf(name string, addr, addr6 netip.AddrPort) Side {
-	s := Side{Behavior: behaviorOf(name), Observed: addr, At: nodeMain}
+	s := Side{Behavior: behaviorOf(name), Observed: addr, At: nodeMain, Second: nodeSecond}
 	if name == "N12" {
 		s.Proven = addr6
 	}
@@ -75,7 +74,7 @@ func sideOf(name string, addr, addr6 netip.AddrPort) Side {
 }
 
 func pairOf(a, b string) Pair {
-	return Pair{Initiator: sideOf(a, addrA, addrA6), Target: sideOf(b, addrB, addrB6), Node: twoNodes, RelayAvailable: true}
+	return Pair{Initiator: sideOf(a, addrA, addrA6), Target: sideOf(b, addrB, addrB6), RelayAvailable: true}
 }
 
 // mark is a plan in a few letters; see TestEveryPair.
@@ -98,20 +97,20 @@ func mark(p Plan) string {
 
 // The plan for every ordered pair, a row an initiator: o public, p punch, R relay,
 // x refuse; predict as i, t or b for the ports of the initiator, the target or both.
-// "?" unsure; 1, 2: the relay meets the initiator at its session's address, or the
-// target at the node's second.
+// "?" unsure; 1, 2: the relay meets the initiator, or the target, at addresses of the
+// node that it reaches.
 const everyPair = `
          N0  N1  N2  N3  N4  N4i N5  N6  N7  N8  N11 N11s N12 unknown silent
 N0       o   o   o   o   o   o   o   o   o   o   R2  x    o   p?      p?
-N1       o   p   o   p   p   p   R   t   R   p   R2  x    R   p?      p?
+N1       o   p   o   p   p   p   R   t?  R   p   R2  x    R   p?      p?
 N2       o   o   o   o   o   o   o   o   o   o   R2  x    o   p?      p?
 N3       o   p   o   p   p   p   p   p   p   p   R2  x    p   p?      p?
-N4       o   p   o   p   p   p   R   t   R   p   R2  x    R   p?      p?
-N4i      o   p   o   p   p   p   R   t   R   p   R2  x    R   p?      p?
+N4       o   p   o   p   p   p   R   t?  R   p   R2  x    R   p?      p?
+N4i      o   p   o   p   p   p   R   t?  R   p   R2  x    R   p?      p?
 N5       o   R   o   p   R   R   R   R   R   R   R2  x    R   p?      p?
-N6       o   i   o   p   i   i   R   b   R   i   R2  x    R   p?      p?
+N6       o   i?  o   p   i?  i?  R   b?  R   i?  R2  x    R   p?      p?
 N7       o   R   o   p   R   R   R   R   p   R   R2  x    R   R?      p?
-N8       o   p   o   p   p   p   R   t   R   p   R2  x    R   p?      p?
+N8       o   p   o   p   p   p   R   t?  R   p   R2  x    R   p?      p?
 N11      R1  R1  R1  R1  R1  R1  R1  R1  R1  R1  R12 x    R1  R1      x
 N11s     R1  R1  R1  R1  R1  R1  R1  R1  R1  R1  R12 x    R1  R1      x
 N12      o   R   o   p   R   R   R   R   R   R   R2  x    p   p?      p?
@@ -179,8 +178,8 @@ func TestCounts(t *testing.T) {
 			if Direct(p.Initiator.Behavior.Class(), p.Target.Behavior.Class()).Path == PathDirect {
 				verdicts++
 			}
-			p.Node.Second = netip.AddrPort{}
 			for _, s := range []*Side{&p.Initiator, &p.Target} {
+				s.Second = netip.AddrPort{}
 				if s.Behavior.Class() == natprobe.Blocked {
 					s.Behavior.Reachable = []netip.AddrPort{nodeMain}
 				}

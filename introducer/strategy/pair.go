@@ -22,23 +22,27 @@ type Side struct {
 	Named        int
 
 	// Steady: none of its packets was lost of late, of several.
-	Steady    bool
+	Steady bool
+	// Pending is what probes that are under way may soon add to Behavior.
+	Pending natprobe.Pending
+
 	At        netip.AddrPort // the node's address that its session is with
+	Second    netip.AddrPort // another one, of the same port; zero: there is none
 	RTT       time.Duration  // 0: unknown
 	Anonymous bool           // it has no session: nothing but Observed counts
 }
 
-// Node is the addresses at which peers that reach only some can be relayed. Second
-// is zero for a node with one address.
-type Node struct{ Main, Second netip.AddrPort }
-
 // Pair is two peers to introduce.
 type Pair struct {
 	Initiator, Target Side
-	Node              Node
 	RelayAvailable    bool
 	Failures          int // in a row, of this pair: see [History]
 	MaxCandidates     int // addresses named to each side; 0: DefaultCandidates
+
+	// Again is how often the initiator has asked again, so has not been met.
+	Again int
+	// Rushed: the pair is not [Pair.Ripe], and it is too late to wait longer.
+	Rushed bool
 }
 
 const (

@@ -29,15 +29,17 @@ func (s Strategy) String() string { return strategyNames[s] }
 // Plan is what to tell two peers.
 type Plan struct {
 	Strategy Strategy
-	Sure     bool // neither too little is known, nor did it fail lately
+	// Sure: neither is too little known, nor did it fail lately, nor does it depend on
+	// order or luck.
+	Sure bool
 
 	// Redirects are for the initiator, Replies the reply addresses for the
-	// target, one FIHello each; both in order. OnePerRedirect: the order counts,
-	// and would not survive in one Redirect, since some initiators try its first
-	// address last. With a relay, its addresses are appended to both.
-	Redirects      []wire.Address
-	OnePerRedirect bool
-	Replies        []wire.Address
+	// target, one FIHello each; both in order. Ordered: the order of Redirects counts;
+	// they leave one by one, Spacing apart. With a relay, its addresses are appended
+	// to both.
+	Redirects []wire.Address
+	Ordered   bool
+	Replies   []wire.Address
 
 	// HoldReplies: Replies wait for the first repeat, and Opening, whose answers
 	// reach nobody, goes out in their place.
@@ -69,7 +71,8 @@ type Joining struct {
 	// one comes first.
 	Hold time.Duration
 	// Initiator and Target are the node's own addresses at one of which these peers
-	// must be relayed, best first; none: any relay port.
+	// must be relayed, best first; none: any relay port. A peer's first is the same in
+	// either part, so that two calls that cross share one splice.
 	Initiator, Target []netip.AddrPort
 	// Rebind: a side may change its address.
 	Rebind bool

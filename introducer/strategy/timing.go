@@ -37,6 +37,38 @@ func Keepalive(b natprobe.Behavior) (node, peer time.Duration) {
 	return keepaliveNode, keepaliveNAT
 }
 
+// Spacing is the time between candidates whose order counts. Clients read all waiting
+// packets in one turn, in which time stands still, and try what is due at one time in
+// the order of a heap.
+const Spacing = 8 * time.Millisecond
+
+const (
+	// leastRelayHold: held for 50 to 300 ms, direct packets won every time; unheld,
+	// beside a near relay, every other time.
+	leastRelayHold = 100 * time.Millisecond
+	mostRelayHold  = 600 * time.Millisecond
+)
+
+// relayHold is how long a relay beside direct addresses keeps the first RHello back.
+// Relayed, it travels both sides' ways to the node; direct, it may take as long: a
+// constant would prefer relays near by, and direct ways far off.
+func (p *Pair) relayHold() time.Duration {
+	return min(max(p.Initiator.RTT+p.Target.RTT, leastRelayHold), mostRelayHold)
+}
+
+const (
+	leastHold = 300 * time.Millisecond
+	holdSlack = 150 * time.Millisecond
+	mostHold  = 1200 * time.Millisecond
+)
+
+// Hold is how long the first answer to a pair that is not [Pair.Ripe] may wait. Three
+// round trips bring all that it waits for, if nothing is lost; an initiator asks again
+// after a second.
+func (p *Pair) Hold() time.Duration {
+	return min(max(3*max(p.Initiator.RTT, p.Target.RTT)+holdSlack, leastHold), mostHold)
+}
+
 // Pace is how the node repeats Redirects and FIHellos by itself: Times more, the
 // first after First, each after Interval.
 type Pace struct {
