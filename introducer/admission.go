@@ -27,6 +27,8 @@ func (c *client) admit(r netconn.Request) {
 		c.enter(a)
 	default:
 		s := c.conn.Session()
+		c.waiting = n.newPeer(c, a)
+		n.probe(c.waiting)
 		who := PeerInfo{
 			ID: s.PeerID(), Tenant: a.tenant, App: a.request.App, Name: a.token.Name, Addr: s.Addr(), Since: s.Engine().Now(),
 		}
@@ -84,6 +86,9 @@ func (n *Node) full(name string) bool {
 // refuse tells the client why it is not taken, and ends its session.
 func (c *client) refuse(why string) {
 	c.node.stats.Refused++
+	if c.waiting != nil {
+		c.waiting.stopProbing()
+	}
 	if why == "" {
 		why = "this client is not wanted here"
 	}

@@ -14,6 +14,8 @@ type client struct {
 	node *Node
 	conn *netconn.Conn
 	peer *Peer // once connected
+
+	waiting *Peer // until then, once it has asked to be
 }
 
 func (n *Node) welcome(c *netconn.Conn) netconn.ServerHandler { return &client{node: n, conn: c} }
@@ -30,7 +32,11 @@ func (c *client) enter(a admission) {
 	if err := c.conn.Accept(); err != nil {
 		return // Closed is called
 	}
-	c.peer = &Peer{session: s, conn: c.conn, app: r.App, tenant: a.tenant, maxPending: a.token.Pending, since: s.Engine().Now()}
+	c.peer, c.waiting = c.waiting, nil
+	if c.peer == nil {
+		c.peer = n.newPeer(c, a)
+	}
+	c.peer.admitted, c.peer.since = true, s.Engine().Now()
 	n.stats.Connected++
 	n.members[a.tenant]++
 	// An ephemeral certificate can be shown by anyone who has seen it: it proves
@@ -48,6 +54,11 @@ func (c *client) enter(a admission) {
 	n.nameFromConnect(c.peer, r, a.token.Name)
 	n.emit(Event{Kind: PeerConnected, At: s.Engine().Now(), Peer: c.peer.Info(), Connect: &r})
 	n.keepAlive(c.peer)
+	n.welcomed(c.peer)
+}
+
+func (n *Node) newPeer(c *client, a admission) *Peer {
+	return &Peer{session: c.conn.Session(), conn: c.conn, app: a.request.App, tenant: a.tenant, maxPending: a.token.Pending}
 }
 
 // SetPeerInfo replaces the addresses the peer says it has.
@@ -62,21 +73,25 @@ func (c *client) SetPeerInfo(addrs []netip.AddrPort) {
 	}
 	c.node.log.event(c.conn.Session().Engine().Now(), eventSetPeerInfo,
 		"peer", c.peer.ID().String(), "addresses", len(addrs))
-	c.node.probe(c.peer)
+	c.node.reported(c.peer)
 }
 
 // Moved has the new address probed; introductions read it from the session.
 func (c *client) Moved() {
 	if c.peer != nil {
-		c.peer.behavior, c.peer.steady, c.peer.proven = nil, false, netip.AddrPort{}
+		c.peer.behavior, c.peer.steady, c.peer.proven, c.peer.latest = nil, false, netip.AddrPort{}, netip.AddrPort{}
 		if r := c.node.cfg.Relay; r != nil {
 			r.Moved(c.peer.ID(), c.peer.Addr())
 		}
 		c.node.probe(c.peer)
+		c.node.moved(c.peer)
 	}
 }
 
 func (c *client) Closed(err error) {
+	if c.waiting != nil {
+		c.waiting.stopProbing()
+	}
 	if c.peer == nil {
 		return
 	}

@@ -23,6 +23,7 @@ type Peer struct {
 	rate       udp.Bucket
 	calls      udp.Bucket
 	conn       *netconn.Conn
+	admitted   bool               // it may be here: nobody has to be asked any more
 	probing    *probing           // under way
 	behavior   *natprobe.Behavior // once classified
 	steady     bool               // nothing was lost then, nor asked for again since
@@ -31,6 +32,9 @@ type Peer struct {
 	relayed    bool               // a relay carries what it sends
 	keepalives keepalives         // as it was told last
 	reply      int                // which probe socket was named last for a fresh mapping
+	lost       udp.Bucket         // questions for peers that are not here
+
+	introductions []*introduction // under way
 
 	memberships []*membership // in groups
 	messenger   messenger

@@ -17,13 +17,15 @@ const (
 	PeerConnected EventKind = iota
 	PeerClassified
 	PeersIntroduced
-	PairRelayed // a relayed pair ended
+	PlanRevised  // of two that were introduced: more is known of them
+	PeerNotFound // a peer asked for one that is not here
+	PairRelayed  // a relayed pair ended
 	IntroductionSettled
 	PeerClosed
 	NameChanged
 )
 
-var eventKindNames = [...]string{"connect", "classified", "introduced", "relayed", "outcome", "closed", "name"}
+var eventKindNames = [...]string{"connect", "classified", "introduced", "revised", "unknown-peer", "relayed", "outcome", "closed", "name"}
 
 // String is the kind's name outside: in hooks, in the API, in logs.
 func (k EventKind) String() string { return eventKindNames[k] }
@@ -37,8 +39,8 @@ type Event struct {
 
 	Connect  *netconn.Request   // of PeerConnected
 	Behavior *natprobe.Behavior // of PeerClassified
-	Target   PeerInfo           // of PeersIntroduced, PairRelayed and IntroductionSettled
-	Plan     PlanInfo           // of PeersIntroduced
+	Target   PeerInfo           // of what is about two peers
+	Plan     PlanInfo           // of PeersIntroduced and PlanRevised
 	Outcome  Outcome            // of IntroductionSettled
 	// Bytes is, of PairRelayed, the IP bytes from the initiator and from the
 	// target; of PeerClosed, the UDP payload received from the peer and sent to it.
@@ -95,8 +97,10 @@ func (n *Node) emit(e Event) {
 	}
 }
 
-// emitIntroduced is emit for an introduction. A nil asker is anonymous.
-func (n *Node) emitIntroduced(now time.Time, asker, target *Peer, from netip.AddrPort, plan PlanInfo) {
+func planInfo(p *strategy.Plan) PlanInfo { return PlanInfo{p.Strategy, p.Sure, p.Relay.Use, p.Why} }
+
+// emitPlan is emit for a plan. A nil asker is anonymous.
+func (n *Node) emitPlan(kind EventKind, now time.Time, asker, target *Peer, from netip.AddrPort, plan PlanInfo) {
 	if n.cfg.Observe == nil {
 		return
 	}
@@ -104,7 +108,7 @@ func (n *Node) emitIntroduced(now time.Time, asker, target *Peer, from netip.Add
 	if asker != nil {
 		initiator = asker.Info()
 	}
-	n.emit(Event{Kind: PeersIntroduced, At: now, Peer: initiator, Target: target.Info(), Plan: plan})
+	n.emit(Event{Kind: kind, At: now, Peer: initiator, Target: target.Info(), Plan: plan})
 }
 
 // pairInfo is who two peers are, as far as they are still here.

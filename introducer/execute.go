@@ -24,152 +24,50 @@ const (
 	askedWithin = 6 * time.Second
 )
 
-// An introduction is a plan being carried out.
-type introduction struct {
-	node          *Node
-	engine        *rtmfp.Engine
-	asker, target *Peer // asker is nil for an anonymous initiator
-	local, from   netip.AddrPort
-	epd, tag      []byte
-
-	plan     strategy.Plan
-	refusal  error // of the relay
-	relays   [2]netip.AddrPort
-	trial    *trial
-	began    time.Time
-	until    time.Time // it is watched
-	asked    int       // again, with the same tag
-	repeats  int
-	next     [2]netip.AddrPort // mappings that fresh FIHellos showed: initiator's, target's
-	fresh    [2][]byte         // the tags of these FIHellos
-	named    [2]int            // addresses named to each side since
-	timer    *rtmfp.Timer
-	finished bool
-
-	unwatched bool // above maxRunning
-}
-
-// introKey names an introduction: an initiator keeps its tag while it repeats.
-type introKey struct {
-	from netip.AddrPort
-	tag  string
-}
-
-// carryOut decides how the two shall meet and begins with it. Asked again with
-// the same tag, it sends the same again.
-func (n *Node) carryOut(e *rtmfp.Engine, asker, target *Peer, h rtmfp.Hello) {
-	key := introKey{h.From, string(h.Tag)}
-	if in := n.running[key]; in != nil && in.target == target {
-		n.stats.AskedAgain++
-		in.asked++
-		in.until = e.Now().Add(askedWithin)
-		target.steady = false
-		if asker != nil {
-			asker.steady = false
-		}
-		in.send()
-		in.complain()
-		return
-	}
-	if len(n.running) >= maxRunning {
-		n.once(e, asker, target, h)
-		return
-	}
-	in := &introduction{
-		node: n, engine: e, asker: asker, target: target, local: h.Local, from: h.From,
-		epd: append([]byte(nil), h.RawEPD...), tag: append([]byte(nil), h.Tag...), began: e.Now(),
-	}
-	if s := n.pairs.retried(e.Now(), asker, target, h.Tag); s != nil {
-		n.pairs.note(e.Now(), s, strategy.Retried, n.peers)
-		n.settle(e.Now(), s.trial, Retried)
-	}
-	in.join(in.decide())
-	in.trial = n.pairs.began(newTrial(e.Now(), asker, target, h.Tag, in.plan.Strategy))
-	in.explain()
-	if !in.tell() {
-		return
-	}
-	in.aim()
-	in.send()
-	n.running[key] = in
-	in.wait(key)
-}
-
-// once introduces two above maxRunning: nothing is repeated, watched or remembered.
+// once introduces two above maxRunning: nothing is held, repeated, watched or
+// remembered.
 func (n *Node) once(e *rtmfp.Engine, asker, target *Peer, h rtmfp.Hello) {
 	in := &n.spare
 	*in = introduction{
 		node: n, engine: e, asker: asker, target: target, local: h.Local, from: h.From,
 		epd: h.RawEPD, tag: h.Tag, began: e.Now(), unwatched: true,
 	}
-	in.join(in.decide())
-	in.plan.HoldReplies = false
-	if in.tell() {
+	p := in.pair()
+	p.Rushed = !p.Ripe()
+	in.made = strategy.Decide(p)
+	in.made.HoldReplies, in.made.Ordered = false, false
+	in.join(p)
+	in.tell()
+	if in.plan.Strategy != strategy.Refuse {
 		n.stats.Unwatched++
 		in.send()
 	}
 	*in = introduction{}
 }
 
-// tell counts the plan and tells of it, and reports whether it is to be carried out.
-func (in *introduction) tell() bool {
+// tell counts the first plan and tells operators of it, and the initiator if nothing
+// comes of it.
+func (in *introduction) tell() {
 	n, plan, now := in.node, &in.plan, in.engine.Now()
 	n.stats.Strategies[plan.Strategy]++
 	n.logIntroduction(now, in.asker, in.target, in.from, plan)
-	n.emitIntroduced(now, in.asker, in.target, in.from, PlanInfo{plan.Strategy, plan.Sure, plan.Relay.Use, plan.Why})
+	n.emitPlan(PeersIntroduced, now, in.asker, in.target, in.from, planInfo(plan))
 	if plan.Strategy != strategy.Refuse {
 		n.stats.Introduced++
-		return true
+		return
 	}
+	in.refused()
+}
+
+func (in *introduction) refused() {
 	if in.asker != nil {
 		in.asker.failed(in.target.ID(), string(in.tag), in.failure())
 	}
-	return false
-}
-
-// decide makes the plan of what is known by now, and returns that.
-func (in *introduction) decide() strategy.Pair {
-	n := in.node
-	p := strategy.Pair{
-		Initiator: strategy.Side{Observed: n.outside(in.from, in.target.Addr()), Anonymous: true},
-		Target:    n.side(in.target, in.asker, in.from),
-		Node:      strategy.Node{Main: n.cfg.Names.Outside(in.local), Second: n.second(in.target)},
-
-		RelayAvailable: n.cfg.Relay != nil,
-	}
-	if !in.unwatched {
-		p.Failures = n.pairs.failures(in.engine.Now(), in.asker, in.target)
-	}
-	if in.asker != nil {
-		p.Initiator = n.side(in.asker, in.target, in.target.Addr())
-	}
-	p.Initiator.Next, p.Initiator.Named = in.next[0], in.named[0]
-	p.Target.Next, p.Target.Named = in.next[1], in.named[1]
-	in.plan = strategy.Decide(p)
-	return p
-}
-
-// side is what strategy needs to know of p, as far as other may know it.
-func (n *Node) side(p, other *Peer, at netip.AddrPort) strategy.Side {
-	s := strategy.Side{
-		Observed: n.outside(p.Addr(), at),
-		Proven:   p.proven,
-		Latest:   p.latest,
-		Steady:   p.steady,
-		At:       n.cfg.Names.Outside(p.session.Local()),
-		RTT:      p.session.RTT(),
-	}
-	if p.behavior != nil {
-		s.Behavior = *p.behavior
-	}
-	for _, a := range named(p, other)[1:] {
-		s.Reported = append(s.Reported, a.AddrPort)
-	}
-	return s
 }
 
 // aim asks the sides whose ports step for their newest mapping, by an FIHello
-// with a reply address they have not sent to lately.
+// with a reply address they have not sent to lately. Of who is being probed it is
+// known anyhow; and probing rests while ports are predicted.
 func (in *introduction) aim() {
 	for i, aim := range []strategy.Aim{strategy.AimInitiator, strategy.AimTarget} {
 		p := in.target
@@ -179,8 +77,12 @@ func (in *introduction) aim() {
 		if in.plan.Aim&aim == 0 || p == nil {
 			continue
 		}
+		if p.probing != nil {
+			p.probing.rest(in.engine.Now())
+			continue
+		}
 		replies := in.node.freshReplies(p)
-		if len(replies) == 0 {
+		if len(replies) == 0 || in.fresh[i] != nil {
 			continue
 		}
 		tag := make([]byte, 16)
@@ -223,7 +125,13 @@ func (in *introduction) aimed(side int, from netip.AddrPort) {
 			return
 		}
 	}
-	in.join(in.decide())
+	p := in.pair()
+	plan := strategy.Decide(p)
+	if plan.Aim != in.made.Aim {
+		return // it is decided anew as such
+	}
+	in.made = plan
+	in.join(p)
 	in.explain()
 	in.send()
 }
@@ -233,27 +141,47 @@ func (in *introduction) send() {
 	if !in.target.session.Open() {
 		return
 	}
-	if in.plan.OnePerRedirect {
-		for _, a := range in.plan.Redirects {
-			in.engine.Redirect(in.local, in.from, in.tag, []wire.Address{a})
-		}
-	} else if len(in.plan.Redirects) > 0 {
-		in.engine.Redirect(in.local, in.from, in.tag, in.plan.Redirects)
-	}
+	stop(in.spacing)
+	in.queue = 0
+	in.redirect()
 	replies := in.plan.Replies
 	if in.plan.HoldReplies && in.repeats == 0 {
 		replies = in.plan.Opening
 	}
 	in.target.session.ForwardHellos(in.epd, replies, in.tag)
-	// Only the first wave's addresses have been tried when a fresh mapping
-	// arrives; later ones are of that wave again.
-	if in.repeats == 0 && !in.next[0].IsValid() && !in.next[1].IsValid() {
-		in.named = [2]int{len(in.plan.Redirects), len(in.plan.Replies)}
+	if in.counts() {
+		in.named[1] = len(in.plan.Replies)
 	}
 }
 
+// redirect sends all Redirects, or the next of those whose order counts.
+func (in *introduction) redirect() {
+	rest := in.plan.Redirects[in.queue:]
+	n := len(rest)
+	if in.plan.Ordered {
+		n = min(n, 1)
+	}
+	if n == 0 {
+		return
+	}
+	in.engine.Redirect(in.local, in.from, in.tag, rest[:n])
+	in.queue += n
+	if in.counts() {
+		in.named[0] = in.queue
+	}
+	if in.queue < len(in.plan.Redirects) {
+		in.spacing = in.engine.After(strategy.Spacing, in.redirect)
+	}
+}
+
+// counts reports whether what is sent comes before a fresh mapping: only these
+// addresses have been tried when that arrives; later ones are of the first wave again.
+func (in *introduction) counts() bool {
+	return in.repeats == 0 && !in.next[0].IsValid() && !in.next[1].IsValid()
+}
+
 // wait repeats as the plan says and forgets the introduction in the end.
-func (in *introduction) wait(key introKey) {
+func (in *introduction) wait() {
 	pace := in.plan.Pace
 	d, grid := watchFor, watchGrid
 	if in.repeats < pace.Times {
@@ -262,14 +190,21 @@ func (in *introduction) wait(key introKey) {
 			d = pace.First
 		}
 	}
+	stop(in.timer)
 	in.timer = in.engine.After(together(in.engine.Now(), d, grid), func() {
 		if in.repeats < in.plan.Pace.Times {
 			in.repeats++
 			in.send()
-			in.wait(key)
+			in.wait()
 			return
 		}
-		in.end(key)
+		if before := in.anew; !in.plan.Sure {
+			// Its time has run out, and nothing was seen of its having worked.
+			if in.consider(); in.anew != before || in.finished {
+				return
+			}
+		}
+		in.end()
 	})
 }
 
@@ -290,29 +225,34 @@ func together(now time.Time, d, grid time.Duration) time.Duration {
 }
 
 // end finishes what was not asked for again meanwhile.
-func (in *introduction) end(key introKey) {
+func (in *introduction) end() {
 	if left := in.until.Sub(in.engine.Now()); left > 0 {
-		in.timer = in.engine.After(together(in.engine.Now(), left, watchGrid), func() { in.end(key) })
+		in.timer = in.engine.After(together(in.engine.Now(), left, watchGrid), in.end)
 		return
 	}
-	in.finish(key)
+	in.finish()
 }
 
-func (in *introduction) finish(key introKey) {
+func (in *introduction) finish() {
 	in.finished = true
-	in.timer.Stop()
+	for _, t := range []*rtmfp.Timer{in.timer, in.spacing, in.patience} {
+		stop(t)
+	}
 	for _, tag := range in.fresh {
 		in.engine.Forget(tag)
 	}
-	delete(in.node.running, key)
-	in.judge()
+	delete(in.node.running, in.key)
+	in.leave()
+	if in.decided {
+		in.judge()
+	}
 }
 
 // judge says what became of an introduction that nobody has told about.
 func (in *introduction) judge() {
 	outcome := Quiet
 	switch {
-	case in.trial.settled:
+	case in.trial.settled, in.plan.Strategy == strategy.Refuse:
 		return
 	case !in.target.session.Open(), in.asker != nil && !in.asker.session.Open():
 		outcome = Abandoned

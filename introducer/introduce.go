@@ -28,7 +28,7 @@ func (n *Node) Hello(e *rtmfp.Engine, h rtmfp.Hello) {
 	target := n.peers[h.EPD.Fingerprint]
 	if target == nil || target.tenant != asker.tenantName() {
 		n.stats.Unknown++
-		n.failed(asker, h, failUnknown)
+		n.notFound(e, asker, h)
 		return
 	}
 	if target == asker {
@@ -41,6 +41,27 @@ func (n *Node) Hello(e *rtmfp.Engine, h rtmfp.Hello) {
 	}
 	if n.permitted(e, asker, target, h) {
 		n.proceed(e, asker, target, h)
+	}
+}
+
+const (
+	// notFoundRate and notFoundBurst bound the questions of one peer for others that
+	// are not here that leave a trace. (What strangers ask leaves none.)
+	notFoundRate  = 1
+	notFoundBurst = 10
+)
+
+// notFound takes a question for a peer that is not here, or not in the asker's tenant.
+func (n *Node) notFound(e *rtmfp.Engine, asker *Peer, h rtmfp.Hello) {
+	if asker == nil {
+		return
+	}
+	n.failed(asker, h, failUnknown)
+	if asker.lost.Take(e.Now(), notFoundRate, notFoundBurst) {
+		n.emit(Event{
+			Kind: PeerNotFound, At: e.Now(), Peer: asker.Info(), Target: PeerInfo{ID: h.EPD.Fingerprint, Tenant: asker.tenant},
+			Reason: failUnknown.reason,
+		})
 	}
 }
 
@@ -96,7 +117,7 @@ func (n *Node) introduce(e *rtmfp.Engine, asker, target *Peer, h rtmfp.Hello) {
 	n.stats.Introduced++
 	n.pairs.began(newTrial(e.Now(), asker, target, h.Tag, strategy.Punch)).why = plainWhy
 	n.logIntroduction(e.Now(), asker, target, h.From, nil)
-	n.emitIntroduced(e.Now(), asker, target, h.From, PlanInfo{Why: plainWhy})
+	n.emitPlan(PeersIntroduced, e.Now(), asker, target, h.From, PlanInfo{Why: plainWhy})
 }
 
 // logIntroduction logs an introduction, and the plan if there is one.

@@ -45,6 +45,8 @@ type Config struct {
 	// Relay carries what cannot meet; nil: nothing does. It reaches clients at its
 	// own ports, and those of a narrow firewall at the main ports and Routes.
 	Relay Relay
+	// NoRelay is why Relay is nil, for reasons that people read: "relay.ports is empty".
+	NoRelay string
 	// Names are the outside names of this machine's addresses: a peer that runs
 	// here is named to others by them.
 	Names udp.Names
@@ -91,6 +93,9 @@ type Stats struct {
 	ToCores       uint64 // IHellos sent on to a core server
 	NoCore        uint64 // IHellos for a core server when there was none
 	Introduced    uint64 // Redirect and FIHello sent
+	Held          uint64 // of these, after probes that were under way
+	Rushed        uint64 // of these, before the probes had told what mattered
+	DecidedAnew   uint64 // another plan for two that had one
 	Unwatched     uint64 // of these, too many at once: sent once, and no conclusions drawn
 	RelayRefused  uint64 // introductions that wanted the relay and did not get it
 	Unproven      uint64 // connected with a certificate that anybody could use
@@ -123,7 +128,8 @@ type Node struct {
 	peers     directory
 	tenants   map[string]*names
 	anonymous *udp.Limiter
-	line      probeLine
+	line      probeLine // of clients that are here
+	doorLine  probeLine // of others
 	evidence  evidence
 	running   map[introKey]*introduction
 	spare     introduction // see once
@@ -174,6 +180,7 @@ func New(c Config) *Node {
 		members: make(map[string]int), timelines: make(map[flash.PeerID]*watched),
 		anonymous: udp.NewLimiter(introductionRate, introductionBurst),
 	}
+	n.doorLine = probeLine{part: doorPart, whole: &n.line}
 	n.server = netconn.NewServer(netconn.ServerConfig{}, n.welcome)
 	return n
 }

@@ -14,6 +14,14 @@ const (
 	defaultProbeRate = 2000                 // packets a second, for the whole node
 	probeBurst       = 64                   // of them at once
 	lineInterval     = 5 * time.Millisecond // between looks at the line of those who wait for the rate
+
+	// afterPeerInfo is how long the answers to introductions may be behind setPeerInfo,
+	// which their client sent at the same time.
+	afterPeerInfo = 20 * time.Millisecond
+
+	// predictionRest is how long probing rests for an introduction by predicted ports:
+	// each of its mappings would take one.
+	predictionRest = 600 * time.Millisecond
 )
 
 // A probing is one round of native probes of a peer: STUN-style discovery for
@@ -22,17 +30,20 @@ const (
 type probing struct {
 	node      *Node
 	peer      *Peer
-	planner   *natprobe.Planner
+	planner   *natprobe.Planner // nil until the round's turn has come
 	epd       []byte
 	tags      map[int][]byte // by the planner's packet ID
 	timer     *rtmfp.Timer
-	waiting   bool // in the node's line
+	later     *rtmfp.Timer // asks again
+	line      *probeLine   // it waits in; nil: none
+	quiet     time.Time    // until when it rests
 	main      netip.AddrPort
 	challenge []byte // the tag of IHellos to an address that shall be proven
 	newest    int    // ID of the probe that made the newest mapping seen
 }
 
-// probe starts a round, in place of the one under way.
+// probe starts a round, in place of the one under way, as soon as what waits for the
+// client has been sent: the answer to its connect comes before what is asked of it.
 func (n *Node) probe(p *Peer) {
 	p.stopProbing()
 	if len(n.cfg.Probes) == 0 || !p.session.Open() {
@@ -40,12 +51,68 @@ func (n *Node) probe(p *Peer) {
 	}
 	e := p.session.Engine()
 	p.probing = &probing{node: n, peer: p}
-	if !n.line.empty() {
-		n.queueUp(e, p.probing)
+	if l := n.lineOf(p); !l.empty() {
+		l.queueUp(e, n, p.probing)
 		return
 	}
-	p.probing.step()
+	p.probing.soon(e)
 }
+
+// soon takes a step when what waits for the client has been sent.
+func (r *probing) soon(e *rtmfp.Engine) {
+	e.Behind(func() {
+		if r.peer.probing == r && r.line == nil {
+			r.step()
+		}
+	})
+}
+
+// welcomed has a client probed that is here now. Whoever was probed before its
+// connect was accepted may not have answered introductions until then.
+func (n *Node) welcomed(p *Peer) {
+	r := p.probing
+	if r == nil {
+		n.probe(p)
+		return
+	}
+	e := p.session.Engine()
+	r.line = nil // that of those who are not here
+	if r.planner != nil {
+		r.planner.Again(e.Now())
+	}
+	r.soon(e)
+}
+
+// reported has a peer probed that has told its addresses: others turn answers to
+// introductions on by themselves, some as late as that.
+func (n *Node) reported(p *Peer) {
+	r := p.probing
+	if r == nil {
+		n.probe(p)
+		return
+	}
+	if at := n.familyFor(p); r.planner != nil && at.IsValid() {
+		r.planner.AskFamily(at, p.session.Engine().Now())
+	}
+	r.again()
+	n.learned(p)
+}
+
+// again asks soon what has not been answered by then.
+func (r *probing) again() {
+	e := r.peer.session.Engine()
+	stop(r.later)
+	r.later = e.After(afterPeerInfo, func() {
+		if r.planner == nil {
+			return // it has yet to begin
+		}
+		r.planner.Again(e.Now())
+		r.wake(e)
+	})
+}
+
+// rest keeps what a NAT gives its next ports to as it is for a while.
+func (r *probing) rest(now time.Time) { r.quiet = now.Add(predictionRest) }
 
 // begin plans the round, when its turn has come: its clock starts with the plan.
 func (r *probing) begin(e *rtmfp.Engine) {
@@ -60,8 +127,23 @@ func (r *probing) begin(e *rtmfp.Engine) {
 		Probes:   n.vantage(p.session.Local(), n.cfg.Probes),
 		Routes:   n.vantage(p.session.Local(), n.cfg.Routes),
 		RTT:      p.session.RTT(),
+		Deaf:     !p.admitted,
 		Recent:   n.evidence.recall(e.Now(), p.Addr()),
 	}, e.Now())
+}
+
+// known is what is known of p at now, and what probes that are under way may soon add.
+func (p *Peer) known(now time.Time) (natprobe.Behavior, natprobe.Pending) {
+	switch r := p.probing; {
+	case p.behavior != nil:
+		return *p.behavior, 0
+	case r == nil:
+		return natprobe.Behavior{}, 0
+	case r.planner == nil:
+		return natprobe.Behavior{}, natprobe.PendingAll
+	default:
+		return natprobe.Early(append(r.context(now), r.planner.Early(now)...), now), r.planner.Pending(now)
+	}
 }
 
 func (p *Peer) stopProbing() {
@@ -70,9 +152,8 @@ func (p *Peer) stopProbing() {
 		return
 	}
 	p.probing = nil
-	if r.timer != nil {
-		r.timer.Stop()
-	}
+	stop(r.timer)
+	stop(r.later)
 	for _, tag := range r.tags {
 		p.session.Engine().Forget(tag)
 	}
@@ -82,13 +163,15 @@ func (p *Peer) stopProbing() {
 // step sends what is due. The node's rate delays packets and never skips one: a
 // packet not sent would look like a packet filtered.
 func (r *probing) step() {
-	e := r.peer.session.Engine()
-	if r.timer != nil {
-		r.timer.Stop()
-		r.timer = nil
+	e, n := r.peer.session.Engine(), r.node
+	stop(r.timer)
+	if left := r.quiet.Sub(e.Now()); left > 0 {
+		r.timer = e.After(left, r.step)
+		return
 	}
-	if !r.node.line.allows(e.Now()) {
-		r.node.queueUp(e, r)
+	l := n.lineOf(r.peer)
+	if !l.allows(e.Now()) {
+		l.queueUp(e, n, r)
 		return
 	}
 	if r.planner == nil {
@@ -99,14 +182,15 @@ func (r *probing) step() {
 		if r.peer.probing != r {
 			return
 		}
-		r.node.line.sent(e.Now(), r.node.cfg.ProbeRate)
+		l.sent(e.Now(), n.cfg.ProbeRate)
 	}
 	due := r.planner.Deadline()
 	if due.IsZero() {
 		r.finish(e)
-		return
+	} else {
+		r.timer = e.After(max(due.Sub(e.Now()), 0), r.step)
 	}
-	r.timer = e.After(max(due.Sub(e.Now()), 0), r.step)
+	n.learned(r.peer)
 }
 
 func (r *probing) send(e *rtmfp.Engine, q natprobe.Packet) {
@@ -146,12 +230,10 @@ func (r *probing) send(e *rtmfp.Engine, q natprobe.Packet) {
 
 // wake lets an answer have its effect as soon as this call is over.
 func (r *probing) wake(e *rtmfp.Engine) {
-	if r.waiting {
+	if r.line != nil {
 		return
 	}
-	if r.timer != nil {
-		r.timer.Stop()
-	}
+	stop(r.timer)
 	r.timer = e.After(0, r.step)
 }
 

@@ -71,30 +71,27 @@ type relaying struct {
 	initiator, target PeerInfo
 }
 
-// join asks for the relay that the plan wants. Without it, the plan is another:
-// the two try by themselves.
+// join makes the plan what the two are told: with the relay that it wants, or as it is
+// without one.
 func (in *introduction) join(p strategy.Pair) {
 	n := in.node
-	in.relays = [2]netip.AddrPort{}
+	in.plan, in.refusal, in.relays = in.made, nil, [2]netip.AddrPort{}
 	if in.plan.Relay.Use == strategy.RelayNone {
 		return
 	}
 	g, err := n.cfg.Relay.Splice(in.spliceRequest())
 	if err != nil {
 		n.stats.RelayRefused++
-		p.RelayAvailable = false
-		in.plan = strategy.Decide(p)
-		in.refusal = err
-		in.plan.Why += "; the relay refused: " + err.Error()
+		p.RelayAvailable, p.NoRelay = false, "it was refused: "+err.Error()
+		in.plan, in.refusal = strategy.Decide(p), err
 		return
 	}
-	in.refusal = nil
 	in.relays = [2]netip.AddrPort{n.cfg.Names.Outside(g.Initiator), n.cfg.Names.Outside(g.Target)}
 	// Where it asked it listens already; a Redirect to there would tell it nothing.
 	if g.Initiator != in.local {
-		in.plan.Redirects = append(in.plan.Redirects, n.relayAddress(g.Initiator))
+		in.plan.Redirects = append(slices.Clip(in.plan.Redirects), n.relayAddress(g.Initiator))
 	}
-	in.plan.Replies = append(in.plan.Replies, n.relayAddress(g.Target))
+	in.plan.Replies = append(slices.Clip(in.plan.Replies), n.relayAddress(g.Target))
 }
 
 // relayAddress names a relay. Some clients read OriginRelay as "another

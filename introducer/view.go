@@ -91,8 +91,8 @@ func (n *Node) Bring(e *rtmfp.Engine, a, b flash.PeerID) (PlanInfo, error) {
 		return PlanInfo{}, ErrOtherTenants
 	}
 	in := &introduction{node: n, engine: e, asker: asker, target: target, local: asker.session.Local(), from: asker.Addr()}
-	in.decide()
-	plan := PlanInfo{in.plan.Strategy, in.plan.Sure, in.plan.Relay.Use, in.plan.Why}
+	made := strategy.Decide(in.pair())
+	plan := planInfo(&made)
 	if err := asker.requested(target.ID()); err != nil {
 		return plan, err
 	}

@@ -95,7 +95,9 @@ func TestKnownEarly(t *testing.T) {
 		}
 	}
 	allocation := func(a Allocation) func(moment) bool {
-		return func(m moment) bool { return m.b.Allocation == a && m.b.Mapping.Dependent() && m.pending&PendingAllocation == 0 }
+		return func(m moment) bool {
+			return m.b.Allocation == a && m.b.Mapping.Dependent() && m.pending&PendingAllocation == 0
+		}
 	}
 	independent := func(m moment) bool {
 		return (m.b.Mapping == EIM || m.b.Mapping == MappingNotAPDM) && m.pending&PendingAllocation == 0

@@ -262,6 +262,14 @@ func (p *Planner) paced(now time.Time) time.Time {
 	return at
 }
 
+// AskFamily has an address of the other family proven: see PlannerConfig.Family. A
+// round asks once.
+func (p *Planner) AskFamily(node netip.AddrPort, now time.Time) {
+	if !p.finished && len(p.of(KindFamily)) == 0 {
+		p.ask(KindFamily, node, familyTries, now)
+	}
+}
+
 // over is how many tries of q were answered or could have been by now.
 func (p *Planner) over(q *probe, now time.Time) int {
 	if q.Hits > 0 || q.Tries == 0 || !now.Before(q.last.Add(p.patience)) {

@@ -52,6 +52,7 @@ type Engine struct {
 	lastID uint32
 	timers timerQueue
 	dirty  []*Session
+	behind []func() // see Behind
 	out    []Datagram
 	free   [][]byte
 	jobs   []*Job
@@ -185,17 +186,14 @@ func (e *Engine) Now() time.Time { return e.now }
 // Flush builds the packets that sessions want to send and hands every waiting
 // datagram to send, whose argument is valid during the call only.
 func (e *Engine) Flush(send func([]Datagram)) {
-	for len(e.dirty) > 0 {
-		batch := e.dirty
-		e.dirty = nil
-		for _, s := range batch {
-			s.queued = false
-			s.flush()
+	e.pack()
+	for len(e.behind) > 0 {
+		fs := e.behind
+		e.behind = nil
+		for _, f := range fs {
+			f()
 		}
-		if e.dirty == nil {
-			clear(batch)
-			e.dirty = batch[:0]
-		}
+		e.pack()
 	}
 	if len(e.out) == 0 {
 		return
@@ -213,6 +211,26 @@ func (e *Engine) Flush(send func([]Datagram)) {
 	}
 	e.out = e.out[:0]
 }
+
+// pack builds the packets that sessions want to send.
+func (e *Engine) pack() {
+	for len(e.dirty) > 0 {
+		batch := e.dirty
+		e.dirty = nil
+		for _, s := range batch {
+			s.queued = false
+			s.flush()
+		}
+		if e.dirty == nil {
+			clear(batch)
+			e.dirty = batch[:0]
+		}
+	}
+}
+
+// Behind has f called, once, when what sessions want to send has been made into
+// packets: what f sends leaves in the same turn, behind these.
+func (e *Engine) Behind(f func()) { e.behind = append(e.behind, f) }
 
 // maxFree bounds the send buffers kept for reuse.
 const maxFree = 256

@@ -1,6 +1,7 @@
 package strategy
 
 import (
+	"cmp"
 	"net/netip"
 	"strconv"
 	"time"
@@ -53,7 +54,7 @@ func Decide(p Pair) Plan {
 		return Plan{Strategy: Relay, Sure: plan.Sure, Relay: relay, Pace: p.pace(1), Why: d.why() + "; a relay carries it"}
 	case path == PathRelay:
 		plan.NeedsRelay = true
-		clause = "; it takes a relay, and there is none: they try all the same"
+		clause = "; it needs a relay, and " + cmp.Or(p.NoRelay, "there is none") + "; they try all the same"
 	case !plan.Sure && p.RelayAvailable && refusal == "" && (p.Initiator.Pending|p.Target.Pending)&natprobe.PendingReach == 0:
 		relay.Use = RelayBeside
 		plan.Relay, clause = relay, "; a relay stands by"

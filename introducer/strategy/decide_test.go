@@ -205,7 +205,7 @@ func TestWithoutRelay(t *testing.T) {
 			check(t, got)
 			needs := want.Sure && (want.Strategy == Relay || want.Strategy == Refuse)
 			switch {
-			case needs && (got.Strategy != Punch || !got.NeedsRelay || !strings.Contains(got.Why, "it takes a relay, and there is none")):
+			case needs && (got.Strategy != Punch || !got.NeedsRelay || !strings.Contains(got.Why, "it needs a relay, and there is none")):
 				t.Errorf("%s to %s: %v, needs a relay: %v: %s", a, b, got.Strategy, got.NeedsRelay, got.Why)
 			case !needs && want.Sure && (got.Strategy != want.Strategy || got.NeedsRelay):
 				t.Errorf("%s to %s: %v, with a relay %v", a, b, got.Strategy, want.Strategy)

@@ -36,8 +36,9 @@ type Side struct {
 type Pair struct {
 	Initiator, Target Side
 	RelayAvailable    bool
-	Failures          int // in a row, of this pair: see [History]
-	MaxCandidates     int // addresses named to each side; 0: DefaultCandidates
+	NoRelay           string // why not, if not: "relay.ports is empty"
+	Failures          int    // in a row, of this pair: see [History]
+	MaxCandidates     int    // addresses named to each side; 0: DefaultCandidates
 
 	// Again is how often the initiator has asked again, so has not been met.
 	Again int

@@ -95,7 +95,7 @@ func Between(from, to Side) Cell {
 	near := from.nearTo(to)
 	plan := strategy.Decide(strategy.Pair{
 		Initiator: from.side("198.51.100.1:40000", near), Target: to.side("203.0.113.1:40000", near),
-		Node: strategy.Node{Main: nodeMain, Second: nodeSecond}, RelayAvailable: true,
+		RelayAvailable: true,
 	})
 	v := strategy.Between(from.Behavior, to.Behavior)
 	path := v.Path.String()
