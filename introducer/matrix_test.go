@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"pileus/natprobe"
 	"pileus/natprobe/lab"
 	"pileus/rtmfp"
 	"pileus/rtmfp/flash"
@@ -103,4 +104,32 @@ func TestMatrix(t *testing.T) {
 	if expected != 77 || met != 77 {
 		t.Errorf("%d of %d pairs met, want 77 of 121", met, len(matrixKinds)*len(matrixKinds))
 	}
+}
+
+// typicalOf is what a node with two addresses finds a kind of site to be.
+func typicalOf(k lab.Kind) (b natprobe.Behavior) {
+	yes, no := natprobe.Finding{Answer: natprobe.Yes}, natprobe.Finding{Answer: natprobe.No}
+	b.AnswersIntroductions, b.BlockedRoutes, b.Public = yes, no, no
+	if len(k.Chain) > 0 && len(k.Chain[len(k.Chain)-1].Egress) > 0 {
+		b.BlockedRoutes = yes
+		return b
+	}
+	b.Mapping = map[lab.Mapping]natprobe.Mapping{
+		lab.NoTranslation: natprobe.EIM, lab.EndpointIndependentMapping: natprobe.EIM,
+		lab.AddressDependentMapping: natprobe.ADM, lab.AddressAndPortDependentMapping: natprobe.APDM,
+	}[k.Looks.Mapping]
+	b.Filtering = map[lab.Filtering]natprobe.Filtering{
+		lab.EndpointIndependentFiltering: natprobe.EIF, lab.AddressDependentFiltering: natprobe.ADF,
+		lab.AddressAndPortDependentFiltering: natprobe.APDF,
+	}[k.Looks.Filtering]
+	if k.Looks.Mapping == lab.NoTranslation {
+		b.Public = yes
+	}
+	if k.Looks.Mapping == lab.AddressAndPortDependentMapping {
+		b.Allocation = natprobe.Random
+		if k.Looks.Allocation == lab.StepPort {
+			b.Allocation, b.Step = natprobe.Stepping, 1
+		}
+	}
+	return b
 }

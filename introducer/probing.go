@@ -78,7 +78,7 @@ func (n *Node) welcomed(p *Peer) {
 	e := p.session.Engine()
 	r.line = nil // that of those who are not here
 	if r.planner != nil {
-		r.planner.Again(e.Now())
+		r.planner.Again(e.Now(), e.Now())
 	}
 	r.soon(e)
 }
@@ -98,15 +98,17 @@ func (n *Node) reported(p *Peer) {
 	n.learned(p)
 }
 
-// again asks soon what has not been answered by then.
+// again asks soon what has not been answered by then, and was sent too early for a
+// client that sent something now.
 func (r *probing) again() {
 	e := r.peer.session.Engine()
+	since := e.Now().Add(-r.peer.session.RTT())
 	stop(r.later)
 	r.later = e.After(afterPeerInfo, func() {
 		if r.planner == nil {
 			return // it has yet to begin
 		}
-		r.planner.Again(e.Now())
+		r.planner.Again(e.Now(), since)
 		r.wake(e)
 	})
 }

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"pileus/introducer/strategy"
-	"pileus/natprobe"
 	"pileus/rtmfp/flash"
 	"pileus/rtmfp/wire"
 )
@@ -123,12 +122,8 @@ func (n *Node) bound(outside []netip.AddrPort) []netip.AddrPort {
 	return list
 }
 
-// second is a further address of the node at which p can be relayed as a target, if
-// its network makes that matter.
+// second is a further address of the node, of the same port as that of p's session.
 func (n *Node) second(p *Peer) netip.AddrPort {
-	if p.behavior == nil || p.behavior.BlockedRoutes.Answer != natprobe.Yes {
-		return netip.AddrPort{}
-	}
 	at := n.cfg.Names.Outside(p.session.Local())
 	for _, a := range n.vantage(p.session.Local(), n.cfg.Routes) {
 		if a.Addr() != at.Addr() && a.Port() == at.Port() {

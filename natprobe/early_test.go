@@ -31,7 +31,7 @@ func early(m *model, l lab, deafFor time.Duration) (moments []moment) {
 	if deafFor > 0 {
 		heap.Push(&m.pending, event{m.now.Add(deafFor), func() {
 			m.silent = false
-			p.Again(m.now)
+			p.Again(m.now, m.now)
 		}})
 	}
 	note := func() {

@@ -237,19 +237,20 @@ func (p *Planner) waits(q *probe) bool {
 	return q.Tries > 0 && control.Hits == 0 && q.Kind != control.Kind
 }
 
-// Again says that the client answers introductions from now on, if it ever does: what
-// it has not answered is asked again, and its silence so far counts for nothing.
-func (p *Planner) Again(now time.Time) {
+// Again says that the client answers introductions that were sent at since or later, if
+// it ever does: others that it has not answered are asked again, and its silence then
+// counts for nothing.
+func (p *Planner) Again(now, since time.Time) {
 	p.deaf = false
 	if p.finished {
 		return
 	}
-	p.silence, p.routed = false, false
 	for _, q := range p.probes {
-		if q.introduces() && q.Hits == 0 && q.Tries > 0 {
+		if q.introduces() && q.Hits == 0 && q.Tries > 0 && q.last.Before(since) {
 			q.void, q.Tries, q.limit, q.due, q.finished = q.void+q.Tries, 0, q.full, now, false
+			p.silence = false
 			if q.Kind == KindMapping {
-				q.due = p.paced(now)
+				q.due, p.routed = p.paced(now), false
 			}
 		}
 	}

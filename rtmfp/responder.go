@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"hash/maphash"
 	"net/netip"
+	"time"
 
 	"pileus/rtmfp/flash"
 	"pileus/rtmfp/wire"
@@ -53,6 +54,7 @@ func (e *Engine) receiveIIKeying(d Datagram, body []byte) {
 		// has been used. After that this is a recording.
 		if s := e.byAddr[d.Peer]; s != nil && s.answer != nil && s.answer.key == key {
 			e.startup(d.Local, d.Peer, s.farID, s.answer)
+			s.answer.repeated = true
 			s.alive.hear(e.now) // and may need as long again to use it
 			return
 		}
@@ -144,7 +146,7 @@ func (e *Engine) finishKeying(k *keying) {
 	s.initiator = false
 	s.id, s.farID, s.far = id, k.farID, k.far
 	s.addr, s.local = k.from, k.local
-	s.answer = &keyingAnswer{key: k.key, chunk: wire.RIKeying{
+	s.answer = &keyingAnswer{key: k.key, sent: e.now, chunk: wire.RIKeying{
 		SessionID: id, Component: k.answer, Signature: signature,
 	}.Append(nil)}
 	e.startup(k.local, k.from, k.farID, s.answer)
@@ -157,8 +159,10 @@ func (e *Engine) finishKeying(k *keying) {
 
 // keyingAnswer is what repeats of an IIKeying get, until the session is used.
 type keyingAnswer struct {
-	key   uint64
-	chunk []byte
+	key      uint64
+	chunk    []byte
+	sent     time.Time
+	repeated bool
 }
 
 // Append implements the chunk interface of Engine.startup.

@@ -98,6 +98,9 @@ func (e *Engine) unindex(s *Session) {
 // prove notes the first packet that decrypted under the session key: only now
 // is the far end's certificate known to be its own.
 func (s *Session) prove() {
+	if a := s.answer; a != nil && !a.repeated { // of several, nobody knows which arrived
+		s.timing.measured(s.engine.now.Sub(a.sent))
+	}
 	s.proven, s.answer = true, nil
 	if s.handler != nil {
 		return

@@ -27,6 +27,7 @@ type decision struct {
 	routes [2]route // IPv6 first
 	n      int
 	may    meeting // of the best route
+	likely meeting // the same, of sides that keep their ports as far as one address can tell
 	shared bool    // behind one NAT
 	local  bool    // a local address may be named
 	over6  bool    // the best route is a proven one
@@ -51,7 +52,7 @@ func Decide(p Pair) Plan {
 		return Plan{Strategy: Refuse, Sure: plan.Sure, Why: d.why() + refusal}
 	case wanted && p.RelayAvailable:
 		relay.Use = RelayOnly
-		return Plan{Strategy: Relay, Sure: plan.Sure, Relay: relay, Pace: p.pace(1), Why: d.why() + "; a relay carries it"}
+		return Plan{Strategy: Relay, Sure: plan.Sure, Relay: relay, Pace: p.pace(1, false), Why: d.why() + "; a relay carries it"}
 	case path == PathRelay:
 		plan.NeedsRelay = true
 		clause = "; it needs a relay, and " + cmp.Or(p.NoRelay, "there is none") + "; they try all the same"
@@ -67,7 +68,7 @@ func Decide(p Pair) Plan {
 			plan.Relay.Hold += time.Duration(len(plan.Redirects)) * Spacing
 		}
 	}
-	plan.Pace = p.pace(max(len(plan.Redirects), len(plan.Replies)))
+	plan.Pace = p.pace(max(len(plan.Redirects), len(plan.Replies)), plan.Ordered)
 	d.hold(&plan)
 	plan.Why = d.why() + clause
 	return plan
@@ -105,7 +106,7 @@ func (d *decision) irrevocable() bool {
 func (d *decision) hold(plan *Plan) {
 	plain := plan.Strategy == Public || plan.Strategy == Punch
 	if !plan.Sure || !plain || d.over6 || plan.Pace.Times == 0 ||
-		!d.Initiator.swallows() || d.Target.Behavior.Mapping.Dependent() {
+		!d.Initiator.swallows() || d.Initiator.Behavior.Filtering != natprobe.EIF || d.Target.Behavior.Mapping.Dependent() {
 		return
 	}
 	plan.HoldReplies = true
@@ -135,6 +136,7 @@ func (d *decision) find() {
 		d.n++
 		if d.may == 0 || rank(r.may) > rank(d.may) {
 			d.may, d.over6 = r.may, is6 && !r.observed
+			d.likely = r.may & meetings(d.Initiator.likely(seenI), d.Target.likely(seenT))
 		}
 	}
 }
@@ -167,16 +169,17 @@ func (d *decision) turned(m meeting) meeting {
 	}
 }
 
-// trap reports whether an initiator may hear of the target without ever being
+// trap reports whether an initiator may well hear of the target without ever being
 // heard: it would hold on to that address, though the relay's works.
 func (d *decision) trap() bool {
-	return d.may.has(oneWay) && (d.Initiator.swallows() || d.Target.swallows())
+	return d.likely.has(oneWay) && (d.Initiator.swallows() || d.Target.swallows())
 }
 
-// swallows reports whether it is known to take packets from anybody, but to answer
-// from ports that nobody knows.
+// swallows reports whether it is known to take packets from ports that it did not
+// write to, but to answer from ports that nobody knows.
 func (s *Side) swallows() bool {
-	return s.Behavior.Mapping.Dependent() && s.Behavior.Filtering == natprobe.EIF
+	b := &s.Behavior
+	return b.Mapping.Dependent() && (b.Filtering == natprobe.EIF || b.Filtering == natprobe.ADF && s.maySteps())
 }
 
 // relay is where a relay would meet the two, or why it cannot.

@@ -101,11 +101,15 @@ func meetBothDependent(a, b kind) meeting {
 		return lenient
 	case a.steps && b.steps:
 		return predictBoth
-	case openA || openB:
+	case openA || openB, a.guessed(), b.guessed():
 		return oneWay
 	}
 	return apart
 }
+
+// guessed reports whether its filter lets in answers from any port to one of its own
+// that was guessed right.
+func (k kind) guessed() bool { return k.steps && k.filter == fromKnownAddress }
 
 // meetSilent: a target that does not answer introductions opens no way for the
 // initiator; but it may answer the initiator itself.

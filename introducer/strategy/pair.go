@@ -83,6 +83,17 @@ func (s *Side) kinds(observed bool) kindSet {
 	return kindsOf(&s.Behavior)
 }
 
+// likely is kinds, if the port is the same for all addresses that was for all ports of
+// one: few NATs choose by address alone.
+func (s *Side) likely(observed bool) kindSet {
+	if !observed || s.Behavior.Mapping != natprobe.MappingNotAPDM {
+		return s.kinds(observed)
+	}
+	b := s.Behavior
+	b.Mapping = natprobe.EIM
+	return kindsOf(&b)
+}
+
 // behindOneNAT reports whether both are seen at one public address that may be a
 // NAT's, and not that of the host which both run on.
 func (p *Pair) behindOneNAT() bool {

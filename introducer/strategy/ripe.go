@@ -4,8 +4,8 @@ import "pileus/natprobe"
 
 // Ripe reports whether nothing that probes may tell soon changes how the two meet.
 // Where they can be reached at all decides where a relay is, so that is waited for;
-// the rest only where a port may change with the destination, and not if a relay is
-// needed whatever is found.
+// the rest only where a port may change with the destination, and not if one of them
+// takes packets from anybody, or a relay is needed, whatever is found.
 func (p Pair) Ripe() bool {
 	i, t := &p.Initiator, &p.Target
 	pending := i.Pending | t.Pending
@@ -17,7 +17,8 @@ func (p Pair) Ripe() bool {
 	case i.keepsPort() && t.keepsPort():
 		return true
 	}
-	if path := newDecision(&p).may.path(); path == PathRelay || path == PathNone {
+	may := newDecision(&p).may
+	if path := may.path(); path == PathRelay || path == PathNone || may.only(openTarget|openInitiator) {
 		return true
 	}
 	return pending&natprobe.PendingFilter == 0 && !i.unpredictable() && !t.unpredictable()

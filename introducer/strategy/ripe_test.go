@@ -35,6 +35,7 @@ func TestRipe(t *testing.T) {
 		{"likewise, but in no case does it matter", partly("N5", noFilter), behaviorOf("N4"), filter, 0, true},
 		{"one's port changes by a rule that is open yet", partly("N6", noPorts), behaviorOf("N4"), allocation, 0, false},
 		{"of two", behaviorOf("N6"), partly("N6", noPorts), 0, allocation, false},
+		{"one takes packets from anybody", partly("N5", noFilter), behaviorOf("N2"), filter | allocation, 0, true},
 		{"it takes a relay, whatever the rule", behaviorOf("N5"), partly("N5", noPorts), 0, allocation, true},
 		{"blocked: whatever else", behaviorOf("N11"), partly("N6", noPorts), filter, allocation, true},
 		{"blocked, but the reach of the other decides where", behaviorOf("N11"), behaviorOf("unknown"), 0, reach, false},

@@ -91,13 +91,16 @@ const (
 // pace repeats named addresses at about the time after which only a loss explains
 // that nothing came of them. Who asks without a session may have forged the source
 // of its question: it gets one answer.
-func (p *Pair) pace(named int) Pace {
+func (p *Pair) pace(named int, ordered bool) Pace {
 	if p.Initiator.Anonymous {
 		return Pace{}
 	}
 	each := usualPace
 	if rtt := max(p.Initiator.RTT, p.Target.RTT); rtt > 0 {
 		each = min(max(rtt*3/2, leastPace), mostPace)
+	}
+	if ordered { // those that leave one by one, and a relay's
+		each += time.Duration(named+1) * Spacing
 	}
 	times := mostTimes
 	if p.Initiator.Steady && p.Target.Steady && p.Failures == 0 {

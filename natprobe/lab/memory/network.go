@@ -68,6 +68,9 @@ type host struct {
 	first    netip.AddrPort           // the socket of packets that name none
 	first6   netip.AddrPort           // the same for IPv6
 	firewall *lab.NAT
+	waiting  []rtmfp.Datagram // arrived, not read yet
+	turn     func([]rtmfp.Datagram) []rtmfp.Datagram
+	stopped  bool
 }
 
 // Attach gives e a socket at an address on a link. An engine may have any number
@@ -94,6 +97,19 @@ func (n *Network) Attach(l *Link, e *rtmfp.Engine, at netip.AddrPort) {
 func (n *Network) Guard(e *rtmfp.Engine, firewall lab.Behavior) {
 	n.byEngine[e].firewall = lab.NewNAT(firewall)
 }
+
+// Turn has f called with all that e is about to read in one turn, that is, without
+// time passing between: e gets what f returns.
+func (n *Network) Turn(e *rtmfp.Engine, f func([]rtmfp.Datagram) []rtmfp.Datagram) {
+	n.byEngine[e].turn = f
+}
+
+// Stop has the host of e do nothing, as a program that is not scheduled: what arrives
+// waits. Continue ends that: it reads all at once, then looks at the clock.
+func (n *Network) Stop(e *rtmfp.Engine) { n.byEngine[e].stopped = true }
+
+// Continue ends Stop.
+func (n *Network) Continue(e *rtmfp.Engine) { n.byEngine[e].stopped = false }
 
 // Cut takes the host of e off the network without a word, like a power failure.
 func (n *Network) Cut(e *rtmfp.Engine) {
@@ -127,7 +143,7 @@ func (n *Network) WaitUntil(d time.Duration, done func() bool) bool {
 		}
 		next := end
 		for _, h := range n.hosts {
-			if at := h.engine.Deadline(); !at.IsZero() && at.Before(next) {
+			if at := h.engine.Deadline(); !h.stopped && !at.IsZero() && at.Before(next) {
 				next = at
 			}
 		}
@@ -139,7 +155,9 @@ func (n *Network) WaitUntil(d time.Duration, done func() bool) bool {
 		}
 		n.land()
 		for _, h := range n.hosts {
-			h.engine.Advance(n.now)
+			if !h.stopped {
+				h.engine.Advance(n.now)
+			}
 		}
 	}
 }
@@ -149,6 +167,9 @@ func (n *Network) settle() {
 	for busy := true; busy; {
 		busy = n.land()
 		for _, h := range slices.Clone(n.hosts) {
+			if h.stopped {
+				continue
+			}
 			var out []rtmfp.Datagram
 			h.engine.Flush(func(list []rtmfp.Datagram) {
 				for _, d := range list {
@@ -218,7 +239,25 @@ func (n *Network) land() (landed bool) {
 		n.arrive(f.to, f.Packet, f.payload)
 		landed = true
 	}
+	for _, h := range n.hosts {
+		if len(h.waiting) > 0 && !h.stopped {
+			h.read(n.now)
+			landed = true
+		}
+	}
 	return landed
+}
+
+// read is one turn of a host.
+func (h *host) read(now time.Time) {
+	batch := h.waiting
+	h.waiting = nil
+	if h.turn != nil {
+		batch = h.turn(batch)
+	}
+	for _, d := range batch {
+		h.engine.Receive(now, d)
+	}
 }
 
 func (n *Network) arrive(to station, p lab.Packet, load payload) {
@@ -239,5 +278,5 @@ func (n *Network) arrive(to station, p lab.Packet, load payload) {
 			return
 		}
 	}
-	h.engine.Receive(n.now, rtmfp.Datagram{Local: p.Dst, Peer: p.Src, TOS: load.tos, Data: load.data})
+	h.waiting = append(h.waiting, rtmfp.Datagram{Local: p.Dst, Peer: p.Src, TOS: load.tos, Data: load.data})
 }
