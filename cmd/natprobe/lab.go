@@ -93,15 +93,20 @@ Another peer than the built-in one: --peer COMMAND runs in sh, in a site, with
 PILEUS_SERVER=rtmfp://192.0.2.1/natprobe/lab/matrix in its environment. It
 connects and prints, a line each, PEERID and its peer ID in hexadecimal digits,
 then READY. At a line CONNECT PEERID on its standard input it calls that peer,
-and prints CONNECTED far=ADDRESS:PORT ms=NUMBER, or FAIL reason=WORDS. It ends
-with its standard input. With --called COMMAND another program is called, which need
+and prints CONNECTED far=ADDRESS:PORT ms=NUMBER, or FAIL reason=WORDS. One that
+printed READY echo then has the other answer something over the session, and prints
+ECHO ms=NUMBER: so sessions show that are open and dead. It ends with its standard
+input. With --called COMMAND another program is called, which need
 not obey CONNECT.
 
 Examples:
 
    natprobe lab matrix --pileus ./pileus
    natprobe lab matrix --site N4 --site N6 --loss 10% --tries 20
-   natprobe lab matrix --from N5 --to N4 --to N8 --json`,
+   natprobe lab matrix --from N5 --to N4 --to N8 --json
+   natprobe lab matrix --settle 0 --tries 5                 # called as soon as both are there
+   natprobe lab matrix --site N5 --cross --tries 50         # both call each other
+   natprobe lab matrix --site N5 --stall 200ms..900ms --tries 20`,
 		Flags: []cli.Flag{
 			&cli.StringSliceFlag{Name: "site", Usage: "have `KIND` call and be called; repeatable (default: N0 to N8, N4i, N11)"},
 			&cli.StringSliceFlag{Name: "from", Usage: "have `KIND` call; repeatable"},
@@ -113,7 +118,10 @@ Examples:
 			addressesFlag(),
 			&cli.IntFlag{Name: "parallel", Value: 4, Usage: "fill `N` cells at once, never two at one site"},
 			&cli.DurationFlag{Name: "patience", Value: 5 * time.Second, Usage: "a call fails after `TIME`"},
-			&cli.DurationFlag{Name: "settle", Value: 4 * time.Second, Usage: "wait up to `TIME` for the node to classify both peers"},
+			&cli.DurationFlag{Name: "settle", Value: 4 * time.Second, Usage: "wait up to `TIME` for the node to classify both peers; 0: call in the breath in which they connect"},
+			&cli.DurationFlag{Name: "age", Usage: "have the peer that is called be connected for `TIME` when the other comes and calls it at once"},
+			&cli.BoolFlag{Name: "cross", Usage: "have both call each other"},
+			&cli.StringFlag{Name: "stall", Usage: "have one of the two stand still for a `TIME` such as 200ms..900ms while they start: initiator and target in turn"},
 			&cli.DurationFlag{Name: "retry", Usage: "first repeat of a startup packet by the built-in peer after `TIME` (default: 250ms)"},
 			pileusFlag(),
 			&cli.StringFlag{Name: "peer", Usage: "run `COMMAND` as a peer"},
@@ -191,4 +199,24 @@ func share(s string) (float64, error) {
 		return 0, usage("--loss: %q is not a share such as 10%%", s)
 	}
 	return f, nil
+}
+
+// span reads 200ms..900ms, or one time for both.
+func span(s string) (times [2]time.Duration, err error) {
+	if s == "" {
+		return times, nil
+	}
+	first, last, several := strings.Cut(s, "..")
+	if !several {
+		last = first
+	}
+	for i, text := range []string{first, last} {
+		if times[i], err = time.ParseDuration(text); err != nil {
+			break
+		}
+	}
+	if err != nil || times[0] <= 0 || times[1] < times[0] {
+		return times, usage("--stall: %q is not a time such as 300ms, or a range such as 200ms..900ms", s)
+	}
+	return times, nil
 }

@@ -8,7 +8,7 @@
 // to the standard output, a line each:
 //
 //	PEERID <64 hexadecimal digits>     its own peer ID
-//	READY                              it is connected and told its addresses
+//	READY [echo]                       it is connected and told its addresses
 //
 // From then on others may call it. It reads the standard input; a line
 //
@@ -18,6 +18,14 @@
 //
 //	CONNECTED far=<address:port> ms=<milliseconds since CONNECT>
 //	FAIL reason=<words>
+//
+// One that said "READY echo" sends something over the session that the other answers,
+// whatever it is, and writes when the answer is there
+//
+//	ECHO ms=<milliseconds since CONNECT>
+//
+// so that a session that is open at one end only, or has other keys there, shows: it is
+// called dead.
 //
 // Other lines are ignored. The end of the standard input ends the program, and
 // so does SIGTERM.

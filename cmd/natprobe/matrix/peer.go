@@ -139,9 +139,15 @@ type call struct {
 	engine *rtmfp.Engine
 	begun  time.Time
 	done   bool
+	echoed bool
 }
 
+// Status is told of the session first, then of what the far end says of the stream.
 func (c *call) Status(code string, _ amf.Object) {
+	if c.done && !c.echoed {
+		c.echoed = true
+		fmt.Fprintf(c.peer.out, "ECHO ms=%.1f\n", c.millis())
+	}
 	if code != netconn.StatusStreamSuccess || c.done {
 		return
 	}
@@ -151,8 +157,10 @@ func (c *call) Status(code string, _ amf.Object) {
 		c.peer.fail(errors.New("the session is gone"))
 		return
 	}
-	fmt.Fprintf(c.peer.out, "CONNECTED far=%v ms=%.1f\n", s.Addr(), float64(time.Since(c.begun).Microseconds())/1000)
+	fmt.Fprintf(c.peer.out, "CONNECTED far=%v ms=%.1f\n", s.Addr(), c.millis())
 }
+
+func (c *call) millis() float64 { return float64(time.Since(c.begun).Microseconds()) / 1000 }
 
 func (c *call) Message(netconn.Message) {}
 
@@ -178,7 +186,7 @@ func (p *peer) Connected(amf.Object) {
 	if p.deaf {
 		p.engine.Sessions(func(s *rtmfp.Session) { s.SetIntroductions(rtmfp.IgnoreIntroductions) })
 	}
-	fmt.Fprintln(p.out, "READY")
+	fmt.Fprintln(p.out, "READY echo")
 }
 
 func (p *peer) Status(amf.Object)                   {}

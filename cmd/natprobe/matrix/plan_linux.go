@@ -17,6 +17,7 @@ type endpoint struct {
 type job struct {
 	cell     *Cell
 	from, to endpoint
+	number   int // of the try
 }
 
 // plan lists the sites, one for each role so that a kind can call itself, the
@@ -38,7 +39,7 @@ func (c *Config) plan() (sites []kernel.Site, cells []*Cell, jobs []*job) {
 			if try == 0 {
 				cells = append(cells, &Cell{Initiator: initiator, Target: target})
 			}
-			jobs = append(jobs, &job{cells[next], from, to})
+			jobs = append(jobs, &job{cells[next], from, to, try})
 			next++
 		}
 		for _, i := range c.Initiators {

@@ -26,6 +26,8 @@ type Try struct {
 	Millis    float64 `json:"ms,omitempty"`
 	Strategy  string  `json:"strategy,omitempty"` // as the node logged it
 	Reason    string  `json:"reason,omitempty"`   // of a failure
+	Dead      bool    `json:"dead,omitempty"`     // a session was open, and nothing passed
+	Stalled   string  `json:"stalled,omitempty"`  // which of the two stood still
 	// Classes of initiator and target, as the node logged them.
 	Classes [2]string `json:"classes,omitzero"`
 }
@@ -140,7 +142,7 @@ func (r *Report) text(from, to string) string {
 }
 
 func (r *Report) writeSums(w io.Writer) {
-	always, ever, tries, met := 0, 0, 0, 0
+	always, ever, tries, met, dead := 0, 0, 0, 0, 0
 	var millis []float64
 	paths, reasons := make(map[Path]int), make(map[string]int)
 	for i := range r.Cells {
@@ -160,11 +162,17 @@ func (r *Report) writeSums(w io.Writer) {
 			} else {
 				reasons[t.Reason]++
 			}
+			if t.Dead {
+				dead++
+			}
 		}
 	}
 	fmt.Fprintf(w, "\nmilliseconds from asking until the session is open; l: local address, r: relay, -: not connected\n")
 	fmt.Fprintf(w, "%d of %d ordered pairs connected in every try, %d in any; %d of %d tries: %d direct, %d local, %d relay\n",
 		always, len(r.Cells), ever, met, tries, paths[Direct], paths[Local], paths[Relay])
+	if dead > 0 {
+		fmt.Fprintf(w, "%d dead: a session was open, and nothing came back over it\n", dead)
+	}
 	if len(millis) > 0 {
 		m := median(millis)
 		fmt.Fprintf(w, "median %.0f ms, nine of ten %.0f ms, slowest %.0f ms\n", m, millis[len(millis)*9/10], millis[len(millis)-1])

@@ -31,6 +31,14 @@ type Config struct {
 	Parallel  int           // cells at once; 0 is 4
 	Patience  time.Duration // with a call; 0 is 5 s
 	Settle    time.Duration // longest wait for the node to classify both peers; 0: none
+	// Age is how long the peer that is called has been connected when the other comes and
+	// calls it at once; 0: both connect at one time, and wait for Settle.
+	Age time.Duration
+	// Cross has both call each other, within crossWithin.
+	Cross bool
+	// Stall is for how long one of the two, each in turn, stands still while they start;
+	// zero: nobody does.
+	Stall [2]time.Duration
 
 	// Noise is how many flows a second others open behind each site's NAT.
 	Noise float64

@@ -172,6 +172,50 @@ func TestKernelRelay(t *testing.T) {
 	}
 }
 
+// Who calls in the breath in which it connects, crosses, or stands still meanwhile,
+// meets as well.
+func TestKernelHurry(t *testing.T) {
+	needLab(t)
+	t.Parallel()
+	pileus := buildNode(t)
+	for _, test := range []struct {
+		name   string
+		change func(*matrix.Config)
+		kinds  []string
+	}{
+		{"at once", func(*matrix.Config) {}, []string{"N4", "N5", "N7", "N11"}},
+		{"one is there", func(c *matrix.Config) { c.Age = time.Second }, []string{"N4", "N7"}},
+		{"crossing", func(c *matrix.Config) { c.Cross = true }, []string{"N4", "N5"}},
+		{"stalled", func(c *matrix.Config) {
+			c.Stall = [2]time.Duration{200 * time.Millisecond, 900 * time.Millisecond}
+			c.Tries = 2
+		}, []string{"N4", "N5"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			c := config(t)
+			c.Initiators = kinds(t, test.kinds...)
+			c.Targets, c.Pileus, c.Parallel = c.Initiators, pileus, 4
+			test.change(&c)
+			report, err := matrix.Run(t.Context(), c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range report.Cells {
+				cell := &report.Cells[i]
+				for _, try := range cell.Tries {
+					if want := matrix.Relay; !try.Connected || (try.Path == want) == (cell.Initiator == cell.Target && (cell.Initiator == "N4" || cell.Initiator == "N7")) {
+						t.Errorf("%s to %s: %+v", cell.Initiator, cell.Target, try)
+					}
+					if (try.Stalled != "") != (test.name == "stalled") {
+						t.Errorf("stalled %q", try.Stalled)
+					}
+				}
+			}
+		})
+	}
+}
+
 // One node address tells less, and a client that answers no introductions is
 // called that.
 func TestKernelClassify(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -30,10 +31,11 @@ const app = "natprobe/lab/matrix"
 
 // program is a running peer.
 type program struct {
-	cmd   *exec.Cmd
-	in    io.WriteCloser
-	lines chan string // closed at its end
-	id    string
+	cmd    *exec.Cmd
+	in     io.WriteCloser
+	lines  chan string // closed at its end
+	id     string
+	echoes bool // it tells when an answer has come over its session
 }
 
 // errPeer is a peer program that does not do as the contract says.
@@ -110,7 +112,8 @@ func (p *program) ready() error {
 		return err
 	}
 	p.id = strings.ToLower(strings.TrimSpace(id))
-	_, _, err = p.await(readyPatience, "READY")
+	_, rest, err := p.await(readyPatience, "READY")
+	p.echoes = strings.TrimSpace(rest) == "echo"
 	return err
 }
 
@@ -118,38 +121,96 @@ func (p *program) ready() error {
 func (r *run) try(ctx context.Context, j *job) Try {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var peers []*program
-	for i, e := range []endpoint{j.from, j.to} {
-		p, err := startPeer(ctx, r.host(e), []string{r.Peer, cmp.Or(r.Called, r.Peer)}[i])
+	var peers [2]*program // initiator, target
+	for _, i := range []int{1, 0} {
+		p, err := startPeer(ctx, r.host([]endpoint{j.from, j.to}[i]), []string{r.Peer, cmp.Or(r.Called, r.Peer)}[i])
 		if err != nil {
 			return Try{Reason: err.Error()}
 		}
 		defer p.stop()
-		peers = append(peers, p)
+		peers[i] = p
+		if i == 1 && r.Age > 0 {
+			if err := p.ready(); err != nil {
+				return Try{Reason: "target: " + err.Error()}
+			}
+			wait(ctx, r.Age)
+		}
 	}
 	for i, p := range peers {
+		if p.id != "" {
+			continue // it has been
+		}
 		if err := p.ready(); err != nil {
 			return Try{Reason: []string{"initiator: ", "target: "}[i] + err.Error()}
 		}
 	}
-	t := Try{Classes: r.node.classes(ctx, r.Settle, peers[0].id, peers[1].id)}
-	if _, err := fmt.Fprintf(peers[0].in, "CONNECT %s\n", peers[1].id); err != nil {
-		t.Reason = err.Error()
-		return t
+	var t Try
+	if r.Age == 0 {
+		t.Classes = r.node.classes(ctx, r.Settle, peers[0].id, peers[1].id)
 	}
-	word, rest, err := peers[0].await(r.Patience, "CONNECTED", "FAIL")
+	r.call(ctx, j, peers, &t)
 	t.Strategy = r.node.strategy(peers[0].id, peers[1].id)
-	switch {
-	case err != nil:
-		t.Reason = err.Error()
-	case word == "FAIL":
-		t.Reason = strings.TrimPrefix(rest, "reason=")
-	default:
-		if err := t.connected(rest, r.network.Node().Addrs); err != nil {
+	return t
+}
+
+// call has one of two peers call the other, or both, and waits for what comes of it.
+func (r *run) call(ctx context.Context, j *job, peers [2]*program, t *Try) {
+	calls := 1
+	if r.Cross {
+		calls = 2
+	}
+	for i := range calls {
+		if i > 0 {
+			wait(ctx, time.Duration(rand.Int64N(int64(crossWithin))))
+		}
+		if _, err := fmt.Fprintf(peers[i].in, "CONNECT %s\n", peers[1-i].id); err != nil {
 			t.Reason = err.Error()
+			return
 		}
 	}
-	return t
+	patience := r.Patience
+	if r.Stall[1] > 0 {
+		// Not both at once: who is fast enough meets who sleeps.
+		p, length := peers[j.number%2], r.Stall[0]+time.Duration(rand.Int64N(int64(r.Stall[1]-r.Stall[0]+1)))
+		t.Stalled = []string{"initiator", "target"}[j.number%2]
+		patience += length
+		wait(ctx, time.Duration(rand.Int64N(int64(6*4*r.Delay)+1)))
+		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGSTOP) // one that has ended shows below
+		wait(ctx, length)
+		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGCONT)
+	}
+	for i := range calls {
+		word, rest, err := peers[i].await(patience, "CONNECTED", "FAIL")
+		switch {
+		case err != nil:
+		case word == "FAIL":
+			err = errors.New(strings.TrimPrefix(rest, "reason="))
+		case i == 0:
+			err = t.connected(rest, r.network.Node().Addrs)
+		}
+		if err == nil && peers[i].echoes {
+			if _, _, err = peers[i].await(patience, "ECHO"); err != nil {
+				t.Dead, err = true, errors.New("dead: open, but no answer comes over it")
+			}
+		}
+		if err != nil {
+			t.Connected, t.Reason = false, err.Error()
+			if i > 0 {
+				t.Reason = "target, which called too: " + t.Reason
+			}
+			return
+		}
+	}
+}
+
+// crossWithin is how far apart two calls are at most that cross.
+const crossWithin = 60 * time.Millisecond
+
+func wait(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
 }
 
 // connected reads far=address:port ms=number.
