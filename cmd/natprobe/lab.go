@@ -112,6 +112,7 @@ Examples:
 			&cli.StringSliceFlag{Name: "from", Usage: "have `KIND` call; repeatable"},
 			&cli.StringSliceFlag{Name: "to", Usage: "have `KIND` be called; repeatable"},
 			delayFlag(), lossFlag(),
+			&cli.DurationFlag{Name: "called-extra", Usage: "hold packets for `TIME` more on the lines of those who are called"},
 			&cli.Float64Flag{Name: "noise", Usage: "have others behind each site's NAT open `N` flows a second"},
 			&cli.IntFlag{Name: "tries", Value: 1, Usage: "call `N` times in each cell"},
 			&cli.IntFlag{Name: "copies", Value: 1, Usage: "have each site `N` times, to try one cell several times at once"},

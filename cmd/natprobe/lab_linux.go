@@ -268,12 +268,12 @@ func matrixConfig(c *cli.Context) (matrix.Config, error) {
 		return matrix.Config{}, usage("lab matrix takes no argument, and there is %q", c.Args().First())
 	}
 	config := matrix.Config{
-		Delay: c.Duration("delay"), Tries: c.Int("tries"), Parallel: c.Int("parallel"),
+		Delay: c.Duration("delay"), CalledExtra: c.Duration("called-extra"), Tries: c.Int("tries"), Parallel: c.Int("parallel"),
 		Patience: c.Duration("patience"), Settle: c.Duration("settle"), Age: c.Duration("age"), Cross: c.Bool("cross"), Noise: c.Float64("noise"), Copies: c.Int("copies"), Addresses: c.Int("addresses"), Progress: c.App.ErrWriter,
 		Pileus: c.String("pileus"), Peer: c.String("peer"), Called: c.String("called"),
 	}
-	if config.Tries < 1 || config.Parallel < 1 || config.Copies < 1 || config.Patience <= 0 || config.Settle < 0 || config.Age < 0 || config.Delay < 0 || config.Noise < 0 || config.Noise > 1000 || config.Addresses < 1 || config.Addresses > 2 {
-		return config, usage("--tries, --copies, --parallel and --patience must be above 0, --settle, --age and --delay not below, --noise 0 to 1000, --addresses 1 or 2")
+	if config.Tries < 1 || config.Parallel < 1 || config.Copies < 1 || config.Patience <= 0 || config.Settle < 0 || config.Age < 0 || config.CalledExtra < 0 || config.Delay < 0 || config.Noise < 0 || config.Noise > 1000 || config.Addresses < 1 || config.Addresses > 2 {
+		return config, usage("--tries, --copies, --parallel and --patience must be above 0, --settle, --age, --delay and --called-extra not below, --noise 0 to 1000, --addresses 1 or 2")
 	}
 	var err error
 	if config.Loss, err = share(c.String("loss")); err != nil {

@@ -29,7 +29,11 @@ func (c *Config) plan() (sites []kernel.Site, cells []*Cell, jobs []*job) {
 	for copied := range c.Copies {
 		for role, kinds := range [][]lab.Kind{c.Initiators, c.Targets, c.Neighbours} {
 			for _, k := range kinds {
-				sites = append(sites, kernel.Site{Label: site("itn"[role:role+1], k, copied), Kind: k})
+				s := kernel.Site{Label: site("itn"[role:role+1], k, copied), Kind: k}
+				if role == 1 {
+					s.Extra = c.CalledExtra
+				}
+				sites = append(sites, s)
 			}
 		}
 	}

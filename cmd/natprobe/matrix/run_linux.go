@@ -22,10 +22,12 @@ type Config struct {
 	Initiators, Targets []lab.Kind
 	Neighbours          []lab.Kind
 
-	Delay  time.Duration // of each site's line, one way; a quarter of the RTT
-	Loss   float64       // 0 to 1, between any two sites
-	Tries  int           // of each cell; 0 is 1
-	Copies int           // of each site, for tries of one cell at once; 0 is 1
+	Delay time.Duration // of each site's line, one way; a quarter of the RTT
+	Loss  float64       // 0 to 1, between any two sites
+	// CalledExtra is how much longer the lines of those are that are called.
+	CalledExtra time.Duration
+	Tries       int // of each cell; 0 is 1
+	Copies      int // of each site, for tries of one cell at once; 0 is 1
 	// Addresses is how many addresses of IPv4 the node has, 1 or 2; 0 is 2.
 	Addresses int
 	Parallel  int           // cells at once; 0 is 4

@@ -3,6 +3,7 @@ package kernel
 import (
 	"fmt"
 	"net/netip"
+	"time"
 
 	"pileus/natprobe/lab"
 )
@@ -42,12 +43,12 @@ func (n *Network) create(label, role string, ipv6 bool) (string, error) {
 
 // out gives a namespace its way out: a line to the others. Packets to routed
 // come in by it.
-func (n *Network) out(namespace string, nat *lab.NAT, ipv6 bool, routed ...netip.Addr) error {
+func (n *Network) out(namespace string, nat *lab.NAT, ipv6 bool, extra time.Duration, routed ...netip.Addr) error {
 	device, err := openTUN(namespace, "wan")
 	if err != nil {
 		return err
 	}
-	n.internet.connect(device, nat, routed...)
+	n.internet.connect(device, nat, extra, routed...)
 	lines := []string{"link set wan up txqueuelen 2000", "route add default dev wan"}
 	if ipv6 {
 		lines = append(lines, "route add ::/0 dev wan")
@@ -62,7 +63,7 @@ func (n *Network) buildNode() error {
 		return err
 	}
 	n.node = &Host{Site: nodeLabel, Namespace: name, Addrs: addrs}
-	if err := n.out(name, nil, true, addrs...); err != nil {
+	if err := n.out(name, nil, true, 0, addrs...); err != nil {
 		return err
 	}
 	return ip(name, addresses(addrs...)...)
@@ -123,7 +124,7 @@ func (b *builder) publicHost() error {
 	if err != nil {
 		return err
 	}
-	if err := b.net.out(host, nil, false, addr); err != nil {
+	if err := b.net.out(host, nil, false, b.Extra, addr); err != nil {
 		return err
 	}
 	return ip(host, addresses(addr)...)
@@ -143,7 +144,7 @@ func (b *builder) hostBehindUserSpace() error {
 	if err != nil {
 		return err
 	}
-	if err := b.net.out(host, b.userSpace(b.Kind.Chain[0]), false, publicAddr(b.index)); err != nil {
+	if err := b.net.out(host, b.userSpace(b.Kind.Chain[0]), false, b.Extra, publicAddr(b.index)); err != nil {
 		return err
 	}
 	return ip(host, addresses(addr)...)
@@ -162,7 +163,7 @@ func (b *builder) router(role string, segments bool) (string, error) {
 	}
 	public := publicAddr(b.index)
 	if !canBeKernel(behavior) {
-		if err := b.net.out(router, b.userSpace(behavior), false, public); err != nil {
+		if err := b.net.out(router, b.userSpace(behavior), false, b.Extra, public); err != nil {
 			return "", err
 		}
 		if segments {
@@ -177,7 +178,7 @@ func (b *builder) router(role string, segments bool) (string, error) {
 	if b.Kind.HasIPv6 {
 		routed = append(routed, lanAddr6(b.index, 2))
 	}
-	if err := b.net.out(router, nil, b.Kind.HasIPv6, routed...); err != nil {
+	if err := b.net.out(router, nil, b.Kind.HasIPv6, b.Extra, routed...); err != nil {
 		return "", err
 	}
 	if err := ip(router, addresses(public)...); err != nil {

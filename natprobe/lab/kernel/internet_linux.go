@@ -38,6 +38,7 @@ const maxPacket = 1500
 type line struct {
 	net      *internet
 	device   io.ReadWriteCloser // reads and writes whole IP packets
+	delay    time.Duration
 	up, down chan timed
 
 	mu  sync.Mutex
@@ -57,10 +58,10 @@ func newInternet(delay time.Duration) *internet {
 // setLoss has a share of all packets lost, once between any two lines.
 func (n *internet) setLoss(share float64) { n.loss.Store(uint64(share * (1 << 32))) }
 
-// connect runs a line until the internet is closed; packets to addrs leave by
-// it.
-func (n *internet) connect(device io.ReadWriteCloser, nat *lab.NAT, addrs ...netip.Addr) {
-	l := &line{net: n, device: device, nat: nat, up: make(chan timed, maxWaiting), down: make(chan timed, maxWaiting)}
+// connect runs a line until the internet is closed; packets to addrs leave by it.
+// extra is how much longer it is than others.
+func (n *internet) connect(device io.ReadWriteCloser, nat *lab.NAT, extra time.Duration, addrs ...netip.Addr) {
+	l := &line{net: n, device: device, nat: nat, delay: n.delay + extra, up: make(chan timed, maxWaiting), down: make(chan timed, maxWaiting)}
 	n.mu.Lock()
 	n.lines = append(n.lines, l)
 	for _, a := range addrs {
@@ -102,7 +103,7 @@ func (l *line) read() {
 		now := time.Now()
 		switch l.translate(packet, now, (*lab.NAT).Outbound) {
 		case lab.ToOutside:
-			l.net.queue(l.up, timed{packet, now.Add(l.net.delay)})
+			l.net.queue(l.up, timed{packet, now.Add(l.delay)})
 		case lab.ToInside:
 			_, _ = l.device.Write(packet) // a write fails only as the device goes down
 		default:
@@ -148,7 +149,7 @@ func (n *internet) cross(t timed) {
 	case uint64(rand.Uint32()) < n.loss.Load():
 		n.lost.Add(1)
 	default:
-		n.queue(to.down, timed{t.packet, t.due.Add(n.delay)})
+		n.queue(to.down, timed{t.packet, t.due.Add(to.delay)})
 	}
 }
 

@@ -36,6 +36,7 @@ type Config struct {
 type Site struct {
 	Label string
 	Kind  lab.Kind
+	Extra time.Duration // of its line, one way, beyond Config.Delay
 }
 
 // Network is a running lab.

@@ -35,7 +35,7 @@ func (n *Network) verify(ctx context.Context) error {
 }
 
 func (n *Network) verifySite(ctx context.Context, s *site) error {
-	v := verifier{ctx: ctx, site: s, patience: 4*n.internet.delay + settle}
+	v := verifier{ctx: ctx, site: s, patience: 4*n.internet.delay + 2*s.Extra + settle}
 	for _, h := range s.hosts {
 		if err := v.host(h); err != nil {
 			return fmt.Errorf("host %v: %w", h, err)
