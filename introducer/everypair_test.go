@@ -42,7 +42,7 @@ func settledPath(a, b lab.Kind) strategy.Path {
 func newTwo(t *testing.T, a, b lab.Kind, rtt time.Duration, seed uint64) *two {
 	t.Helper()
 	n := newNetwork(t)
-	n.slow(rtt / 4)
+	n.slow(rtt / 2)
 	n.withRelay(2, limit.Config{})
 	w := &two{network: n}
 	w.node, w.at = n.probingNode(2)
@@ -184,33 +184,43 @@ func TestEveryPairMeets(t *testing.T) {
 	}
 }
 
-// Both call each other within the time of a round trip, and end with one session that
-// works.
+// Both call each other within the time of a round trip, and end with a session that
+// works: these at all times, all others at some.
 func TestCrossingCalls(t *testing.T) {
-	for _, rtt := range []time.Duration{40 * time.Millisecond, 240 * time.Millisecond} {
-		for _, age := range []time.Duration{0, 3500 * time.Millisecond} {
-			t.Run(fmt.Sprintf("%v after %v", rtt, age), func(t *testing.T) {
-				for i, a := range single() {
-					for j, b := range single()[i:] {
-						if a.Name == "N11s" || b.Name == "N11s" {
-							continue
-						}
-						for _, apart := range []time.Duration{0, rtt / 4, rtt / 2, rtt} {
-							w := newTwo(t, a, b, rtt, uint64(i*100+j))
-							w.connect()
-							w.wait(age)
-							w.call(0)
-							w.wait(apart)
-							w.call(1)
-							w.wait(4 * time.Second)
-							if one, other := w.works(0), w.works(1); !one || !other || w.peers[0].broken+w.peers[1].broken != "" {
-								t.Errorf("%s and %s, %v apart: %v and %v%s", a.Name, b.Name, apart, one, other, w.why())
-							}
-						}
-					}
+	const near, far, settled = 40 * time.Millisecond, 240 * time.Millisecond, 3500 * time.Millisecond
+	closely := [][2]string{{"N4", "N4"}, {"N5", "N5"}, {"N5", "N4"}, {"N6", "N5"}, {"N11", "N5"}, {"N0", "N0"}}
+	for _, rtt := range []time.Duration{near, far} {
+		for _, age := range []time.Duration{0, settled} {
+			for _, apart := range []time.Duration{0, rtt / 4, rtt / 2, rtt} {
+				for seed, c := range closely {
+					a, _ := lab.KindNamed(c[0])
+					b, _ := lab.KindNamed(c[1])
+					cross(t, a, b, rtt, age, apart, uint64(seed))
 				}
-			})
+			}
 		}
+	}
+	for i, a := range single() {
+		for j, b := range single()[i:] {
+			if a.Name != "N11s" && b.Name != "N11s" {
+				cross(t, a, b, near, 0, near/2, uint64(i*100+j))
+				cross(t, a, b, far, settled, 0, uint64(i*100+j))
+			}
+		}
+	}
+}
+
+func cross(t *testing.T, a, b lab.Kind, rtt, age, apart time.Duration, seed uint64) {
+	t.Helper()
+	w := newTwo(t, a, b, rtt, seed)
+	w.connect()
+	w.wait(age)
+	w.call(0)
+	w.wait(apart)
+	w.call(1)
+	w.wait(4 * time.Second)
+	if one, other := w.works(0), w.works(1); !one || !other || w.peers[0].broken+w.peers[1].broken != "" {
+		t.Errorf("%s and %s after %v, %v apart at %v: %v and %v%s", a.Name, b.Name, age, apart, rtt, one, other, w.why())
 	}
 }
 

@@ -185,8 +185,12 @@ func (in *introduction) adopt(p strategy.Pair, plan strategy.Plan) {
 		in.begin(p)
 		return
 	case samePlan(&in.made, &plan):
-		if in.made.Why != plan.Why && in.refusal == nil { // more is known, and it is as it was
-			in.made.Why, in.plan.Why = plan.Why, plan.Why
+		// More is known, and it is as it was.
+		if in.refusal == nil {
+			in.plan.Why, in.plan.Sure = plan.Why, plan.Sure
+		}
+		if in.made.Why != plan.Why || in.trial.classes != in.classes() {
+			in.made.Why = plan.Why
 			in.revised()
 		}
 		return
@@ -229,9 +233,13 @@ func (in *introduction) begin(p strategy.Pair) {
 // revised lets the reason follow the plan.
 func (in *introduction) revised() {
 	in.trial.strategy = in.plan.Strategy
-	in.trial.classes = [2]natprobe.Class{in.asker.class(), in.target.class()}
+	in.trial.classes = in.classes()
 	in.explain()
 	in.node.emitPlan(PlanRevised, in.engine.Now(), in.asker, in.target, in.from, planInfo(&in.plan))
+}
+
+func (in *introduction) classes() [2]natprobe.Class {
+	return [2]natprobe.Class{in.asker.class(), in.target.class()}
 }
 
 // samePlan reports whether two plans tell peers the same. Predicted ports follow the

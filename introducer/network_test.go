@@ -47,6 +47,11 @@ func (n *network) slow(delay time.Duration) {
 	n.SetPath(memory.Path{Delay: delay, Lose: func() bool { return n.lose != nil && n.lose() }})
 }
 
+// pathBetween is a backbone that drops what drop says.
+func pathBetween(delay time.Duration, drop func(p lab.Packet) bool) memory.Path {
+	return memory.Path{Delay: delay, Drop: drop}
+}
+
 func (n *network) add(addr string, c rtmfp.Config) (*rtmfp.Engine, netip.AddrPort) {
 	n.t.Helper()
 	c.KeyPool = -1

@@ -32,13 +32,19 @@ type relayInMemory struct {
 }
 
 // withRelay gives the network's node a relay, on one address or two.
-func (n *network) withRelay(addrs int, limits limit.Config) {
+func (n *network) withRelay(addrs int, limits limit.Config) { n.withRelayOf(addrs, 16, limits) }
+
+func (n *network) withRelayPorts(addrs int, ports uint16) {
+	n.withRelayOf(addrs, ports, limit.Config{})
+}
+
+func (n *network) withRelayOf(addrs int, ports uint16, limits limit.Config) {
 	r := &relayInMemory{socket: make(map[netip.AddrPort]int)}
 	ips := []netip.Addr{lab.FirstNodeAddress, lab.SecondNodeAddress}[:addrs]
 	var own []netip.AddrPort
 	for _, ip := range ips {
 		own = append(own, netip.AddrPortFrom(ip, 0))
-		for port := range uint16(16) {
+		for port := range ports {
 			r.at = append(r.at, netip.AddrPortFrom(ip, 20000+port))
 		}
 	}

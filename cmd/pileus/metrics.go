@@ -47,6 +47,8 @@ var (
 	metricPeerInfo    = admin.Counter("pileus_set_peer_info_total", "Lists of addresses that peers reported about themselves.")
 	metricIntroduced  = admin.Counter("pileus_introductions_total", "Introductions: the initiator and the target were told of each other.")
 	metricUnwatched   = admin.Counter("pileus_introductions_unwatched_total", "Introductions that were too many at once to be repeated and watched: both were told once.")
+	metricHeld        = admin.Counter("pileus_introductions_held_total", "Introductions whose first answer waited for probes that were under way; rushed: they took too long.", "until")
+	metricAnew        = admin.Counter("pileus_introductions_decided_anew_total", "Plans that took the place of others, as more was known of a pair or it asked again.")
 	metricUnanswered  = admin.Counter("pileus_hellos_unanswered_total", "IHellos for somebody else that got silence, by reason.", "reason")
 	metricPlans       = admin.Counter("pileus_introduction_plans_total", "Introductions planned, by strategy.", "strategy")
 	metricOutcomes    = admin.Counter("pileus_introduction_outcomes_total", "What became of introductions, as far as a node can know; one may count twice, as quiet and then as reported.", "strategy", "initiator", "target", "outcome")
@@ -59,7 +61,7 @@ var (
 		metricTURNOpen, metricTURNOpened, metricTURNStreams, metricTURNRequests, metricTURNDrops, metricTURNEngine,
 		metricPackets, metricBytes, metricHellos, metricOpened, metricMoved, metricSessions, metricDrops,
 		metricMessages, metricCommands, metricMessageDrops, metricFragments, metricFlowDrops,
-		metricPeers, metricConnects, metricPeerInfo, metricIntroduced, metricUnwatched, metricUnanswered,
+		metricPeers, metricConnects, metricPeerInfo, metricIntroduced, metricUnwatched, metricHeld, metricAnew, metricUnanswered,
 		metricVerdicts, metricEvents, metricEventsWaiting,
 		metricTurnedAway, metricToCores, metricCoresRefused, metricNeighbors, metricGroupsRefused, metricPassed,
 		metricPlans, metricOutcomes, metricCalls, metricNames, metricWatches, metricTold,
@@ -113,6 +115,9 @@ func (n *node) samples() []admin.Sample {
 		sample(metricPeerInfo, c.intro.SetPeerInfo),
 		sample(metricIntroduced, c.intro.Introduced),
 		sample(metricUnwatched, c.intro.Unwatched),
+		sample(metricHeld, c.intro.Held-c.intro.Rushed, "known"),
+		sample(metricHeld, c.intro.Rushed, "rushed"),
+		sample(metricAnew, c.intro.DecidedAnew),
 		sample(metricUnrelayed, c.intro.RelayRefused),
 		sample(metricUnanswered, c.intro.Unknown, "unknown_peer"),
 		sample(metricUnanswered, c.intro.Stranger, "stranger"),

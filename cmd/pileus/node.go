@@ -140,8 +140,13 @@ func (n *node) introductions() introducer.Config {
 		},
 		Log: n.log,
 	}
-	if n.relay != nil {
+	switch {
+	case n.relay != nil:
 		c.Relay = n.relay
+	case n.config.Relay.Ports == (configs.PortRange{}):
+		c.NoRelay = "relay.ports is empty"
+	default:
+		c.NoRelay = "none of relay.ports could be opened"
 	}
 	return c
 }

@@ -14,13 +14,14 @@ var (
 	metricRelayPorts = admin.Gauge("pileus_relay_ports", "Relay ports, by state; shared ones serve several pairs.", "state")
 	metricRelayed    = admin.Counter("pileus_relay_packets_total", "Packets at the relay, by what happened; sent: startup packets that it kept or repeated.", "what")
 	metricRelayDrops = admin.Counter("pileus_relay_drops_total", "Packets at the relay without effect, by reason.", "reason")
+	metricMovedCalls = admin.Counter("pileus_relay_moved_total", "Introductions that went to other relay ports as more was known of a peer.")
 	metricRebound    = admin.Counter("pileus_relay_rebound_total", "Peers that were believed a new address in a session.")
 	metricCarried    = admin.Counter("pileus_relay_bytes_total", "IP bytes forwarded, by splices and TURN allocations.", "kind")
 	metricMarked     = admin.Counter("pileus_relay_marks_total", "Packets marked with Congestion Experienced, over a limit.", "kind")
 	metricLimited    = admin.Counter("pileus_relay_limit_drops_total", "Packets dropped over a limit, by reason.", "kind", "reason")
 	metricUnrelayed  = admin.Counter("pileus_introductions_unrelayed_total", "Introductions that wanted the relay and did not get it: they were planned without.")
 	relayFamilies    = []*admin.Family{
-		metricSplices, metricReserved, metricSpliceEnds, metricRefused, metricRelayPorts, metricRelayed, metricRelayDrops, metricRebound,
+		metricSplices, metricReserved, metricSpliceEnds, metricRefused, metricRelayPorts, metricRelayed, metricRelayDrops, metricRebound, metricMovedCalls,
 		metricCarried, metricMarked, metricLimited, metricUnrelayed,
 	}
 )
@@ -44,6 +45,7 @@ func (n *node) relaySamples() []admin.Sample {
 		sample(metricSplices, uint64(s.Splices)),
 		sample(metricReserved, uint64(b.Reserved)),
 		sample(metricRebound, s.Rebound),
+		sample(metricMovedCalls, s.Moved),
 		sample(metricRelayed, s.Received, "received"),
 		sample(metricRelayed, s.Forwarded, "forwarded"),
 		sample(metricRelayed, s.Kept, "kept"),

@@ -153,8 +153,12 @@ func introductionsCommand() *cli.Command {
 		func(w io.Writer, l api.Introductions) {
 			fmt.Fprintln(w, "TIME\tINITIATOR\tTARGET\tCLASSES\tSTRATEGY\tOUTCOME\tREASON")
 			for _, e := range l.Introductions {
+				how, outcome, why := "", e.Reason, "no such peer was connected"
+				if e.Plan != nil {
+					how, outcome, why = e.Plan.Strategy, e.Outcome, e.Plan.Reason
+				}
 				fmt.Fprintf(w, "%s\t%.8s\t%.8s\t%v, %v\t%s\t%s\t%s\n", e.Time.Local().Format(time.DateTime), e.Peer.ID, e.Target.ID,
-					e.Peer.Class, e.Target.Class, e.Plan.Strategy, e.Outcome, e.Plan.Reason)
+					e.Peer.Class, e.Target.Class, how, outcome, why)
 			}
 		})
 }

@@ -43,6 +43,7 @@ type introduced struct {
 	introducer.Event
 	outcome introducer.Outcome
 	settled bool
+	counted Cell // where it stands in the tally
 }
 
 // pair is an initiator and its target.
@@ -125,12 +126,16 @@ func (r *Recorder) Record(e introducer.Event) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if e.Kind == introducer.PeersIntroduced {
+	switch e.Kind {
+	case introducer.PeersIntroduced:
+		r.tally(r.remember(e))
+	case introducer.PeerNotFound:
 		r.remember(e)
-		r.tally(&e)
-	}
-	if e.Kind == introducer.IntroductionSettled {
+	case introducer.PlanRevised:
+		r.revise(&e)
+	case introducer.IntroductionSettled:
 		r.settle(&e)
+	default:
 	}
 	if len(r.streams) == 0 {
 		return
@@ -140,7 +145,7 @@ func (r *Recorder) Record(e introducer.Event) {
 }
 
 // remember keeps an introduction, in place of the oldest.
-func (r *Recorder) remember(e introducer.Event) {
+func (r *Recorder) remember(e introducer.Event) *introduced {
 	if old := r.introductions.next(); old != nil {
 		key := pairOf(&old.Event)
 		if r.pairs[key]--; r.pairs[key] == 0 {
@@ -149,6 +154,10 @@ func (r *Recorder) remember(e introducer.Event) {
 	}
 	r.introductions.add(introduced{Event: e})
 	r.pairs[pairOf(&e)]++
+	for i := range r.introductions.newestFirst {
+		return i
+	}
+	return nil // there is one
 }
 
 func (r *Recorder) recordName(e introducer.Event) {
@@ -175,24 +184,49 @@ func (r *Recorder) pass(m message, concerns func(listener) bool) {
 	}
 }
 
-// settle notes what became of the latest introduction of a pair.
-func (r *Recorder) settle(e *introducer.Event) {
+// latest is the latest introduction of a pair that is not settled or, of settled ones,
+// the latest; nil: none.
+func (r *Recorder) latest(e *introducer.Event) (latest *introduced) {
 	key := pairOf(e)
 	if r.pairs[key] == 0 {
-		return
+		return nil
 	}
-	var latest *introduced
 	for i := range r.introductions.newestFirst {
-		if i.Peer.ID != key[0] || i.Target.ID != key[1] {
+		if i.Kind != introducer.PeersIntroduced || i.Peer.ID != key[0] || i.Target.ID != key[1] {
 			continue
+		}
+		if !i.settled {
+			return i
 		}
 		if latest == nil {
 			latest = i
 		}
-		if !i.settled {
-			latest = i
-			break
+	}
+	return latest
+}
+
+// revise lets what is told of an introduction follow its plan.
+func (r *Recorder) revise(e *introducer.Event) {
+	i := r.latest(e)
+	if i == nil {
+		return
+	}
+	i.Peer, i.Target, i.Plan = e.Peer, e.Target, e.Plan
+	t := r.tallies[tenantOf(&i.Event)]
+	if now := cellOf(&i.Event); t != nil && i.counted != (Cell{}) && now != i.counted {
+		if t.cells[i.counted]--; t.cells[i.counted] == 0 {
+			delete(t.cells, i.counted)
 		}
+		t.cells[now]++
+		i.counted = now
+	}
+}
+
+// settle notes what became of the latest introduction of a pair.
+func (r *Recorder) settle(e *introducer.Event) {
+	latest := r.latest(e)
+	if latest == nil {
+		return
 	}
 	latest.outcome, latest.settled = e.Outcome, true
 	if t := r.tallies[tenantOf(&latest.Event)]; t != nil {
@@ -203,14 +237,20 @@ func (r *Recorder) settle(e *introducer.Event) {
 // tenantOf is whose event it is. Introductions do not cross tenants, and an
 // anonymous initiator has none.
 func tenantOf(e *introducer.Event) string {
-	if e.Kind == introducer.PeersIntroduced || e.Kind == introducer.IntroductionSettled || e.Kind == introducer.PairRelayed {
+	switch e.Kind {
+	case introducer.PeersIntroduced, introducer.PlanRevised, introducer.PeerNotFound, introducer.IntroductionSettled, introducer.PairRelayed:
 		return e.Target.Tenant
+	default:
+		return e.Peer.Tenant
 	}
-	return e.Peer.Tenant
 }
 
-func (r *Recorder) tally(e *introducer.Event) {
-	tenant := tenantOf(e)
+func cellOf(e *introducer.Event) Cell {
+	return Cell{e.Peer.Class.String(), e.Target.Class.String(), e.Plan.Strategy.String()}
+}
+
+func (r *Recorder) tally(e *introduced) {
+	tenant := tenantOf(&e.Event)
 	t := r.tallies[tenant]
 	if t == nil {
 		if len(r.tallies) >= maxTallies {
@@ -219,7 +259,8 @@ func (r *Recorder) tally(e *introducer.Event) {
 		t = &tally{cells: make(map[Cell]uint64), outcomes: make(map[Fate]uint64), history: ring[Share]{max: maxHistory}}
 		r.tallies[tenant] = t
 	}
-	t.cells[Cell{e.Peer.Class.String(), e.Target.Class.String(), e.Plan.Strategy.String()}]++
+	e.counted = cellOf(&e.Event)
+	t.cells[e.counted]++
 	from := e.At.Truncate(historyStep)
 	var now *Share
 	for s := range t.history.newestFirst {

@@ -97,7 +97,7 @@ func NewConnect(r *netconn.Request) *Connect {
 
 // Event is something that happened.
 type Event struct {
-	Event    string             `json:"event"` // connect, classified, introduced, relayed, outcome, closed
+	Event    string             `json:"event"` // connect, classified, introduced, revised, unknown-peer, relayed, outcome, closed
 	Time     time.Time          `json:"time"`
 	Peer     Peer               `json:"peer"`
 	Target   *Peer              `json:"target,omitempty"`
@@ -119,9 +119,12 @@ func NewEvent(e introducer.Event) Event {
 		v.Connect = NewConnect(e.Connect)
 	case introducer.PeerClassified:
 		v.Behavior = e.Behavior
-	case introducer.PeersIntroduced:
+	case introducer.PeersIntroduced, introducer.PlanRevised:
 		target, plan := NewPeer(e.Target), NewPlan(e.Plan)
 		v.Target, v.Plan = &target, &plan
+	case introducer.PeerNotFound:
+		target := NewPeer(e.Target)
+		v.Target = &target
 	case introducer.IntroductionSettled:
 		target := NewPeer(e.Target)
 		v.Target, v.Outcome = &target, e.Outcome.String()

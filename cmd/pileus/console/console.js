@@ -154,7 +154,8 @@ function outcomes(list) {
 function introductions(list) {
   return table(["Time", "Initiator", "Target", "Classes", "Strategy", "Outcome", "Reason"], list.map((e) => [
     clock(e.time), short(e.peer), short(e.target), `${e.peer.class} → ${e.target.class}`,
-    e.plan.strategy + (e.plan.sure ? "" : " (unsure)"), e.outcome || "", el("td", { class: "reason" }, e.plan.reason),
+    e.plan ? e.plan.strategy + (e.plan.sure ? "" : " (unsure)") : "", e.outcome || e.reason || "",
+    el("td", { class: "reason" }, e.plan ? e.plan.reason : "no such peer was connected"),
   ]), "No introductions yet.");
 }
 

@@ -16,6 +16,8 @@ import (
 type Path struct {
 	Delay time.Duration // one way
 	Lose  func() bool   // asked for each packet; nil: never
+	// Drop is asked for each packet, as it is on the backbone; nil: never.
+	Drop func(p lab.Packet) bool
 }
 
 // Network is all links and hosts, and their time.
@@ -220,7 +222,7 @@ func (n *Network) send(h *host, d rtmfp.Datagram) {
 func (n *Network) launch(l *Link, to station, p lab.Packet, load payload) {
 	at := n.now
 	if l == n.backbone {
-		if n.path.Lose != nil && n.path.Lose() {
+		if n.path.Lose != nil && n.path.Lose() || n.path.Drop != nil && n.path.Drop(p) {
 			return
 		}
 		at = at.Add(n.path.Delay)
