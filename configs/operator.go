@@ -58,6 +58,8 @@ const (
 	TellConnect    HookTell = "connect"
 	TellClassified HookTell = "classified"
 	TellIntroduced HookTell = "introduced"
+	TellRevised    HookTell = "revised"
+	TellUnknown    HookTell = "unknown-peer"
 	TellRelayed    HookTell = "relayed"
 	TellClosed     HookTell = "closed"
 )
@@ -67,7 +69,7 @@ func (a *HookAsk) UnmarshalText(text []byte) error {
 }
 
 func (t *HookTell) UnmarshalText(text []byte) error {
-	return parseEnum(t, string(text), TellConnect, TellClassified, TellIntroduced, TellRelayed, TellClosed)
+	return parseEnum(t, string(text), TellConnect, TellClassified, TellIntroduced, TellRevised, TellUnknown, TellRelayed, TellClosed)
 }
 
 // WhenDown is the verdict of a core that does not answer.

@@ -98,7 +98,7 @@ func (s *stage) observe(e introducer.Event) {
 	if e.Kind == introducer.PeerClassified {
 		s.classified[e.Peer.ID] = e
 	}
-	if e.Kind == introducer.PeersIntroduced {
+	if e.Kind == introducer.PeersIntroduced || e.Kind == introducer.PlanRevised {
 		s.introduced[e.Peer.ID] = e
 	}
 }
