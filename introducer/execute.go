@@ -198,11 +198,9 @@ func (in *introduction) wait() {
 			in.wait()
 			return
 		}
-		if before := in.anew; !in.plan.Sure {
-			// Its time has run out, and nothing was seen of its having worked.
-			if in.consider(); in.anew != before || in.finished {
-				return
-			}
+		// Its time has run out, and nothing was seen of its having worked.
+		if (!in.plan.Sure || in.refusal != nil) && (in.reconsider() || in.finished) {
+			return
 		}
 		in.end()
 	})

@@ -32,6 +32,7 @@ type introduction struct {
 	anew    int // decisions after the first
 
 	refusal  error // of the relay
+	retry    bool  // it is asked again
 	relays   [2]netip.AddrPort
 	trial    *trial
 	began    time.Time
@@ -145,6 +146,16 @@ func (in *introduction) consider() {
 	in.adopt(p, strategy.Decide(p))
 }
 
+// reconsider is consider for a plan that does not seem to work: what was refused then may
+// be had now. It reports whether there is another.
+func (in *introduction) reconsider() bool {
+	before := in.anew
+	in.retry = in.refusal != nil
+	in.consider()
+	in.retry = false
+	return in.anew != before
+}
+
 // hold waits for what is to be found out. What was told before is repeated meanwhile.
 func (in *introduction) hold(d time.Duration) {
 	stop(in.patience)
@@ -170,8 +181,7 @@ func (in *introduction) again() {
 	if !in.decided {
 		return // the answer will come
 	}
-	before := in.anew
-	if in.consider(); in.anew == before && !in.finished {
+	if !in.reconsider() && !in.finished {
 		in.send()
 	}
 	in.complain()
@@ -184,7 +194,7 @@ func (in *introduction) adopt(p strategy.Pair, plan strategy.Plan) {
 		in.made = plan
 		in.begin(p)
 		return
-	case samePlan(&in.made, &plan):
+	case samePlan(&in.made, &plan) && !in.retry:
 		// More is known, and it is as it was.
 		if in.refusal == nil {
 			in.plan.Why, in.plan.Sure = plan.Why, plan.Sure

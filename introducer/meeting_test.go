@@ -1,6 +1,7 @@
 package introducer
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -221,6 +222,111 @@ func TestRepeatedQuestionBringsARelay(t *testing.T) {
 	for _, a := range (*list)[0].addrs {
 		if w.relayAddress(a) {
 			t.Error("a relay is named before anybody asked again")
+		}
+	}
+}
+
+// A peer that is found to have another address is told of under that, and told there
+// itself, before anybody asks again.
+func TestAnotherAddressIsToldAtOnce(t *testing.T) {
+	forgetful := lab.Kind{Name: "forgetful", Hosts: 1, Chain: []lab.Behavior{{
+		Mapping: lab.EndpointIndependentMapping, Filtering: lab.AddressAndPortDependentFiltering, Allocation: lab.RandomPort, Lifetime: 2 * time.Second,
+	}}}
+	home, _ := lab.KindNamed("N4")
+	for _, probes := range []bool{true, false} {
+		w := newTwo(t, home, forgetful, 40*time.Millisecond, 1)
+		if !probes {
+			w.node.cfg.Probes = nil
+		}
+		w.anotherAddress()
+	}
+}
+
+func (w *two) anotherAddress() {
+	t := w.t
+	w.connect()
+	w.wait(8 * time.Second) // its mapping has expired
+	before := w.node.peers[w.users[1].id.PeerID()].Addr()
+	list := w.redirects()
+	w.call(0)
+	w.wait(300 * time.Millisecond)
+	if w.session[0].Open() || len(*list) == 0 {
+		t.Fatalf("open %v after %d Redirects", w.session[0].Open(), len(*list))
+	}
+	asked := w.node.Stats().AskedAgain
+	w.users[1].engine.Sessions(func(s *rtmfp.Session) { s.Ping() })
+	if ok := w.WaitUntil(400*time.Millisecond, w.session[0].Open); !ok || w.node.Stats().AskedAgain != asked {
+		t.Errorf("open %v, asked again %d times%s", ok, w.node.Stats().AskedAgain-asked, w.why())
+	}
+	if after := w.node.peers[w.users[1].id.PeerID()].Addr(); after == before || w.session[0].Addr() != after {
+		t.Errorf("it was at %v, is at %v, and was met at %v", before, after, w.session[0].Addr())
+	}
+}
+
+// What the relay refused is asked for again when the plan's time has run out, also for
+// initiators that ask once.
+func TestRefusedRelayIsAskedAgain(t *testing.T) {
+	w := pairOfKinds(t, "N5", "N4", 40*time.Millisecond)
+	w.connect()
+	w.wait(3500 * time.Millisecond)
+	w.relay.refuse = errors.New("none is left")
+	w.Turn(w.engines[w.at], once(w.peers[0], wire.ChunkIHello))
+	w.call(0)
+	w.wait(500 * time.Millisecond)
+	if s := w.node.Stats(); s.RelayRefused != 1 {
+		t.Fatalf("refused %d times", s.RelayRefused)
+	}
+	w.relay.refuse = nil
+	if ok := w.WaitUntil(4*time.Second, w.session[0].Open); !ok || !w.relayed(0) {
+		t.Errorf("open %v%s", ok, w.why())
+	}
+	if s := w.node.Stats(); s.AskedAgain > 0 {
+		t.Errorf("asked again %d times", s.AskedAgain)
+	}
+}
+
+// once lets the first packet pass whose first chunk is of a type.
+func once(p *unforgiving, what wire.ChunkType) func([]rtmfp.Datagram) []rtmfp.Datagram {
+	passed := false
+	return func(batch []rtmfp.Datagram) []rtmfp.Datagram {
+		return slices.DeleteFunc(batch, func(d rtmfp.Datagram) bool {
+			typ, _ := p.chunk(d.Data)
+			if typ != what || d.Local.Port() >= 20000 {
+				return false
+			}
+			again := passed
+			passed = true
+			return again
+		})
+	}
+}
+
+// While ports are predicted, probes take none.
+func TestProbingRestsWhilePortsArePredicted(t *testing.T) {
+	w := pairOfKinds(t, "N6", "N6", 40*time.Millisecond)
+	w.connect()
+	list := w.redirects()
+	w.call(0)
+	w.WaitUntil(time.Second, func() bool { return len(*list) > 0 })
+	told := w.Now()
+	for i, u := range w.users {
+		p := w.node.peers[u.id.PeerID()]
+		if p.probing == nil {
+			t.Fatalf("%d is not being probed any more", i)
+		}
+		if left := p.probing.quiet.Sub(told); left < predictionRest-time.Millisecond {
+			t.Errorf("the probing of %d rests for %v", i, left)
+		}
+	}
+	probes := w.node.Stats().Probes
+	w.wait(predictionRest - 10*time.Millisecond)
+	if sent := w.node.Stats().Probes - probes; sent > 0 {
+		t.Errorf("%d probes meanwhile", sent)
+	}
+	w.wait(3 * time.Second)
+	for i, u := range w.users {
+		if c := w.node.peers[u.id.PeerID()].class(); c != natprobe.SymmetricStepping {
+			t.Errorf("%d is called %v", i, c)
 		}
 	}
 }

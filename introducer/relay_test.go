@@ -29,6 +29,7 @@ type relayInMemory struct {
 	engine *rtmfp.Engine
 	timer  *rtmfp.Timer
 	ends   []splice.Ended
+	refuse error // of every request
 }
 
 // withRelay gives the network's node a relay, on one address or two.
@@ -70,6 +71,9 @@ func (r *relayInMemory) attach(n *network, node *Node, e *rtmfp.Engine) {
 }
 
 func (r *relayInMemory) Splice(q SpliceRequest) (SpliceGrant, error) {
+	if r.refuse != nil {
+		return SpliceGrant{}, r.refuse
+	}
 	party := func(p SpliceParty) splice.Party {
 		return splice.Party{Peer: p.ID, Tenant: p.Tenant, Addr: p.Addr, Local: p.Local, At: p.At}
 	}

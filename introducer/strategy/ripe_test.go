@@ -73,19 +73,31 @@ func TestRushed(t *testing.T) {
 		{"may step", closed, unknown, natprobe.PendingAllocation, Relay, RelayOnly},
 		{"neither", random, natprobe.Behavior{Mapping: natprobe.EIM, BlockedRoutes: changes.BlockedRoutes}, natprobe.PendingFilter, Punch, RelayBeside},
 		{"keeps its port: nothing is lost", behaviorOf("N4"), natprobe.Behavior{Mapping: natprobe.MappingNotAPDM}, natprobe.PendingFilter, Punch, RelayBeside},
-		{"its reach unknown: no relay is named that it may not reach", behaviorOf("N0"), natprobe.Behavior{Mapping: natprobe.EIM}, natprobe.PendingReach, Punch, RelayNone},
 	} {
 		p := pairOf("unknown", "unknown")
 		p.Initiator.Behavior, p.Target.Behavior = c.a, c.b
 		p.Target.Pending, p.Rushed = c.pending, true
 		plan := Decide(p)
-		if c.name == "its reach unknown: no relay is named that it may not reach" && plan.Strategy == Public {
-			c.strategy = Public
-		}
 		if plan.Strategy != c.strategy || plan.Relay.Use != c.use {
 			t.Errorf("%s: %v, relay %v: %s", c.name, plan.Strategy, plan.Relay.Use, plan.Why)
 		}
 		check(t, plan)
+	}
+}
+
+// No relay stands by for a side that may not reach it: it is named when that is known.
+func TestNoStandbyBeforeReachIsKnown(t *testing.T) {
+	p := pairOf("N0", "N4")
+	p.Failures = 1
+	for _, pending := range []natprobe.Pending{0, natprobe.PendingReach} {
+		p.Target.Pending = pending
+		want := RelayBeside
+		if pending != 0 {
+			want = RelayNone
+		}
+		if plan := Decide(p); plan.Relay.Use != want {
+			t.Errorf("pending %b: the relay's use is %v", pending, plan.Relay.Use)
+		}
 	}
 }
 
