@@ -1,6 +1,7 @@
 package splice
 
 import (
+	"bytes"
 	"net/netip"
 	"slices"
 	"time"
@@ -34,6 +35,9 @@ type call struct {
 	asked      time.Time     // when the initiator sent an IIKeying last
 	passed     time.Time     // when a RIKeying was last let through
 	rtt        time.Duration // of the initiator, from RHello to IIKeying; zero: not measured
+
+	certificate []byte    // of the target, as its RHello has it
+	withheld    time.Time // since when its IIKeying does not pass
 }
 
 // kept is a startup packet that is repeated until it has its answer.
@@ -135,6 +139,29 @@ func (t *Table) cross(c *call) {
 	}
 }
 
+// yields reports whether c's IIKeying would be for nothing: both sides call, and the
+// other one prevails (RFC 7016 section 3.5.1.3, RFC 7425 section 4.3.6). That one would
+// ignore it; but if it stands still, and reads it in one turn with the RIKeying for its
+// own, some take it for a new session in place of the one that has just opened. Should
+// nothing come of the other call, the second IIKeying passes.
+func (t *Table) yields(now time.Time, c *call, certificate []byte) bool {
+	if !c.crossed || bytes.Compare(certificate, c.certificate) <= 0 {
+		return false
+	}
+	for s := range t.pairOf(c.splice) {
+		for _, other := range s.calls {
+			if other.from == c.from {
+				continue
+			}
+			if c.withheld.IsZero() {
+				c.withheld = now
+			}
+			return other.keyed || now.Sub(c.withheld) < withheldFor
+		}
+	}
+	return false
+}
+
 // admit lets the initiator answer with that cookie.
 func (t *Table) admit(c *call, cookie []byte) bool {
 	key := callKey{c.splice.sides[c.from].socket, byCookie, string(cookie)}
@@ -149,7 +176,7 @@ func (t *Table) admit(c *call, cookie []byte) bool {
 // waiting is the packet that is being repeated, and to which side; nil: none.
 func (c *call) waiting() (k *kept, side int) {
 	switch {
-	case c.answered, c.keyed && c.crossed:
+	case c.answered, c.keyed && c.crossed, !c.withheld.IsZero() && !c.keyed:
 		return nil, 0
 	case c.keyed:
 		return &c.iikeying, 1 - c.from

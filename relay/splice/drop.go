@@ -18,6 +18,7 @@ const (
 	DropCertificate                   // of another peer than the one introduced
 	DropAddress                       // from where a relay sends nothing
 	DropRepeat                        // of what is kept, or was answered
+	DropGlare                         // an IIKeying that the other side's, which prevails, makes useless
 	DropInbox                         // more at the engine's sockets than was taken over
 	DropRefused                       // what was reserved cannot be had: its port, a quota, or the room for startups is used up
 )
@@ -27,7 +28,7 @@ const numDropReasons = int(DropRefused) + 1
 
 var dropNames = [numDropReasons]string{
 	"truncated", "idle-port", "stranger", "session-id", "unbound", "malformed", "unexpected",
-	"tag", "cookie", "certificate", "address", "repeat", "inbox", "refused",
+	"tag", "cookie", "certificate", "address", "repeat", "glare", "inbox", "refused",
 }
 
 func (r DropReason) String() string { return dropNames[r] }

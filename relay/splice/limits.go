@@ -32,6 +32,10 @@ var repeatAfter = [...]time.Duration{
 // a further one to be let through.
 const leastAgain = 100 * time.Millisecond
 
+// withheldFor is how long the call that prevails of two that cross has for its IIKeying:
+// some round trips, and less than the second after which clients repeat theirs.
+const withheldFor = 700 * time.Millisecond
+
 // PortBuffer is the receive buffer to ask for at a relay port, in bytes: some 110 full
 // packets, since the kernel grants twice that and counts 2.3 kB for each, or 10 ms of one
 // peer that sends 100 Mbit/s. Not more: what waits there is all delay when the relay is

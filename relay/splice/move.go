@@ -61,6 +61,7 @@ func (t *Table) move(now time.Time, c *call) bool {
 			c.hello = old.hello
 		case len(old.cookies) > 0 && t.admit(c, []byte(old.cookies[0])):
 			c.rhello, c.held = kept{data: old.rhello.data, tos: old.rhello.tos}, now.Add(c.hold)
+			c.certificate = old.certificate
 		}
 	}
 	t.stats.Moved++

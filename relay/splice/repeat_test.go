@@ -104,6 +104,57 @@ func TestCrossedCallsAreNotRepeated(t *testing.T) {
 	}
 }
 
+// Of two calls that cross, the IIKeying of the one that prevails passes, whichever comes
+// first; the other's only if nothing comes of that.
+func TestOneIIKeyingOfCrossingCalls(t *testing.T) {
+	for _, prevailingFirst := range []bool{true, false} {
+		w, a, b := crossing(t)
+		g := w.ask(request(a, b, "of a"))
+		w.ask(request(b, a, "of b"))
+		w.receive(addr(viaA), g.Initiator, 0, w.ihello(b, "of a"))
+		w.receive(addr(viaB), g.Target, 0, w.rhello(b, "of a", []byte("cookie a")))
+		w.receive(addr(viaB), g.Target, 0, w.ihello(a, "of b"))
+		w.receive(addr(viaA), g.Initiator, 0, w.rhello(a, "of b", []byte("cookie b")))
+		w.took()
+		ofA := func() { w.receive(addr(viaA), g.Initiator, 0, w.iikeying(a, idA, []byte("cookie a"))) }
+		ofB := func() { w.receive(addr(viaB), g.Target, 0, w.iikeying(b, idB, []byte("cookie b"))) }
+		toB := g.Target.String() + ">" + viaB + " IIKeying"
+		if prevailingFirst {
+			ofA()
+			ofB()
+			w.expect("a's", toB)
+		} else {
+			ofB()
+			w.expect("b's is withheld")
+			ofA()
+			w.expect("a's", toB)
+		}
+		w.wait(time.Second)
+		ofB()
+		w.expect("b's never, nor again")
+		w.receive(addr(viaB), g.Target, 0, w.rikeying(idA, idB))
+		w.expect("b yields", g.Initiator.String()+">"+viaA+" RIKeying")
+		if n := w.table.Stats().Drops[DropGlare]; n != 2 {
+			t.Errorf("%d dropped", n)
+		}
+		w.table.wholly(t)
+
+		// a asked, but comes to nothing.
+		w, a, b = crossing(t)
+		g = w.ask(request(b, a, "of b"))
+		w.ask(request(a, b, "of a"))
+		w.receive(addr(viaB), g.Initiator, 0, w.ihello(a, "of b"))
+		w.receive(addr(viaA), g.Target, 0, w.rhello(a, "of b", []byte("cookie b")))
+		w.took()
+		again := func() { w.receive(addr(viaB), g.Initiator, 0, w.iikeying(b, idB, []byte("cookie b"))) }
+		again()
+		w.wait(time.Second)
+		w.expect("withheld")
+		again()
+		w.expect("the second passes", g.Target.String()+">"+viaA+" IIKeying")
+	}
+}
+
 // One that nobody crosses is repeated until its RIKeying has come.
 func TestIIKeyingIsRepeated(t *testing.T) {
 	w, a, b := pairOf(t, worldConfig{})

@@ -145,7 +145,7 @@ func (t *Table) rhello(now time.Time, socket int, d udp.Datagram, body []byte) {
 		t.drop(DropCookie)
 		return
 	}
-	c.rhello = keep(d)
+	c.rhello, c.certificate = keep(d), slices.Clone(h.Certificate)
 	c.held = now.Add(c.hold)
 	t.stats.Kept++
 	t.went(now, c)
@@ -199,6 +199,10 @@ func (t *Table) iikeying(now time.Time, socket int, d udp.Datagram, body []byte)
 	}
 	if c.keyed && k.SessionID != c.initiator {
 		t.drop(DropUnexpected)
+		return
+	}
+	if t.yields(now, c, k.Certificate) {
+		t.drop(DropGlare)
 		return
 	}
 	s := c.splice

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"pileus/rtmfp/flash"
 	"pileus/rtmfp/wire"
 )
 
@@ -12,6 +13,15 @@ const (
 	atA, atB   = "203.0.113.1:5000", "203.0.113.2:6000"   // as their NetConnections show
 	viaA, viaB = "203.0.113.1:41000", "203.0.113.2:42000" // as symmetric NATs show the relay
 )
+
+// crossing is pairOf, the one that prevails in glare first.
+func crossing(t *testing.T) (w *world, a, b peer) {
+	w, a, b = pairOf(t, worldConfig{})
+	if flash.CompareGlare(a.cert, b.cert) > 0 {
+		a.cert, b.cert = b.cert, a.cert
+	}
+	return w, a, b
+}
 
 func pairOf(t *testing.T, c worldConfig) (w *world, a, b peer) {
 	return newWorld(t, c), newPeer(t, atA), newPeer(t, atB)
@@ -274,7 +284,7 @@ func offered(w *world, _, b peer, g Grant) {
 // Both call at once: each side has one address for the other, so that they see
 // the glare and end up with one session.
 func TestGlare(t *testing.T) {
-	w, a, b := pairOf(t, worldConfig{})
+	w, a, b := crossing(t)
 	g := w.ask(request(a, b, "one"))
 	h := w.ask(request(b, a, "two"))
 	if g.Initiator != h.Target || g.Target != h.Initiator || g.ID != h.ID {
@@ -288,7 +298,7 @@ func TestGlare(t *testing.T) {
 	w.receive(addr(viaA), pA, 0, w.iikeying(a, idA, []byte("of b")))
 	w.receive(addr(viaB), pB, 0, w.iikeying(b, idB, []byte("of a")))
 	w.took()
-	// a's certificate wins: b answers, with another ID of its own.
+	// a prevails: b answers, with another ID of its own.
 	id := wire.SessionID{5, 0, 0, 0}
 	w.receive(addr(viaB), pB, 0, w.rikeying(idA, id))
 	w.receive(addr(viaA), pA, 0, data(id, 60))

@@ -109,6 +109,9 @@ func TestRecordings(t *testing.T) {
 			}
 			drops := w.table.Stats().Drops
 			drops[DropRepeat] = 0 // of IHellos and RHellos
+			if c.file == "s03_p2p_glare" && drops[DropGlare] == 1 {
+				drops[DropGlare] = 0 // the IIKeying that the recorded endpoint ignored
+			}
 			if drops != [numDropReasons]uint64{} {
 				t.Errorf("drops %v", drops)
 			}
