@@ -2,6 +2,7 @@ package introducer
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"testing"
@@ -232,6 +233,44 @@ func cross(t *testing.T, a, b lab.Kind, rtt, age, apart time.Duration, seed uint
 	w.wait(4 * time.Second)
 	if one, other := w.works(0), w.works(1); !one || !other || w.peers[0].broken+w.peers[1].broken != "" {
 		t.Errorf("%s and %s after %v, %v apart at %v: %v and %v%s", a.Name, b.Name, age, apart, rtt, one, other, w.why())
+	}
+}
+
+// Either side stands still while they start, for any time, and their session works: of
+// one call, and of two that cross.
+func TestStalledPeers(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 12))
+	for _, c := range [][2]string{{"N4", "N4"}, {"N5", "N5"}, {"N5", "N4"}, {"N11", "N5"}} {
+		a, _ := lab.KindNamed(c[0])
+		b, _ := lab.KindNamed(c[1])
+		for try := range 100 {
+			relayed := c[0] != "N4"
+			longest := 900 * time.Millisecond
+			if relayed {
+				longest = 3 * time.Second
+			}
+			w := newTwo(t, a, b, 40*time.Millisecond, uint64(try))
+			w.connect()
+			if try%2 == 0 {
+				w.wait(3500 * time.Millisecond)
+			}
+			w.call(0)
+			cross := try%3 == 0
+			if cross {
+				w.wait(time.Duration(random.Int64N(int64(60 * time.Millisecond))))
+				w.call(1)
+			}
+			side, at := random.IntN(2), time.Duration(random.Int64N(int64(400*time.Millisecond)))
+			length := 200*time.Millisecond + time.Duration(random.Int64N(int64(longest-200*time.Millisecond)))
+			w.wait(at)
+			w.Stop(w.users[side].engine)
+			w.wait(length)
+			w.Continue(w.users[side].engine)
+			w.wait(6 * time.Second)
+			if !w.works(0) || cross && !w.works(1) || w.peers[0].broken+w.peers[1].broken != "" {
+				t.Errorf("%s to %s, crossing %v: %d stood still after %v for %v%s", c[0], c[1], cross, side, at, length, w.why())
+			}
+		}
 	}
 }
 

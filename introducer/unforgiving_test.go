@@ -17,7 +17,9 @@ import (
 //   - candidates that come in one turn are tried in an order that nobody knows;
 //   - the first RHello wins, and there is no way back;
 //   - an IIKeying of a peer that it has an open session with, at the same address,
-//     ends that session, whoever repeats it.
+//     ends that session, whoever repeats it; and certificates are looked at when the
+//     turn is over, so an IIKeying that came in one turn with the RIKeying that opened
+//     a session does the same.
 type unforgiving struct {
 	user   *user
 	random *rand.Rand
@@ -55,6 +57,7 @@ func (p *unforgiving) chunk(data []byte) (wire.ChunkType, []byte) {
 func (p *unforgiving) turn(batch []rtmfp.Datagram) []rtmfp.Datagram {
 	var out, redirects []rtmfp.Datagram
 	keyed := make(map[wire.SessionID]int)
+	asking := make(map[netip.AddrPort]bool)
 	for _, d := range batch {
 		id, _ := wire.Unscramble(d.Data)
 		typ, body := p.chunk(d.Data)
@@ -72,8 +75,12 @@ func (p *unforgiving) turn(batch []rtmfp.Datagram) []rtmfp.Datagram {
 			if keyed[id]++; keyed[id] > 1 {
 				p.broken = "two RIKeyings in one turn"
 			}
+			if asking[d.Peer] {
+				p.broken = "an IIKeying in one turn with a RIKeying"
+			}
 		case wire.ChunkIIKeying:
 			p.keying(d, body)
+			asking[d.Peer] = true
 		default:
 		}
 		out = append(out, d)
