@@ -3,6 +3,7 @@ package splice
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -155,10 +156,11 @@ func TestRestricted(t *testing.T) {
 	if g.Initiator != addr(main1) {
 		t.Fatalf("initiator at %v", g.Initiator)
 	}
-	w.receive(addr(viaB), g.Target, 0, w.rhello(free, "tag", cookie))
+	fromFree := netip.AddrPortFrom(free.addr.Addr(), 42000)
+	w.receive(fromFree, g.Target, 0, w.rhello(free, "tag", cookie))
 	w.expect("RHello at once", main1+">"+blocked.addr.String()+" RHello")
 	w.receive(blocked.addr, addr(main1), 0, w.iikeying(blocked, idA, cookie))
-	w.receive(addr(viaB), g.Target, 0, w.rikeying(idA, idA))
+	w.receive(fromFree, g.Target, 0, w.rikeying(idA, idA))
 	w.receive(blocked.addr, addr(main1), 0, data(idA, 60))
 	w.took()
 
@@ -194,12 +196,12 @@ func TestRestricted(t *testing.T) {
 	if g.Target != addr(main2) {
 		t.Fatalf("target at %v", g.Target)
 	}
-	w.receive(addr(viaA), g.Initiator, 0, w.ihello(other, "tag4"))
+	w.receive(fromFree, g.Initiator, 0, w.ihello(other, "tag4"))
 	via := addr("203.0.113.13:777")
 	w.receive(via, addr(main2), 0, w.rhello(other, "tag4", cookie))
-	w.receive(addr(viaA), g.Initiator, 0, w.iikeying(free, idA, cookie))
+	w.receive(fromFree, g.Initiator, 0, w.iikeying(free, idA, cookie))
 	w.receive(via, addr(main2), 0, w.rikeying(idA, idB))
-	w.receive(addr(viaA), g.Initiator, 0, data(idB, 60))
+	w.receive(fromFree, g.Initiator, 0, data(idB, 60))
 	w.receive(via, addr(main2), 0, data(idA, 60))
 	if n := len(w.took()); n != 5 {
 		t.Fatalf("%d packets, want 5: %+v", n, w.table.Stats())

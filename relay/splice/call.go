@@ -42,10 +42,11 @@ type call struct {
 
 // kept is a startup packet that is repeated until it has its answer.
 type kept struct {
-	data  []byte
-	tos   uint8
-	first time.Time // when it was sent
-	sent  int
+	data    []byte
+	tos     uint8
+	first   time.Time // when it was sent
+	sent    int
+	blocked bool // it would be more than its receiver, unproven, may get
 }
 
 func keep(d udp.Datagram) kept { return kept{data: slices.Clone(d.Data), tos: d.TOS & ecnMask} }
@@ -195,7 +196,10 @@ func (c *call) deadline() time.Time {
 		return at
 	}
 	due := k.due()
-	if k.sent == 0 {
+	switch {
+	case k.blocked:
+		return at
+	case k.sent == 0:
 		due = c.held
 	}
 	if !due.IsZero() && due.Before(at) {
@@ -218,6 +222,11 @@ func (t *Table) advanceCall(now time.Time, c *call) {
 	} else if due := k.due(); due.IsZero() || now.Before(due) {
 		return
 	}
+	if !t.mayGo(&c.splice.sides[to], c.source[to], len(k.data)) {
+		k.blocked = true // until it has answered
+		return
+	}
+	k.blocked = false
 	k.sent++
 	t.stats.Sent++
 	t.out = append(t.out, Output{

@@ -18,6 +18,7 @@ const (
 	DropCertificate                   // of another peer than the one introduced
 	DropAddress                       // from where a relay sends nothing
 	DropRepeat                        // of what is kept, or was answered
+	DropUnproven                      // to, or from, where a peer may be and has not answered
 	DropGlare                         // an IIKeying that the other side's, which prevails, makes useless
 	DropInbox                         // more at the engine's sockets than was taken over
 	DropRefused                       // what was reserved cannot be had: its port, a quota, or the room for startups is used up
@@ -28,13 +29,14 @@ const numDropReasons = int(DropRefused) + 1
 
 var dropNames = [numDropReasons]string{
 	"truncated", "idle-port", "stranger", "session-id", "unbound", "malformed", "unexpected",
-	"tag", "cookie", "certificate", "address", "repeat", "glare", "inbox", "refused",
+	"tag", "cookie", "certificate", "address", "repeat", "unproven", "glare", "inbox", "refused",
 }
 
 func (r DropReason) String() string { return dropNames[r] }
 
 // Stats counts what a Table did. All but Splices only grow. Every packet received
-// was forwarded, kept, dropped, or left to its flow, where it waits or is dropped.
+// was forwarded, kept, dropped, the proof of a place, or left to its flow, where it waits
+// or is dropped.
 type Stats struct {
 	Received  uint64
 	Forwarded uint64
@@ -43,6 +45,8 @@ type Stats struct {
 	Unqueued  uint64 // of these, forwarded later
 	Sent      uint64 // packets that were kept, and repeats of startup packets
 	Rebound   uint64 // new sources believed
+	Asked     uint64 // IHellos to where a peer may be
+	Proven    uint64 // of these, answered
 	Moved     uint64 // calls that went to other ports of the pair
 	Drops     [numDropReasons]uint64
 	Ends      [numEndReasons]uint64

@@ -46,6 +46,9 @@ type side struct {
 	nextID  uint8
 
 	verified netip.Addr // of its NetConnection
+	proven   netip.Addr // another one, where it has answered
+	doubts   []doubt
+	doubted  bool // source has neither of the two
 	rebind   bool
 }
 
@@ -80,6 +83,7 @@ func (t *Table) place(s *side, source netip.AddrPort) {
 		}
 	}
 	s.source = source
+	s.doubted = source.IsValid() && !s.believes(source.Addr())
 }
 
 // remove takes s out of bySource.
@@ -148,6 +152,9 @@ func (t *Table) end(now time.Time, s *splice, why EndReason) {
 	delete(t.splices, s.id)
 	t.timers.remove(s)
 	t.stats.Ends[why]++
+	for i := range s.sides {
+		t.forgetDoubts(&s.sides[i])
+	}
 	for _, p := range s.peers {
 		if p == (flash.PeerID{}) {
 			continue

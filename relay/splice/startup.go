@@ -65,7 +65,7 @@ func (t *Table) introduced(now time.Time, socket int, tag []byte) *call {
 }
 
 // tagged is the side of a call at a socket that a startup packet from there is of.
-func (t *Table) tagged(c *call, socket int, caller bool, from netip.AddrPort) (int, bool) {
+func (t *Table) tagged(now time.Time, c *call, socket int, caller bool, from netip.AddrPort, size int) (int, bool) {
 	if c == nil {
 		switch {
 		case t.unbound >= maxReserved:
@@ -81,7 +81,8 @@ func (t *Table) tagged(c *call, socket int, caller bool, from netip.AddrPort) (i
 	if !caller {
 		i = 1 - c.from
 	}
-	if c.splice.sides[i].socket != socket {
+	side := &c.splice.sides[i]
+	if side.socket != socket {
 		t.drop(DropTag)
 		return 0, false
 	}
@@ -92,6 +93,10 @@ func (t *Table) tagged(c *call, socket int, caller bool, from netip.AddrPort) (i
 	// "A side is bound by its first startup packet": nobody unbinds it with a tag.
 	if at := c.source[i]; at.IsValid() && at != from {
 		t.drop(DropStranger)
+		return 0, false
+	}
+	if !t.heard(now, side, from, size) {
+		t.drop(DropUnproven)
 		return 0, false
 	}
 	c.source[i] = from
@@ -107,7 +112,7 @@ func (t *Table) hello(now time.Time, socket int, d udp.Datagram, body []byte) {
 		return
 	}
 	c := t.introduced(now, socket, h.Tag)
-	i, ok := t.tagged(c, socket, true, d.Peer)
+	i, ok := t.tagged(now, c, socket, true, d.Peer, len(d.Data))
 	if !ok {
 		return
 	}
@@ -128,11 +133,14 @@ func (t *Table) rhello(now time.Time, socket int, d udp.Datagram, body []byte) {
 		t.drop(DropMalformed)
 		return
 	}
+	if t.proves(now, socket, d.Peer, h) {
+		return
+	}
 	c := t.introduced(now, socket, h.Tag)
 	if c != nil && !t.certified(c, 1-c.from, h.Certificate) {
 		return
 	}
-	i, ok := t.tagged(c, socket, false, d.Peer)
+	i, ok := t.tagged(now, c, socket, false, d.Peer, len(d.Data))
 	if !ok {
 		return
 	}
@@ -163,7 +171,7 @@ func (t *Table) redirect(now time.Time, socket int, d udp.Datagram, body []byte)
 		return
 	}
 	c := t.introduced(now, socket, r.Tag)
-	i, ok := t.tagged(c, socket, false, d.Peer)
+	i, ok := t.tagged(now, c, socket, false, d.Peer, len(d.Data))
 	if !ok {
 		return
 	}
@@ -206,6 +214,10 @@ func (t *Table) iikeying(now time.Time, socket int, d udp.Datagram, body []byte)
 		return
 	}
 	s := c.splice
+	if !t.heard(now, &s.sides[c.from], d.Peer, len(d.Data)) {
+		t.drop(DropUnproven)
+		return
+	}
 	if !t.bound(now, s) {
 		t.drop(DropRefused)
 		return
@@ -253,7 +265,11 @@ func (t *Table) bind(now time.Time, c *call) {
 // certified reports whether a certificate is the one of the peer that was
 // introduced, as far as that is known.
 func (t *Table) certified(c *call, side int, raw []byte) bool {
-	want := c.splice.peers[side]
+	return t.certifies(&c.splice.sides[side], raw)
+}
+
+func (t *Table) certifies(s *side, raw []byte) bool {
+	want := s.splice.peers[s.index]
 	if want == (flash.PeerID{}) {
 		return true
 	}

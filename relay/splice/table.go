@@ -83,6 +83,7 @@ type Table struct {
 	unbound int // of them
 	byPeer  map[flash.PeerID][]*splice
 	calls   map[callKey]*call
+	proofs  map[proofKey]*side
 	timers  timers
 	backlog limit.Backlog
 	out     []Output
@@ -109,7 +110,7 @@ func NewTable(c TableConfig) *Table {
 	}
 	t := &Table{
 		cfg: c, sockets: make([]socket, c.Sockets), splices: make(map[uint64]*splice),
-		byPeer: make(map[flash.PeerID][]*splice), calls: make(map[callKey]*call),
+		byPeer: make(map[flash.PeerID][]*splice), calls: make(map[callKey]*call), proofs: make(map[proofKey]*side),
 		plain: make([]byte, maxStartup),
 	}
 	for i := c.Shared; i < c.Sockets; i++ {
@@ -142,7 +143,7 @@ func (t *Table) Open(now time.Time, o Order) {
 	s.goneAt = time.Time{}
 	s.addrs = o.Addrs
 	for i := range s.sides {
-		s.sides[i].verified = o.Addrs[i].Addr()
+		t.verified(&s.sides[i], o.Addrs[i].Addr())
 		s.sides[i].rebind = o.Rebind
 	}
 	t.reservedCalls(now, s, o.calls)
@@ -218,10 +219,15 @@ func (t *Table) Moved(p flash.PeerID, addr netip.AddrPort) {
 	for _, s := range t.byPeer[p] {
 		for i := range s.sides {
 			if s.peers[i] == p {
-				s.sides[i].verified = addr.Addr()
+				t.verified(&s.sides[i], addr.Addr())
 			}
 		}
 	}
+}
+
+func (t *Table) verified(s *side, ip netip.Addr) {
+	s.verified = ip
+	t.settleDoubts(s)
 }
 
 // End ends a splice on an operator's order, and reports whether there was one.
@@ -264,6 +270,9 @@ func (t *Table) Receive(now time.Time, socket int, d udp.Datagram) {
 		return
 	}
 	s.last = now
+	if s.doubted {
+		t.heard(now, s, d.Peer, len(d.Data))
+	}
 	if len(s.splice.calls) > 0 && !t.progress(now, s, id, d) {
 		t.drop(DropRepeat)
 		return
@@ -301,6 +310,10 @@ func (t *Table) from(now time.Time, at *socket, source netip.AddrPort, id wire.S
 func (t *Table) forward(now time.Time, s *side, d udp.Datagram) {
 	far := s.far()
 	size := ipBytes(far.source, len(d.Data))
+	if far.doubted && !t.mayGo(far, far.source, len(d.Data)) {
+		t.drop(DropUnproven)
+		return
+	}
 	if s.flow.Offer(now, size) == limit.Pass {
 		t.stats.Forwarded++
 		t.send(far, d.TOS&ecnMask, d.Data)

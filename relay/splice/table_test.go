@@ -80,7 +80,7 @@ func TestStartup(t *testing.T) {
 func (t *Table) wholly(tt *testing.T) {
 	tt.Helper()
 	s := t.Stats()
-	sum := s.Forwarded + s.Kept + s.Queued
+	sum := s.Forwarded + s.Kept + s.Queued + s.Proven
 	for _, n := range s.Drops {
 		sum += n
 	}

@@ -80,6 +80,11 @@ func (t *Table) schedule(s *splice) {
 	for _, c := range s.calls {
 		earlier(c.deadline())
 	}
+	for i := range s.sides {
+		for j := range s.sides[i].doubts {
+			earlier(s.sides[i].doubts[j].due())
+		}
+	}
 	t.timers.set(s, due)
 }
 
@@ -102,6 +107,9 @@ func (t *Table) advance(now time.Time, s *splice) {
 		}
 		t.advanceCall(now, c)
 		i++
+	}
+	for i := range s.sides {
+		t.askAgain(now, &s.sides[i])
 	}
 	switch {
 	case !s.goneAt.IsZero() && !now.Before(s.goneAt):
