@@ -111,29 +111,39 @@ func (n *Node) freshReplies(p *Peer) []netip.AddrPort {
 
 // aimed takes a fresh mapping; when all are there, a second wave goes out.
 func (in *introduction) aimed(side int, from netip.AddrPort) {
-	if in.finished || in.next[side].IsValid() {
+	p := in.target
+	if side == 0 {
+		p = in.asker
+	}
+	if in.finished || in.next[side].IsValid() || !p.mapped(from) {
 		return
 	}
 	in.next[side] = from
-	if side == 0 {
-		in.asker.latest = from
-	} else {
-		in.target.latest = from
-	}
 	for i, tag := range in.fresh {
 		if tag != nil && !in.next[i].IsValid() {
 			return
 		}
 	}
-	p := in.pair()
-	plan := strategy.Decide(p)
+	pair := in.pair()
+	plan := strategy.Decide(pair)
 	if plan.Aim != in.made.Aim {
 		return // it is decided anew as such
 	}
 	in.made = plan
-	in.join(p)
+	in.join(pair)
 	in.explain()
 	in.send()
+}
+
+// mapped notes that an answer came from there, and reports whether that can be the
+// newest mapping of p. Only at its own IP address: anybody can forge the source of an
+// answer, and the next ports there are named to others.
+func (p *Peer) mapped(from netip.AddrPort) bool {
+	own := from.Addr() == p.Addr().Addr()
+	if own {
+		p.latest = from
+	}
+	return own
 }
 
 // send names the addresses to both: Redirects first, as every server does.

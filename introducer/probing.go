@@ -209,8 +209,8 @@ func (r *probing) send(e *rtmfp.Engine, q natprobe.Packet) {
 			r.planner.Answered(id, from, e.Now())
 			// Later probes have higher IDs, and those that name another address
 			// than the main one make a new mapping.
-			if q.Kind == natprobe.FIHello && q.Node != r.main && id >= r.newest {
-				r.newest, r.peer.latest = id, from
+			if q.Kind == natprobe.FIHello && q.Node != r.main && id >= r.newest && r.peer.mapped(from) {
+				r.newest = id
 			}
 			r.wake(e)
 		})
