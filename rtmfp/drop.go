@@ -23,12 +23,13 @@ const (
 	DropBusy                             // a bounded queue or table is full
 	DropState                            // nothing of this kind is expected now
 	DropFragment                         // packet fragment that completes nothing
+	DropUnproven                         // as many sessions wait for the first packet from this address as may
 	numDropReasons
 )
 
 var dropNames = [numDropReasons]string{
 	"truncated", "oversize", "unknown_session", "checksum", "hmac", "replay", "malformed", "mode", "tag",
-	"certificate", "cookie", "keying", "same_address", "glare", "rate", "busy", "state", "fragment",
+	"certificate", "cookie", "keying", "same_address", "glare", "rate", "busy", "state", "fragment", "unproven",
 }
 
 func (r DropReason) String() string {
@@ -49,7 +50,9 @@ type Stats struct {
 	Forwarded                      uint64 // FIHellos answered
 	Accepted, Initiated            uint64 // sessions that opened, by role
 	Moved                          uint64 // verified address changes
-	Sessions, Openings             int    // now
+	Overridden                     uint64 // sessions replaced by newer ones of the same endpoint
+	GaveWay                        uint64 // sessions that nobody had used yet, ended for others that were asked for
+	Sessions, Unproven, Openings   int    // now; the first includes those that nobody has used yet, the second counts them
 	Drops                          [numDropReasons]uint64
 }
 

@@ -26,7 +26,7 @@ type Datagram struct {
 
 // Engine is one RTMFP endpoint without IO. Use it from one goroutine: call
 // [Engine.Receive], [Engine.Advance] and any other method, then take what they
-// produced with [Engine.Flush] and [Engine.TakeJobs].
+// produced with [Engine.Flush] and [Engine.NextJob].
 type Engine struct {
 	cfg   Config
 	now   time.Time
@@ -39,10 +39,12 @@ type Engine struct {
 	seed     maphash.Seed
 
 	sessions map[wire.SessionID]*Session
-	byAddr   map[netip.AddrPort]*Session // S_OPEN sessions by far address, chained
+	byAddr   map[netip.AddrPort]*Session // S_OPEN sessions by far address, chained; those not in unproven
 	openings map[string]*Session         // S_IHELLO_SENT and S_KEYING_SENT, by tag
 	awaited  map[string]func(local, from netip.AddrPort)
 	keyings  map[uint64]struct{} // IIKeyings with a job under way
+	asked    uint64              // IIKeyings that got one
+	unproven unproven
 	seen     seenFilter
 
 	handshakes  *udp.Limiter
@@ -55,7 +57,7 @@ type Engine struct {
 	behind []func() // see Behind
 	out    []Datagram
 	free   [][]byte
-	jobs   []*Job
+	jobs   jobQueue
 	plain  [MaxReceive]byte
 	defrag defragmenter
 	sweep  *Timer // of defrag
@@ -277,7 +279,7 @@ func (e *Engine) dropError(err error) {
 // Stats is a copy of the counters.
 func (e *Engine) Stats() Stats {
 	s := e.stats
-	s.Sessions, s.Openings = len(e.sessions), len(e.openings)
+	s.Sessions, s.Unproven, s.Openings = len(e.sessions), len(e.unproven.byKey), len(e.openings)
 	return s
 }
 
@@ -313,33 +315,6 @@ func (e *Engine) newID() (wire.SessionID, error) {
 	}
 }
 
-// A Job is public-key work of one handshake. Run may be called on any
-// goroutine; [Engine.Finish] then takes it back.
-type Job struct {
-	work func()
-	done func()
-}
-
-// Run does the work.
-func (j *Job) Run() { j.work() }
-
-// TakeJobs hands over the jobs that came up, oldest first.
-func (e *Engine) TakeJobs() []*Job {
-	j := e.jobs
-	e.jobs = nil
-	return j
-}
-
-// Finish takes back a job that ran.
-func (e *Engine) Finish(now time.Time, j *Job) {
-	e.now = now
-	j.done()
-}
-
-func (e *Engine) do(work, done func()) {
-	e.jobs = append(e.jobs, &Job{work, done})
-}
-
 var keyGroups = []flash.Group{flash.Group2, flash.Group5, flash.Group14, flash.Group16}
 
 // newKeyPool makes a pool for the groups of which handshakes need fresh keys.
@@ -369,16 +344,17 @@ func (e *Engine) Refill() (work func()) {
 	return nil
 }
 
-// Sessions calls f for every session that is open.
+// Sessions calls f for every session that is open and has a handler.
 func (e *Engine) Sessions(f func(*Session)) {
 	for _, s := range e.sessions {
-		if s.state == stateOpen {
+		if s.state == stateOpen && s.handler != nil {
 			f(s)
 		}
 	}
 }
 
-// At is the open session whose far end is at addr, or nil.
+// At is the open session whose far end is at addr, or nil. One opened to us counts once
+// it is proven.
 func (e *Engine) At(addr netip.AddrPort) *Session { return e.byAddr[addr] }
 
 // quiet reports whether no session waits for anything but a far end's repeats.

@@ -240,10 +240,10 @@ func (e *Engine) receiveRHello(d Datagram, body []byte) {
 }
 
 // SessionTo is the session with that peer that is open or has sent its keying,
-// or nil.
+// or nil. One opened to us counts once it is proven.
 func (e *Engine) SessionTo(p flash.PeerID) *Session {
 	for _, s := range e.sessions {
-		if (s.state == stateOpen || s.state == stateKeyingSent) && s.far.PeerID() == p {
+		if (s.state == stateOpen && s.answer == nil || s.state == stateKeyingSent) && s.far.PeerID() == p {
 			return s
 		}
 	}

@@ -23,10 +23,11 @@ const (
 const (
 	maxCandidates  = 24      // REDIRECT_THRESHOLD, RFC 7016 3.5.1.1.1
 	maxOpenings    = 1024    // sessions being initiated
-	maxKeyings     = 4096    // IIKeyings waiting for public-key work: 2,000 peers may join at once
+	maxKeyings     = 4096    // IIKeyings waiting for public-key work: 2,000 peers may join at once, by half of it
 	maxSessions    = 1 << 20 // a second bound behind the per-prefix limit
 	maxEarly       = 18      // packets kept in S_KEYING_SENT that only the session key can open
-	maxSeenKeyings = 1 << 16 // accepted IIKeyings remembered against replay, per generation
+	maxSeenKeyings = 1 << 17 // accepted IIKeyings remembered against replay, per generation: 2 MiB
+	maxUnproven    = 4       // sessions that one address may have asked for and not used yet
 	maxPingMessage = 1024    // longer pings are not echoed
 	defaultKeyPool = 32      // per group
 	burstPackets   = 64      // packets one session may build in one flush
@@ -39,6 +40,7 @@ const (
 	defaultRetry       = time.Second       // first repeat of IHello and IIKeying
 	retryStep          = 1500 * time.Millisecond
 	provenTimeout      = 30 * time.Second // an S_OPEN responder session nobody has used yet
+	unprovenYoung      = time.Second      // the age at which such a one may give way: more than most round trips
 	doubtTimeout       = 10 * time.Second // silence of a session whose address another endpoint proved
 	closeInterval      = 5 * time.Second  // RFC 7016 3.5.5
 	closeTimeout       = 90 * time.Second

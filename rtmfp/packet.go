@@ -43,7 +43,9 @@ func (s *Session) receivePacket(d Datagram, packet []byte, fragments bool) {
 	}
 	s.alive.hear(e.now)
 	if !s.proven {
-		s.prove()
+		if s.prove(); s.state == stateClosed {
+			return
+		}
 	}
 	if s.state == stateOpen {
 		if s.timing.header(e.now, e.stamp(), h) {

@@ -2,6 +2,7 @@ package rtmfp
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"pileus/rtmfp/flash"
@@ -38,6 +39,7 @@ type Session struct {
 	queued        bool // in engine.dirty
 	introductions IntroductionMode
 	id, farID     wire.SessionID
+	born          uint64 // sessions asked for before
 
 	received, sent uint64 // bytes of UDP payload
 
@@ -49,7 +51,7 @@ type Session struct {
 	timeline  *Timeline // nil: it is not watched
 
 	opening *opening      // while opening as initiator
-	answer  *keyingAnswer // while nothing arrived under the session key
+	answer  *keyingAnswer // while the session is in engine.unproven
 	closing *closing      // in S_NEARCLOSE and S_FARCLOSE_LINGER
 	next    *Session      // another one at addr
 }
@@ -68,11 +70,13 @@ func (s *Session) open(keys *flash.SessionKeys) {
 	s.alive.heard = e.now
 	s.timing.init()
 	e.sessions[s.id] = s
-	e.index(s)
+	if s.initiator {
+		e.index(s)
+	}
 	s.wake()
 }
 
-// index puts an S_OPEN session under its far address.
+// index puts a session under its far address: one that this end opened, or that is proven.
 func (e *Engine) index(s *Session) {
 	s.next = e.byAddr[s.addr]
 	e.byAddr[s.addr] = s
@@ -98,11 +102,17 @@ func (e *Engine) unindex(s *Session) {
 // prove notes the first packet that decrypted under the session key: only now
 // is the far end's certificate known to be its own.
 func (s *Session) prove() {
-	if a := s.answer; a != nil && !a.repeated { // of several, nobody knows which arrived
-		s.timing.measured(s.engine.now.Sub(a.sent))
+	s.proven = true
+	if s.initiator {
+		return
 	}
-	s.proven, s.answer = true, nil
-	if s.handler != nil {
+	if a := s.answer; a != nil && !a.repeated { // of several, nobody knows which arrived
+		s.timing.measured(s.engine.now.Sub(a.given))
+	}
+	if !s.takePlace() {
+		return
+	}
+	if s.handler != nil { // adopted
 		return
 	}
 	if s.handler = s.engine.cfg.Handler.Accept(s); s.handler == nil {
@@ -111,6 +121,37 @@ func (s *Session) prove() {
 		return
 	}
 	s.handler.Opened(s)
+}
+
+// takePlace puts a session that is proven now in the place of those that the same
+// endpoint had at its address. It reports false if another endpoint was faster.
+func (s *Session) takePlace() bool {
+	e := s.engine
+	at, born := e.unproven.at[s.addr], s.born
+	e.unproven.remove(s)
+	if old := e.byAddr[s.addr]; old != nil && !s.far.Overrides(old.far) {
+		old.doubt()
+		e.drop(DropSameAddress)
+		s.end(ErrUnused)
+		return false
+	}
+	for old := e.byAddr[s.addr]; old != nil; {
+		next := old.next
+		if s.far.Overrides(old.far) {
+			e.stats.Overridden++
+			old.end(ErrOverridden)
+		}
+		old = next
+	}
+	// What was asked for before is not wanted any more; a late packet must not bring
+	// it back.
+	for _, o := range slices.Clone(at.sessions) {
+		if o.born < born && o.far.Overrides(s.far) {
+			o.end(ErrUnused)
+		}
+	}
+	e.index(s)
+	return true
 }
 
 // refused is the handler of a session that Handler.Accept did not want.
@@ -241,13 +282,14 @@ func (s *Session) leaveOpen(err error) {
 	switch {
 	case s.opening != nil:
 		s.opening.stop(s)
+	case s.state == stateOpen && s.answer != nil:
+		s.engine.unproven.remove(s)
 	case s.state == stateOpen:
 		s.engine.unindex(s)
 	default:
 		return
 	}
 	s.state = stateClosed
-	s.answer = nil
 	s.mux.Abort(err)
 	if s.handler != nil {
 		s.handler.Closed(s, err)
