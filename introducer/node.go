@@ -140,6 +140,7 @@ type Node struct {
 	members   map[string]int       // clients by tenant
 	gate      gate
 	timelines map[flash.PeerID]*watched
+	estates   int // that are kept
 	pool      pairing.Pool
 	groups    group.Table[*Peer]
 	healing   *rtmfp.Timer

@@ -1,6 +1,7 @@
 package netconn
 
 import (
+	"errors"
 	"time"
 
 	"pileus/rtmfp"
@@ -240,8 +241,13 @@ func (o *connOut) Writable(*flow.SendFlow) {}
 // their own in the same instant.
 func (o *connOut) Exception(*flow.SendFlow, uint64) { (*Conn)(o).finish(ErrFarClosed) }
 
-func (o *connOut) Closed(*flow.SendFlow, error) {
+// Closed tells what ended the session, if that is what ended the flow.
+func (o *connOut) Closed(_ *flow.SendFlow, err error) {
 	c := (*Conn)(o)
-	c.finish(ErrFarClosed)
+	var rejected *flow.Exception
+	if err == nil || errors.As(err, &rejected) {
+		err = ErrFarClosed
+	}
+	c.finish(err)
 	c.session.Close()
 }
