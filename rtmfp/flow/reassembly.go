@@ -20,10 +20,15 @@ func (e *held) cost() int32 {
 	return int32(len(e.data)) + int32(e.last-e.first+1)*fragmentOverhead
 }
 
+// memory is what the entry counts in holdings.memory.
+func (e *held) memory() int32 { return int32(cap(e.data)) + fragmentOverhead }
+
 // holdings is the RECV_BUFFER: ascending sequence numbers.
 type holdings struct {
-	list  []held
-	bytes int32 // BUFFERED_SIZE
+	list   []held
+	bytes  int32 // BUFFERED_SIZE
+	memory int32 // what the entries take
+	unused int32 // entries that list had before and behind what it has now
 }
 
 // insert keeps a copy of c's data and returns the index of the entry it is in.
@@ -36,8 +41,10 @@ func (h *holdings) insert(c chunk) int {
 	ended := c.fra == wire.FragmentEnd
 	if i > 0 && h.continues(i-1, c.seq, c.fra) {
 		e := &h.list[i-1]
+		h.memory -= e.memory()
 		e.data = append(e.data, c.data...)
 		e.last, e.ended = c.seq, ended
+		h.memory += e.memory()
 		return i - 1
 	}
 	e := held{first: c.seq, last: c.seq, fra: c.fra, ended: ended}
@@ -47,6 +54,7 @@ func (h *holdings) insert(c chunk) int {
 		e.data = append(make([]byte, 0, 2*n), c.data...) // more is to follow
 	}
 	h.list = slices.Insert(h.list, i, e)
+	h.memory += e.memory()
 	return i
 }
 
@@ -62,15 +70,22 @@ func (h *holdings) continues(i int, seq uint64, fra wire.Fragment) bool {
 func (h *holdings) remove(i, j int) {
 	for k := range h.list[i:j] {
 		h.bytes -= h.list[i+k].cost()
+		h.memory -= h.list[i+k].memory()
 	}
+	h.unused += int32(j - i)
 	switch {
 	case j-i == len(h.list):
-		h.list = nil
+		h.list, h.unused = nil, 0
+		return
 	case i == 0:
 		clear(h.list[:j])
 		h.list = h.list[j:]
 	default:
 		h.list = slices.Delete(h.list, i, j)
+	}
+	// A long list of which little is left would keep its memory, and not be counted.
+	if int(h.unused) > 32+3*len(h.list) {
+		h.list, h.unused = slices.Clone(h.list), 0
 	}
 }
 
