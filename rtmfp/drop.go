@@ -24,12 +24,13 @@ const (
 	DropState                            // nothing of this kind is expected now
 	DropFragment                         // packet fragment that completes nothing
 	DropUnproven                         // as many sessions wait for the first packet from this address as may
+	DropShare                            // its prefix has its share of sessions or memory
 	numDropReasons
 )
 
 var dropNames = [numDropReasons]string{
 	"truncated", "oversize", "unknown_session", "checksum", "hmac", "replay", "malformed", "mode", "tag",
-	"certificate", "cookie", "keying", "same_address", "glare", "rate", "busy", "state", "fragment", "unproven",
+	"certificate", "cookie", "keying", "same_address", "glare", "rate", "busy", "state", "fragment", "unproven", "share",
 }
 
 func (r DropReason) String() string {
@@ -51,8 +52,11 @@ type Stats struct {
 	Accepted, Initiated            uint64 // sessions that opened, by role
 	Moved                          uint64 // verified address changes
 	Overridden                     uint64 // sessions replaced by newer ones of the same endpoint
+	Relieved                       uint64 // sessions closed for the memory they held
 	GaveWay                        uint64 // sessions that nobody had used yet, ended for others that were asked for
 	Sessions, Unproven, Openings   int    // now; the first includes those that nobody has used yet, the second counts them
+	Memory                         int64  // bytes held for all sessions, now
+	Prefixes                       int    // narrow and wide ones with sessions, now
 	Drops                          [numDropReasons]uint64
 }
 

@@ -62,6 +62,7 @@ type Engine struct {
 	defrag defragmenter
 	sweep  *Timer // of defrag
 	shared flow.Shared
+	shares shares
 	stats  Stats
 	tap    *tap // nil: nobody is watched
 }
@@ -84,7 +85,7 @@ func NewEngine(c Config, now time.Time) (*Engine, error) {
 		return nil, err
 	}
 	sealer, opener := flash.NewStartup()
-	return &Engine{
+	e := &Engine{
 		cfg: c, now: now, epoch: now,
 		sealer: sealer, opener: opener, cookies: jar, mobility: mobility, seed: maphash.MakeSeed(),
 		sessions:    make(map[wire.SessionID]*Session),
@@ -95,7 +96,9 @@ func NewEngine(c Config, now time.Time) (*Engine, error) {
 		shortHellos: udp.NewLimiter(shortHelloRate, shortHelloBurst),
 		keys:        newKeyPool(c),
 		lastID:      1,
-	}, nil
+	}
+	e.shares.set(c.Shared)
+	return e, nil
 }
 
 // Receive takes one datagram; its Data is not kept.
@@ -188,6 +191,7 @@ func (e *Engine) Now() time.Time { return e.now }
 // Flush builds the packets that sessions want to send and hands every waiting
 // datagram to send, whose argument is valid during the call only.
 func (e *Engine) Flush(send func([]Datagram)) {
+	e.relieve()
 	e.pack()
 	for len(e.behind) > 0 {
 		fs := e.behind
@@ -280,6 +284,7 @@ func (e *Engine) dropError(err error) {
 func (e *Engine) Stats() Stats {
 	s := e.stats
 	s.Sessions, s.Unproven, s.Openings = len(e.sessions), len(e.unproven.byKey), len(e.openings)
+	s.Memory, s.Prefixes = e.shares.memory.Held(), len(e.shares.prefixes)
 	return s
 }
 

@@ -15,8 +15,9 @@ const (
 	cookieLen = 64 // the only length librtmfp accepts
 	tagLen    = 16 // assumed by older servers and librtmfp
 
-	maxTag       = 128  // accepted from others; ours are tagLen
-	maxComponent = 2048 // session key component: groups 16, 14 and 2 together need 1076
+	maxTag         = 128  // accepted from others; ours are tagLen
+	maxCertificate = 4096 // accepted from others: static keys in four groups are under 1,200
+	maxComponent   = 2048 // session key component: groups 16, 14 and 2 together need 1076
 )
 
 // Numbers of things kept.
@@ -27,6 +28,8 @@ const (
 	maxSessions    = 1 << 20 // a second bound behind the per-prefix limit
 	maxEarly       = 18      // packets kept in S_KEYING_SENT that only the session key can open
 	maxSeenKeyings = 1 << 17 // accepted IIKeyings remembered against replay, per generation: 2 MiB
+	maxGiveWay     = 8       // sessions that give way to one that is asked for
+	maxGiveWayLook = 64      // sessions looked at for one of a prefix
 	maxUnproven    = 4       // sessions that one address may have asked for and not used yet
 	maxPingMessage = 1024    // longer pings are not echoed
 	defaultKeyPool = 32      // per group

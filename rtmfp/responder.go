@@ -17,6 +17,8 @@ type keying struct {
 	farID       wire.SessionID
 	far         flash.Certificate
 	component   []byte // SKIC
+	home        *prefix
+	memory      int64
 	answer      []byte // SKRC
 	keys        *flash.SessionKeys
 	err         error
@@ -26,7 +28,7 @@ type keying struct {
 // proved the address; what follows is bounded by the prefix's ration.
 func (e *Engine) receiveIIKeying(d Datagram, body []byte) {
 	c, err := wire.ParseIIKeying(body)
-	if err != nil || c.SessionID == (wire.SessionID{}) || len(c.Component) > maxComponent {
+	if err != nil || c.SessionID == (wire.SessionID{}) || len(c.Component) > maxComponent || len(c.Certificate) > maxCertificate {
 		e.drop(DropMalformed)
 		return
 	}
@@ -69,12 +71,8 @@ func (e *Engine) receiveIIKeying(d Datagram, body []byte) {
 		e.drop(reason)
 		return
 	}
-	if len(e.sessions) >= maxSessions {
-		e.drop(DropBusy)
-		return
-	}
 	// The ration binds only while others may have to wait for it.
-	if !e.handshakes.Allow(e.now, d.Peer.Addr()) && e.jobs.strained() {
+	if !e.handshakes.Allow(e.now, d.Peer.Addr()) && (e.jobs.strained() || e.shares.strained()) {
 		e.drop(DropRate)
 		return
 	}
@@ -82,12 +80,18 @@ func (e *Engine) receiveIIKeying(d Datagram, body []byte) {
 		e.drop(DropUnproven)
 		return
 	}
+	home, memory := e.shares.enter(d.Peer.Addr()), int64(sessionMemory+len(c.Certificate)+len(c.Component))
+	if reason, ok := e.room(home, memory); !ok {
+		e.shares.leave(home)
+		e.drop(reason)
+		return
+	}
 	e.asked++
 	k := &keying{
 		key: key, born: e.asked, local: d.Local, from: d.Peer, farID: c.SessionID, far: far, component: bytes.Clone(c.Component),
+		home: home, memory: memory,
 	}
-	e.keyings[key] = struct{}{}
-	e.unproven.reserve(k.from)
+	e.reserve(k)
 	e.doFor(k.from.Addr(), func() {
 		k.answer, k.keys, k.err = e.cfg.Identity.AnswerKeying(k.far, k.component, e.cfg.Policy, e.keys)
 	}, func() {
@@ -97,10 +101,25 @@ func (e *Engine) receiveIIKeying(d Datagram, body []byte) {
 	}, func() { e.endKeying(k, DropBusy) })
 }
 
-// endKeying is for a keying of which nothing comes.
-func (e *Engine) endKeying(k *keying, reason DropReason) {
+// reserve has a keying count as the session that is to come of it.
+func (e *Engine) reserve(k *keying) {
+	e.keyings[k.key] = struct{}{}
+	e.unproven.reserve(k.from)
+	k.home.memory.Add(k.memory)
+	k.home.sessions.Add(1)
+}
+
+func (e *Engine) release(k *keying) {
 	delete(e.keyings, k.key)
 	e.unproven.release(k.from)
+	k.home.memory.Add(-k.memory)
+	k.home.sessions.Add(-1)
+	e.shares.leave(k.home)
+}
+
+// endKeying is for a keying of which nothing comes.
+func (e *Engine) endKeying(k *keying, reason DropReason) {
+	e.release(k)
 	e.drop(reason)
 }
 
@@ -146,7 +165,7 @@ func (e *Engine) finishKeying(k *keying) (DropReason, bool) {
 	if err != nil {
 		return DropBusy, false
 	}
-	delete(e.keyings, k.key)
+	defer e.release(k) // once the session counts
 	e.seen.add(e.now, k.key)
 	s := e.glare(k.from, k.far)
 	adopted := s != nil

@@ -43,6 +43,10 @@ type Session struct {
 
 	received, sent uint64 // bytes of UDP payload
 
+	memory flow.Account
+	base   int64   // what of it is not of flows
+	home   *prefix // where it counts; nil: nowhere yet
+
 	timing    timing
 	alive     liveness
 	forwarded udp.Bucket
@@ -59,7 +63,8 @@ type Session struct {
 func (e *Engine) newSession(addr, local netip.AddrPort) *Session {
 	s := &Session{engine: e, addr: addr, local: local, introductions: e.cfg.Introductions}
 	s.timer.owner = s
-	s.mux = flow.NewMux((*host)(s), flow.Config{MaxMessage: e.cfg.MaxMessage, Shared: &e.shared})
+	s.memory.Init(&e.shares.memory, 0)
+	s.mux = flow.NewMux((*host)(s), flow.Config{MaxMessage: e.cfg.MaxMessage, Shared: &e.shared, Account: &s.memory})
 	return s
 }
 
@@ -70,6 +75,7 @@ func (s *Session) open(keys *flash.SessionKeys) {
 	s.alive.heard = e.now
 	s.timing.init()
 	e.sessions[s.id] = s
+	s.settle()
 	if s.initiator {
 		e.index(s)
 	}
@@ -302,5 +308,6 @@ func (s *Session) remove() {
 		delete(s.engine.sessions, s.id)
 	}
 	s.engine.timers.remove(&s.timer)
+	s.unsettle()
 	s.closing = nil
 }

@@ -66,10 +66,9 @@ func (u *unproven) tidy(addr netip.AddrPort) {
 	}
 }
 
-// add takes a session whose address has a place reserved.
+// add takes a session whose address has a place reserved, by its keying.
 func (u *unproven) add(s *Session) {
 	a := u.at[s.addr]
-	a.keyings--
 	a.sessions = append(a.sessions, s)
 	u.byKey[s.answer.key] = s
 	s.answer.place = u.byAge.PushBack(s)

@@ -58,10 +58,10 @@ const (
 func (a *Account) Ask(n int64) Refusal {
 	over := false
 	for ; a.of != nil; a = a.of {
-		over = over || a.limit > 0 && a.held+n > a.limit
+		over = over || a.Exceeds(n)
 	}
 	switch {
-	case a.limit > 0 && a.held+n > a.limit:
+	case a.Exceeds(n):
 		return OverLimit
 	case over && a.Strained():
 		return OverShare
@@ -69,11 +69,14 @@ func (a *Account) Ask(n int64) Refusal {
 	return Granted
 }
 
+// Exceeds reports whether n more would be above the account's own limit.
+func (a *Account) Exceeds(n int64) bool { return a.limit > 0 && a.held+n > a.limit }
+
 // Strained reports whether more than half of a root's limit is held.
 func (a *Account) Strained() bool { return a.limit > 0 && a.held > a.limit/2 }
 
 // Over reports whether more than a root's limit is held.
-func (a *Account) Over() bool { return a.limit > 0 && a.held > a.limit }
+func (a *Account) Over() bool { return a.Exceeds(0) }
 
 // overdrawn reports whether n more would be too much even for what is better kept: an
 // eighth above the limit, until the engine has ended those who hold most.
