@@ -55,11 +55,10 @@ const (
 	tcrWindow          = 800 * time.Millisecond // RFC 7016 2.2.4
 )
 
-// Rates. A short IHello brings an RHello over three times its size, so those
-// are rationed per prefix (/24 or /56); longer ones stay under 2.65 times.
+// Rates. IHellos that bring an RHello over three times their size, as packets on the
+// network, are rationed per prefix (/24 or /56).
 const (
-	shortHello      = 60 // bytes of UDP payload
-	shortHelloRate  = 5  // per second
+	shortHelloRate  = 5 // per second
 	shortHelloBurst = 50
 
 	defaultHandshakeRate  = 20 // sessions opened per second and prefix

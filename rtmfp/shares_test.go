@@ -147,7 +147,9 @@ func TestSharesOfSessions(t *testing.T) {
 			p.send(wire.Ping{}.Append(nil))
 		}
 	}
-	at := func(a, b, c byte) netip.AddrPort { return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, a, b, c}), 6000) }
+	at := func(a, b, c byte) netip.AddrPort {
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, a, b, c}), 6000)
+	}
 	open(netip.MustParseAddr("10.1.0.1"), 499)
 	e.joins(t, at(1, 0, 2), true) // the 500th, far above 100
 	open(netip.MustParseAddr("10.2.0.1"), 1)

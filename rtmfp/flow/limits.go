@@ -21,8 +21,8 @@ const (
 	DefaultMaxFlows = 512
 
 	// DefaultSendBuffer is what Write queues on one flow, in bytes of memory: whole
-	// messages until all of them is acknowledged, with messageOverhead and
-	// fragmentOverhead.
+	// messages, until all of each is acknowledged, and what is around them. One message
+	// of any length that is allowed is taken if nothing else waits.
 	DefaultSendBuffer = 1 << 20
 
 	// DefaultCapacity is the receive buffer advertised for a flow, in bytes. The
@@ -77,10 +77,6 @@ const (
 
 	// minRoom leaves place for MaxMetadata and some data.
 	minRoom = 700
-
-	// maxSendHeader is the most that a User Data chunk has before its data, beside its
-	// type, length and metadata: flags, flow ID, two sequence numbers, options.
-	maxSendHeader = 1 + 5 + 2*10 + 24
 
 	// ackReserve is left free in a packet full of one fragment, so that an
 	// acknowledgement still rides along (section 3.6.3.4.6).

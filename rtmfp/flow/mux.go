@@ -26,7 +26,7 @@ type Host interface {
 type Config struct {
 	MaxMessage int // bytes, sent and received; 0: DefaultMaxMessage
 	MaxFlows   int // per direction; 0: DefaultMaxFlows
-	SendBuffer int // bytes per sending flow; 0: DefaultSendBuffer, at least one longest message
+	SendBuffer int // bytes per sending flow; 0: DefaultSendBuffer
 
 	// Room is the space for chunks, in bytes, that every empty packet has: the
 	// smallest limit-len(b) that Fill gets for a packet with nothing else in it.
@@ -86,17 +86,10 @@ func NewMux(h Host, c Config) *Mux {
 	m.maxMessage = int32(orDefault(c.MaxMessage, DefaultMaxMessage))
 	m.maxFlows = int32(orDefault(c.MaxFlows, DefaultMaxFlows))
 	m.room = int32(max(minRoom, orDefault(c.Room, DefaultRoom)))
-	m.sendBuffer = m.buffer(orDefault(c.SendBuffer, DefaultSendBuffer))
+	m.sendBuffer = int32(orDefault(c.SendBuffer, DefaultSendBuffer))
 	m.cc.reset()
 	m.timers.reset()
 	return m
-}
-
-// buffer is a send buffer of n bytes, or of one longest message if that is more.
-func (m *Mux) buffer(n int) int32 {
-	// With the most options that a fragment may carry, and the longest numbers.
-	least := int(m.room) - ackReserve - wire.ChunkHeaderLen - maxSendHeader - MaxMetadata
-	return int32(max(n, messageMemory(int(m.maxMessage), int(m.maxMessage)/least+1)))
 }
 
 // messageMemory is what a message takes that is queued in count fragments.

@@ -29,9 +29,7 @@ type SendOptions struct {
 	Priority Priority
 	ReturnOf *RecvFlow  // the flow this one answers, or nil (section 2.3.11.1.2)
 	Events   SendEvents // or nil
-	// Buffer is what the flow queues, in bytes of memory; 0: Config.SendBuffer. It is at
-	// least one longest message.
-	Buffer int
+	Buffer   int        // bytes of memory that the flow queues; 0: Config.SendBuffer
 }
 
 // SendEvents is told what happens to a sending flow.
@@ -120,7 +118,7 @@ func (m *Mux) Open(metadata []byte, o SendOptions) (*SendFlow, error) {
 	}
 	f := &SendFlow{mux: m, id: uint64(m.nextID), events: o.Events, priority: o.Priority, nextSeq: 1, window: 65536, buffer: m.sendBuffer}
 	if o.Buffer > 0 {
-		f.buffer = m.buffer(o.Buffer)
+		f.buffer = int32(o.Buffer)
 	}
 	m.nextID++
 
@@ -197,7 +195,7 @@ func (f *SendFlow) Write(msg []byte, o WriteOptions) error {
 	count := max(1, (len(msg)+size-1)/size)
 	memory := messageMemory(len(msg), count)
 	switch {
-	case f.Buffered()+memory > int(f.buffer):
+	case f.queue.memory > 0 && f.Buffered()+memory > int(f.buffer):
 		f.blocked = true
 		return ErrFull
 	case m.account.overdrawn(int64(memory)):
