@@ -120,6 +120,12 @@ func (c *client) Closed(err error) {
 func reason(err error) string {
 	var timeout net.Error
 	switch {
+	case errors.Is(err, rtmfp.ErrMemory):
+		return "memory"
+	case errors.Is(err, netconn.ErrUnread):
+		return "unread"
+	case errors.Is(err, rtmfp.ErrOverridden):
+		return "overridden"
 	case err == nil, errors.Is(err, net.ErrClosed):
 		return "closed"
 	case errors.As(err, &timeout) && timeout.Timeout():

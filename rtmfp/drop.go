@@ -40,7 +40,7 @@ func (r DropReason) String() string {
 	return "unknown"
 }
 
-// Stats counts what an engine did. All but Sessions and Openings only grow.
+// Stats counts what an engine did. All but what it says is "now" only grows.
 type Stats struct {
 	ReceivedPackets, ReceivedBytes uint64
 	SentPackets, SentBytes         uint64
@@ -55,7 +55,8 @@ type Stats struct {
 	Relieved                       uint64 // sessions closed for the memory they held
 	GaveWay                        uint64 // sessions that nobody had used yet, ended for others that were asked for
 	Sessions, Unproven, Openings   int    // now; the first includes those that nobody has used yet, the second counts them
-	Memory                         int64  // bytes held for all sessions, now
+	Waiting                        int    // IIKeyings that wait for public-key work, now
+	Memory, MemoryLimit            int64  // bytes held for all sessions, now, and SharedLimits.Memory
 	Prefixes                       int    // narrow and wide ones with sessions, now
 	Drops                          [numDropReasons]uint64
 }

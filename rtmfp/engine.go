@@ -284,7 +284,8 @@ func (e *Engine) dropError(err error) {
 func (e *Engine) Stats() Stats {
 	s := e.stats
 	s.Sessions, s.Unproven, s.Openings = len(e.sessions), len(e.unproven.byKey), len(e.openings)
-	s.Memory, s.Prefixes = e.shares.memory.Held(), len(e.shares.prefixes)
+	s.Memory, s.MemoryLimit, s.Prefixes = e.shares.memory.Held(), e.shares.memory.Limit(), len(e.shares.prefixes)
+	s.Waiting = e.jobs.root.n
 	return s
 }
 
