@@ -275,7 +275,7 @@ func TestKeyingsAreRationed(t *testing.T) {
 		e.Receive(e.now, e.keyingFrom(netip.AddrPortFrom(addr, uint16(port)), wire.SessionID{2, 3, 4, 9}, id.Certificate().Raw(), k.Component()))
 	}
 	for i := range maxKeyings/2 + 1 {
-		ask(netip.AddrFrom4([4]byte{100, byte(i), byte(i >> 8), 1}), 5000)
+		e.jobs.ask(netip.AddrFrom4([4]byte{100, byte(i), byte(i >> 8), 1}), &Job{})
 	}
 	before := e.jobs.root.n
 	for i := range 300 {
