@@ -4,7 +4,6 @@ import (
 	"testing"
 	"time"
 
-	"pileus/rtmfp/flash"
 	"pileus/rtmfp/flow"
 )
 
@@ -25,11 +24,7 @@ func (taker) Ended(*flow.RecvFlow, error)    {}
 // newTestEngine makes an engine as a node has it, but for what edit changes.
 func newTestEngine(t testing.TB, edit ...func(*Config)) *Engine {
 	t.Helper()
-	id, err := flash.NewIdentity(flash.IdentityOptions{AcceptAncillary: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := Config{Identity: id, Handler: taker{}, KeyPool: -1}
+	c := Config{Identity: sealedIdentity(), Handler: taker{}, KeyPool: -1}
 	for _, f := range edit {
 		f(&c)
 	}

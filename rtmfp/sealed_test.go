@@ -17,6 +17,7 @@ type sealed struct {
 	engine  *Engine
 	session *Session
 	keys    *flash.SessionKeys // the far end's
+	near    *flash.SessionKeys
 	addr    netip.AddrPort
 }
 
@@ -43,17 +44,51 @@ var components = sync.OnceValues(func() (near, far []byte) {
 
 var sealedLocal = netip.MustParseAddrPort("192.0.2.1:1935")
 
+// sealedIdentity is one for all engines of a test that makes many.
+var sealedIdentity = sync.OnceValue(func() *flash.Identity {
+	id, err := flash.NewIdentity(flash.IdentityOptions{AcceptAncillary: true})
+	if err != nil {
+		panic(err)
+	}
+	return id
+})
+
 // openSealed opens a session to e as an IIKeying would. Nothing has decrypted yet.
 func openSealed(t testing.TB, e *Engine, addr netip.AddrPort, far flash.Certificate) *sealed {
 	t.Helper()
+	p := newSealed(t, e, addr, far, false)
+	s := p.session
+	s.answer = &keyingAnswer{key: e.asked, given: e.now}
+	e.unproven.reserve(addr)
+	s.open(p.near)
+	e.unproven.add(s)
+	e.unproven.release(addr)
+	return p
+}
+
+// openSealedAs is openSealed for a session that e has asked for.
+func openSealedAs(t testing.TB, e *Engine, addr netip.AddrPort, far flash.Certificate, h SessionHandler) *sealed {
+	t.Helper()
+	p := newSealed(t, e, addr, far, true)
+	p.session.handler, p.session.initiator = h, true
+	p.session.open(p.near)
+	h.Opened(p.session)
+	return p
+}
+
+func newSealed(t testing.TB, e *Engine, addr netip.AddrPort, far flash.Certificate, initiator bool) *sealed {
+	t.Helper()
 	near, farComponent := components()
+	if initiator {
+		near, farComponent = farComponent, near
+	}
 	e.asked++
 	secret := binary.BigEndian.AppendUint64(make([]byte, 120), e.asked)
-	keys, err := flash.DeriveKeys(secret, near, farComponent)
-	if err != nil {
+	p := &sealed{engine: e, addr: addr}
+	var err error
+	if p.near, err = flash.DeriveKeys(secret, near, farComponent); err != nil {
 		t.Fatal(err)
 	}
-	p := &sealed{engine: e, addr: addr}
 	if p.keys, err = flash.DeriveKeys(secret, farComponent, near); err != nil {
 		t.Fatal(err)
 	}
@@ -62,11 +97,6 @@ func openSealed(t testing.TB, e *Engine, addr netip.AddrPort, far flash.Certific
 		t.Fatal(err)
 	}
 	s.farID, s.far, s.born = wire.SessionID{1, 2, 3, 4}, far, e.asked
-	s.answer = &keyingAnswer{key: e.asked, given: e.now}
-	e.unproven.reserve(addr)
-	s.open(keys)
-	e.unproven.add(s)
-	e.unproven.release(addr)
 	p.session = s
 	return p
 }
@@ -87,8 +117,7 @@ func someCertificate(t testing.TB, n int) flash.Certificate {
 	return c
 }
 
-// flood is many User Data chunks of one flow, from sequence number from on, the first
-// with all that opens a flow.
+// userData appends one fragment, with all that opens a flow.
 func userData(b []byte, flow, seq uint64, fra wire.Fragment, msg []byte) []byte {
 	c := wire.UserData{
 		Fragment: fra, Flow: flow, Seq: seq, FSNOffset: seq,
