@@ -22,10 +22,6 @@ func (s *Session) CloseError(err error) {
 	case stateIHelloSent, stateKeyingSent:
 		s.end(err)
 	case stateOpen:
-		if s.handler == nil {
-			s.end(err) // unproven, so nobody knows of it
-			return
-		}
 		s.leaveOpen(err)
 		s.state = stateNearClose
 		s.closing = &closing{until: s.engine.now.Add(closeTimeout), next: s.engine.now}
