@@ -42,7 +42,7 @@ func (s *Session) receivePacket(d Datagram, packet []byte, fragments bool) {
 		e.tap.chunks(chunks)
 	}
 	s.alive.hear(e.now)
-	if !s.proven {
+	if !s.proven && s.state == stateOpen {
 		if s.prove(); s.state == stateClosed {
 			return
 		}

@@ -121,6 +121,7 @@ const (
 	stepCritical
 	stepStartup // under the key that everybody knows
 	stepTime    // and then time passes
+	stepClose   // this end closes the session first
 )
 
 // runSealed plays a script and returns how many packets it had.
@@ -166,6 +167,9 @@ func runSealed(t testing.TB, script []byte) (packets int) {
 			h.Mode = wire.ModeResponder
 		}
 		d.Data = sealer.Finish(append(h.Append(sealer.Begin(nil)), chunks...), id)
+		if what&stepClose != 0 {
+			p.session.Close()
+		}
 		e.Receive(e.now, d)
 		packets++
 		if what&stepTime != 0 {
@@ -175,6 +179,7 @@ func runSealed(t testing.TB, script []byte) (packets int) {
 		checkAccounts(t, e)
 	}
 	e.CloseAll()
+	far[0].send(wire.Ping{}.Append(nil))
 	for range 4 {
 		for _, j := range e.TakeJobs() {
 			j.Run()
