@@ -37,6 +37,7 @@ type opening struct {
 	iikeying repeat
 	asked    time.Time // when the IIKeying went; zero if it went more than once
 	early    [][]byte  // packets that only the session key can open
+	held     int64     // bytes of early
 }
 
 // A candidate is an address that gets IHellos on a backoff of its own.
@@ -274,6 +275,8 @@ func (s *Session) receiveOpening(d Datagram) {
 		return
 	}
 	o.early = append(o.early, bytes.Clone(d.Data))
+	o.held += int64(len(d.Data))
+	s.memory.Add(int64(len(d.Data)))
 }
 
 func (s *Session) receiveCookieChange(body []byte) {
@@ -339,6 +342,8 @@ func (s *Session) receiveRIKeying(h wire.Header, body []byte) {
 // stop ends the opening, successful or not.
 func (o *opening) stop(s *Session) {
 	delete(s.engine.openings, o.tag)
+	s.memory.Add(-o.held)
+	o.held = 0
 	if s.state == stateKeyingSent {
 		delete(s.engine.sessions, s.id)
 	}

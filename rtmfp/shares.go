@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"time"
 
 	"pileus/rtmfp/flow"
 	"pileus/rtmfp/udp"
@@ -12,8 +13,9 @@ import (
 // SharedLimits bound what all sessions take together; 0 is none.
 type SharedLimits struct {
 	// Memory is in bytes: messages and fragments that wait, in either direction, and
-	// what sessions and flows take beside. Above it nothing is kept behind a gap and no
-	// session opens; then those who hold most are closed.
+	// what sessions and flows take beside. From three quarters of it on nothing is kept
+	// behind a gap, from seven eighths on no session opens, and above it those who hold
+	// most are closed.
 	Memory int64
 	// Sessions is their number, those included that nobody has used yet.
 	Sessions int
@@ -27,6 +29,7 @@ type shares struct {
 	limits           SharedLimits
 	memory, sessions flow.Account
 	prefixes         map[prefixKey]*prefix
+	relieved         time.Time // for a session that wanted to open
 }
 
 type prefixKey struct {
@@ -108,7 +111,7 @@ func (t *shares) leave(p *prefix) {
 
 // ask tells whether a session that takes so much memory may open to somebody in p.
 func (p *prefix) ask(memory int64) flow.Refusal {
-	return max(p.memory.Ask(memory), p.sessions.Ask(1))
+	return max(p.memory.Ask(memory, openable), p.sessions.Ask(1, 8))
 }
 
 // full is which of p and its wide prefix has its share.
@@ -128,7 +131,7 @@ func (e *Engine) room(p *prefix, memory int64) (DropReason, bool) {
 		case flow.Granted:
 			return 0, true
 		case flow.OverLimit:
-			if !e.oldestGivesWay(nil) {
+			if !e.oldestGivesWay(nil) && !e.relieveFor(memory) {
 				return DropBusy, false
 			}
 		case flow.OverShare:
@@ -180,25 +183,53 @@ func (s *Session) unsettle() {
 	s.home = nil
 }
 
-// relieve closes those who hold most, while all together hold too much, until they hold an
-// eighth less: so that looking for them is rare.
+// Parts of the memory's limit, in eighths: that up to which sessions open, so that those
+// that are open have room to talk; and that down to which they are closed.
+const (
+	openable   = 7
+	relievable = 6
+)
+
+// hoard is what a session holds that may be closed for others to open, in bytes: more
+// than clients with nothing in mind hold for long.
+const hoard = sessionMemory + 32<<10
+
+// relieve closes those who hold most, while all together hold too much.
 func (e *Engine) relieve() {
-	if !e.shares.memory.Over() {
-		return
+	if e.shares.memory.Over() {
+		e.closeHolders(0)
 	}
-	holders := make([]*Session, 0, len(e.sessions))
+}
+
+// relieveFor does so for one that wants to open, once a second, if anybody holds much.
+func (e *Engine) relieveFor(memory int64) bool {
+	if e.shares.memory.Ask(memory, openable) == flow.Granted || e.now.Sub(e.shares.relieved) < time.Second {
+		return false
+	}
+	e.shares.relieved = e.now
+	return e.closeHolders(hoard)
+}
+
+// closeHolders closes those who hold most, and more than least, until so much is free that
+// looking for them again is far away.
+func (e *Engine) closeHolders(least int64) (closed bool) {
+	var holders []*Session
 	for _, s := range e.sessions {
-		holders = append(holders, s)
+		if s.memory.Held() > least {
+			holders = append(holders, s)
+		}
 	}
 	slices.SortFunc(holders, func(a, b *Session) int { return cmp.Compare(b.memory.Held(), a.memory.Held()) })
-	enough := e.shares.memory.Limit() / 8 * 7
+	enough := e.shares.memory.Limit() / 8 * relievable
 	for _, s := range holders {
 		if e.shares.memory.Held() <= enough {
-			return
+			break
 		}
 		e.stats.Relieved++
 		s.Abort(ErrMemory)
+		closed = true
 	}
+	return closed
 }
 
 // SetSharedLimits replaces Config.Shared.

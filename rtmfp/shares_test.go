@@ -61,7 +61,7 @@ func TestMemoryHasOneAccount(t *testing.T) {
 	}{
 		"one-byte messages behind a gap": {20, 2, 2950, wire.FragmentWhole, 1, false},
 		"fragments behind a gap":         {20, 2, 175, wire.FragmentBegin, 1000, false},
-		"messages that never end":        {60, 1, 60, wire.FragmentBegin, 1000, true},
+		"messages that never end":        {60, 2, 60, wire.FragmentMiddle, 1000, true},
 	} {
 		for _, prefixes := range []int{1, 20} {
 			t.Run(name, func(t *testing.T) {
@@ -72,9 +72,15 @@ func TestMemoryHasOneAccount(t *testing.T) {
 				honest := openSealed(t, e, netip.MustParseAddrPort("198.51.100.1:5000"), someCertificate(t, 0))
 				honest.send(userData(nil, 2, 1, wire.FragmentWhole, []byte("hello")))
 				before, most := heapInUse(), int64(0)
+				var list []*sealed
 				for i := range c.sessions {
 					addr := netip.AddrFrom4([4]byte{10, byte(i % prefixes), 0, 1})
 					p := openSealed(t, e, netip.AddrPortFrom(addr, uint16(1000+i)), someCertificate(t, 1+i))
+					if list = append(list, p); c.closed {
+						p.hoard(60, 1, 1, wire.FragmentBegin, nil) // while flows may begin
+					}
+				}
+				for _, p := range list {
 					p.hoard(60, c.from, c.count, c.fra, make([]byte, c.size))
 					most = max(most, e.shares.memory.Held())
 				}
@@ -85,7 +91,7 @@ func TestMemoryHasOneAccount(t *testing.T) {
 				if most > limit+limit/8 || grown > limit*2 {
 					t.Errorf("%d bytes held at most, the heap grew by %d", most, grown)
 				}
-				if c.closed && prefixes > 1 && st.Relieved == 0 || st.Memory > limit {
+				if c.closed != (st.Relieved > 0) || st.Memory > limit {
 					t.Errorf("%d sessions closed, %d bytes held", st.Relieved, st.Memory)
 				}
 				if prefixes == 1 && !c.closed && most > limit/2+limit/10 {
@@ -210,6 +216,23 @@ func TestMemoryForSending(t *testing.T) {
 	if st := e.Stats(); most > limit+limit/8+65536 || refused == 0 || st.Relieved == 0 || st.Memory > limit {
 		t.Errorf("%d bytes at most, %d refused, %d closed, %d bytes now", most, refused, st.Relieved, st.Memory)
 	}
+	// Nobody is closed below the limit; but for one who wants to get in, once a second.
+	for _, f := range flows {
+		if e.shares.memory.Held() > limit/16*15 {
+			break
+		}
+		_ = f.Write(make([]byte, 60_000), flow.WriteOptions{})
+	}
+	closed := e.stats.Relieved
+	e.Flush(func([]Datagram) {})
+	if e.stats.Relieved != closed {
+		t.Errorf("%d closed below the limit", e.stats.Relieved-closed)
+	}
+	e.joins(t, netip.MustParseAddrPort("203.0.113.9:6000"), true)
+	if e.stats.Relieved == closed {
+		t.Error("nobody was closed for it")
+	}
+	e.joins(t, netip.MustParseAddrPort("203.0.114.9:6000"), true)
 }
 
 // A session that moves counts where it is.

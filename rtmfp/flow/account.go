@@ -54,14 +54,15 @@ const (
 	OverLimit         // of the root
 )
 
-// Ask tells whether n more may be held by what can be refused without harm.
-func (a *Account) Ask(n int64) Refusal {
+// Ask tells whether n more may be held, up to so many eighths of the root's limit: what
+// can better be done without may have less of it.
+func (a *Account) Ask(n, eighths int64) Refusal {
 	over := false
 	for ; a.of != nil; a = a.of {
 		over = over || a.Exceeds(n)
 	}
 	switch {
-	case a.Exceeds(n):
+	case a.beyond(n, eighths):
 		return OverLimit
 	case over && a.Strained():
 		return OverShare
@@ -78,11 +79,20 @@ func (a *Account) Strained() bool { return a.limit > 0 && a.held > a.limit/2 }
 // Over reports whether more than a root's limit is held.
 func (a *Account) Over() bool { return a.Exceeds(0) }
 
-// overdrawn reports whether n more would be too much even for what is better kept: an
-// eighth above the limit, until the engine has ended those who hold most.
+// Eighths of the root's limit.
+const (
+	refusable = 6 // for what its sender sends again: all behind a gap, a flow's first message
+	overdraft = 9 // for messages of this end: until the engine has ended those who hold most
+)
+
+func (a *Account) beyond(n, eighths int64) bool {
+	return a.limit > 0 && a.held+n > a.limit/8*eighths
+}
+
+// overdrawn reports whether n more would be too much even for what is better kept.
 func (a *Account) overdrawn(n int64) bool {
 	for a.of != nil {
 		a = a.of
 	}
-	return a.limit > 0 && a.held+n > a.limit+a.limit/8
+	return a.beyond(n, overdraft)
 }

@@ -17,18 +17,18 @@ func TestAccount(t *testing.T) {
 	session.Init(&prefix, 0)
 
 	session.Add(300)
-	if got := session.Ask(150); got != Granted {
+	if got := session.Ask(150, 8); got != Granted {
 		t.Errorf("above its share, while less than half is held: %v", got)
 	}
 	other.Add(300)
-	if got := session.Ask(1); got != OverShare {
+	if got := session.Ask(1, 8); got != OverShare {
 		t.Errorf("above its share, while more than half is held: %v", got)
 	}
-	if got := other.Ask(100); got != Granted {
+	if got := other.Ask(100, 8); got != Granted {
 		t.Errorf("below its share: %v", got)
 	}
 	other.Add(390)
-	if got := other.Ask(11); got != OverLimit {
+	if got := other.Ask(11, 8); got != OverLimit {
 		t.Errorf("above the limit: %v", got)
 	}
 	if root.Held() != 990 || root.Over() || !root.Strained() {
@@ -42,7 +42,7 @@ func TestAccount(t *testing.T) {
 		t.Errorf("moved: %d, %d, %d, %d", prefix.Held(), wide.Held(), other.Held(), root.Held())
 	}
 	root.SetLimit(0)
-	if got := session.Ask(1 << 40); got != Granted {
+	if got := session.Ask(1<<40, 8); got != Granted {
 		t.Errorf("without a limit: %v", got)
 	}
 }
@@ -61,6 +61,7 @@ func data(b []byte, seq uint64, metadata bool, msg []byte) []byte {
 func TestBehindAGapAboveTheLimit(t *testing.T) {
 	var account Account
 	account.Init(nil, 4000)
+	const kept = 4000 / 8 * refusable
 	w := newWorld(t, network{delay: 10 * time.Millisecond}, Config{}, Config{Account: &account})
 	lost := true
 	w.net.drop = func(from *end, n int) bool { return from == w.a && lost && n == 1 }
@@ -75,7 +76,7 @@ func TestBehindAGapAboveTheLimit(t *testing.T) {
 		most = max(most, account.Held())
 		return f.Buffered() == 0
 	})
-	if most > 4000 || w.b.mux.Stats().Dropped[DropMemory] == 0 {
+	if most > kept || w.b.mux.Stats().Dropped[DropMemory] == 0 {
 		t.Errorf("%d bytes held at most; dropped %v", most, w.b.mux.Stats().Dropped)
 	}
 	sameMessages(t, w.b.got[f.ID()].messages, want)
@@ -84,13 +85,14 @@ func TestBehindAGapAboveTheLimit(t *testing.T) {
 
 	// The hostile sender never sends the first.
 	account.SetLimit(20_000)
+	const behind = 20_000 / 8 * refusable
 	b := w.b.mux
 	packet := data(nil, 2, true, []byte("x"))
 	for seq := uint64(3); seq < 1000; seq++ {
 		packet = data(packet, seq, false, []byte("x"))
 	}
 	receive(b, packet, PacketInfo{})
-	if held := account.Held(); held > 20_000 || b.Stats().Dropped[DropMemory] < 600 {
+	if held := account.Held(); held > behind || b.Stats().Dropped[DropMemory] < 600 {
 		t.Errorf("%d bytes held, %d refused", held, b.Stats().Dropped[DropMemory])
 	}
 	_, in := b.findRecv(2)

@@ -57,7 +57,7 @@ func (m *Mux) accept(c wire.UserData) *RecvFlow {
 		m.drop(DropTooManyFlows)
 		return nil
 	}
-	if m.account.Ask(flowMemory+int64(len(c.Options))) != Granted {
+	if m.account.Ask(flowMemory+int64(len(c.Options)), refusable) != Granted {
 		m.drop(DropMemory)
 		return nil
 	}
@@ -222,7 +222,7 @@ func (f *RecvFlow) admits(c chunk) (DropReason, bool) {
 	switch {
 	case int(f.held.bytes)+size > most:
 		return DropBufferFull, false
-	case f.mux.account.Ask(int64(size)) != Granted:
+	case f.mux.account.Ask(int64(size), refusable) != Granted:
 		return DropMemory, false
 	}
 	return 0, true
