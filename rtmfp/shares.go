@@ -30,6 +30,10 @@ type shares struct {
 	memory, sessions flow.Account
 	prefixes         map[prefixKey]*prefix
 	relieved         time.Time // for a session that wanted to open
+
+	refused     int64     // of memory.Refused, when it was looked at last
+	refusedAt   time.Time // when that had grown
+	refusedFrom time.Time // since when it has been growing; zero: it is not
 }
 
 type prefixKey struct {
@@ -188,16 +192,40 @@ func (s *Session) unsettle() {
 const (
 	openable   = 7
 	relievable = 6
+	unhoarded  = 5
 )
 
 // hoard is what a session holds that may be closed for others to open, in bytes: more
 // than clients with nothing in mind hold for long.
 const hoard = sessionMemory + 32<<10
 
-// relieve closes those who hold most, while all together hold too much.
+// hoardTimeout is how long others are refused memory before those who hold much are
+// closed, though all together hold no more than they may; hoardPause is how long nobody
+// is, for that to be over.
+const (
+	hoardTimeout = 10 * time.Second
+	hoardPause   = 5 * time.Second
+)
+
+// relieve closes those who hold most, while all together hold too much, or have others
+// refused for long.
 func (e *Engine) relieve() {
-	if e.shares.memory.Over() {
-		e.closeHolders(0)
+	t := &e.shares
+	if t.memory.Over() {
+		e.closeHolders(0, relievable)
+	}
+	switch n := t.memory.Refused(); {
+	case n == t.refused:
+		if e.now.Sub(t.refusedAt) > hoardPause {
+			t.refusedFrom = time.Time{}
+		}
+	case t.refusedFrom.IsZero():
+		t.refused, t.refusedAt, t.refusedFrom = n, e.now, e.now
+	default:
+		if t.refused, t.refusedAt = n, e.now; e.now.Sub(t.refusedFrom) >= hoardTimeout {
+			t.refusedFrom = time.Time{}
+			e.closeHolders(hoard, unhoarded)
+		}
 	}
 }
 
@@ -207,12 +235,12 @@ func (e *Engine) relieveFor(memory int64) bool {
 		return false
 	}
 	e.shares.relieved = e.now
-	return e.closeHolders(hoard)
+	return e.closeHolders(hoard, relievable)
 }
 
-// closeHolders closes those who hold most, and more than least, until so much is free that
-// looking for them again is far away.
-func (e *Engine) closeHolders(least int64) (closed bool) {
+// closeHolders closes those who hold most, and more than least, until all hold so many
+// eighths of the limit: until looking for them again is far away.
+func (e *Engine) closeHolders(least, eighths int64) (closed bool) {
 	var holders []*Session
 	for _, s := range e.sessions {
 		if s.memory.Held() > least {
@@ -220,7 +248,7 @@ func (e *Engine) closeHolders(least int64) (closed bool) {
 		}
 	}
 	slices.SortFunc(holders, func(a, b *Session) int { return cmp.Compare(b.memory.Held(), a.memory.Held()) })
-	enough := e.shares.memory.Limit() / 8 * relievable
+	enough := e.shares.memory.Limit() / 8 * eighths
 	for _, s := range holders {
 		if e.shares.memory.Held() <= enough {
 			break

@@ -117,6 +117,44 @@ func TestMemoryHasOneAccount(t *testing.T) {
 	}
 }
 
+// Those who hold much behind gaps, for so long that others are refused room, are closed
+// at last, and they alone.
+func TestHoardersAreClosed(t *testing.T) {
+	const limit = 4 << 20
+	e := newTestEngine(t, func(c *Config) { c.Shared = SharedLimits{Memory: limit, Share: 10, WideShare: 50} })
+	honest := openSealed(t, e, netip.MustParseAddrPort("198.51.100.1:5000"), someCertificate(t, 0))
+	honest.send(userData(nil, 2, 1, wire.FragmentWhole, []byte("hello")))
+	var list []*sealed
+	for i := range 30 {
+		list = append(list, openSealed(t, e, netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(i), 0, 1}), 1000), someCertificate(t, 1+i)))
+	}
+	for round := range 14 {
+		for _, p := range list {
+			if p.session.Open() {
+				p.hoard(2, 2, 100, wire.FragmentWhole, make([]byte, 1000))
+			}
+		}
+		if round == 8 && e.stats.Relieved > 0 {
+			t.Errorf("%d closed after 8 s", e.stats.Relieved)
+		}
+		e.Advance(e.now.Add(time.Second))
+		e.Flush(func([]Datagram) {})
+	}
+	if st := e.Stats(); st.Relieved == 0 || st.Relieved == 30 || st.Memory > limit/8*refusableEighths || !honest.session.Open() {
+		t.Errorf("%d closed, %d bytes held, the honest client's session open: %v", st.Relieved, st.Memory, honest.session.Open())
+	}
+	// A client that comes meanwhile gets a session and its flow.
+	p := openSealed(t, e, netip.MustParseAddrPort("203.0.113.1:5000"), someCertificate(t, 99))
+	delivered := e.FlowStats().MessagesDelivered
+	p.send(userData(nil, 2, 1, wire.FragmentWhole, []byte("hello")))
+	if e.FlowStats().MessagesDelivered != delivered+1 {
+		t.Error("a new client cannot say anything")
+	}
+}
+
+// refusableEighths is the part of the limit up to which anything is kept behind a gap.
+const refusableEighths = 6
+
 // joins asks for a session as a client would and checks whether it gets one.
 func (e *Engine) joins(t *testing.T, addr netip.AddrPort, want bool) {
 	t.Helper()

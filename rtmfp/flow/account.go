@@ -7,6 +7,7 @@ type Account struct {
 	of    *Account
 	held  int64
 	limit int64 // 0: none
+	over  int64 // times that somebody was refused by OverLimit
 }
 
 // Init makes a an empty account in another one, with a limit of its own; 0 is none. That
@@ -23,6 +24,9 @@ func (a *Account) Held() int64 { return a.held }
 
 // Limit is the account's own limit; 0 is none.
 func (a *Account) Limit() int64 { return a.limit }
+
+// Refused is how often a root's limit had Ask refuse somebody.
+func (a *Account) Refused() int64 { return a.over }
 
 // Add counts n more, or fewer.
 func (a *Account) Add(n int64) {
@@ -63,6 +67,7 @@ func (a *Account) Ask(n, eighths int64) Refusal {
 	}
 	switch {
 	case a.beyond(n, eighths):
+		a.over++
 		return OverLimit
 	case over && a.Strained():
 		return OverShare
@@ -81,7 +86,8 @@ func (a *Account) Over() bool { return a.Exceeds(0) }
 
 // Eighths of the root's limit.
 const (
-	refusable = 6 // for what its sender sends again: all behind a gap, a flow's first message
+	refusable = 6 // for what its sender sends again: all behind a gap
+	beginning = 7 // for flows that begin
 	overdraft = 9 // for messages of this end: until the engine has ended those who hold most
 )
 

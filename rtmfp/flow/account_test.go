@@ -99,6 +99,9 @@ func TestBehindAGapAboveTheLimit(t *testing.T) {
 	if last := in.seen.runs[len(in.seen.runs)-1].To; last > 320 {
 		t.Errorf("acknowledges up to %d", last)
 	}
+	if account.Refused() == 0 {
+		t.Error("refusals are not counted")
+	}
 	// No flow begins above the limit either.
 	account.Add(20_000)
 	c := wire.UserData{Flow: 3, Seq: 1, FSNOffset: 1, HasOptions: true, Options: wire.AppendOption(nil, wire.OptionMetadata, []byte("m"))}

@@ -57,7 +57,7 @@ func (m *Mux) accept(c wire.UserData) *RecvFlow {
 		m.drop(DropTooManyFlows)
 		return nil
 	}
-	if m.account.Ask(flowMemory+int64(len(c.Options)), refusable) != Granted {
+	if m.account.Ask(flowMemory+int64(len(c.Options)), beginning) != Granted {
 		m.drop(DropMemory)
 		return nil
 	}
