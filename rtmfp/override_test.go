@@ -196,7 +196,7 @@ func TestLatePacketOfAnOlderSession(t *testing.T) {
 		var late [][]byte // what the first sends under its session key
 		first.say(first.open(uri(server.addr)), "one")
 		settle(70 * time.Millisecond) // the RIKeying is on its way
-		n.Watch(func(from, to netip.AddrPort, data []byte) {
+		n.Watch(func(_, to netip.AddrPort, data []byte) {
 			if to == server.addr {
 				late = append(late, bytes.Clone(data))
 			}

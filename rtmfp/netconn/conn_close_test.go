@@ -159,7 +159,7 @@ func TestDeafClientIsClosed(t *testing.T) {
 		s := newNode(t, n)
 		r, _ := connected(t, n)
 		settle(2 * time.Minute)
-		r.do(func(e *rtmfp.Engine) {
+		r.do(func(*rtmfp.Engine) {
 			r.in[0].SetCapacity(0)
 			r.session.SetKeepalive(5 * time.Second)
 		})
