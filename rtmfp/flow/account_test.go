@@ -175,7 +175,7 @@ func TestHoldingsLetGo(t *testing.T) {
 	if n := len(w.b.got[2].messages); n != 2499 || full < 2400 {
 		t.Fatalf("%d messages delivered, %d places before", n, full)
 	}
-	if n := cap(in.held.list) + int(in.held.unused); n > 100 {
+	if n := cap(in.held.list) + int(in.unused); n > 100 {
 		t.Errorf("%d places for one message", n)
 	}
 }

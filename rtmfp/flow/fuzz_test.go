@@ -173,7 +173,7 @@ func (v *victim) check(t *testing.T) {
 		if bytes != f.held.bytes || memory != f.held.memory {
 			t.Fatalf("%d bytes held in %d, counted %d and %d", bytes, memory, f.held.bytes, f.held.memory)
 		}
-		if want := flowMemory + int32(cap(f.metadata)) + memory + int32(runMemory*cap(f.seen.runs)); f.booked != want {
+		if want := flowMemory + int32(len(f.metadata)) + memory + int32(runMemory*cap(f.seen.runs)); f.booked != want {
 			t.Fatalf("%d bytes booked of a receiving flow, it has %d", f.booked, want)
 		}
 		booked += int64(f.booked)

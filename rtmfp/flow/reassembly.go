@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"math"
 	"slices"
 
 	"pileus/rtmfp/wire"
@@ -28,7 +29,6 @@ type holdings struct {
 	list   []held
 	bytes  int32 // BUFFERED_SIZE
 	memory int32 // what the entries take
-	unused int32 // entries that list had before and behind what it has now
 }
 
 // insert keeps a copy of c's data and returns the index of the entry it is in.
@@ -72,20 +72,25 @@ func (h *holdings) remove(i, j int) {
 		h.bytes -= h.list[i+k].cost()
 		h.memory -= h.list[i+k].memory()
 	}
-	h.unused += int32(j - i)
 	switch {
 	case j-i == len(h.list):
-		h.list, h.unused = nil, 0
-		return
+		h.list = nil
 	case i == 0:
 		clear(h.list[:j])
 		h.list = h.list[j:]
 	default:
 		h.list = slices.Delete(h.list, i, j)
 	}
-	// A long list of which little is left would keep its memory, and not be counted.
-	if int(h.unused) > 32+3*len(h.list) {
-		h.list, h.unused = slices.Clone(h.list), 0
+}
+
+// release takes out list[i:j] of what is held. A long list of which little is left would
+// keep its memory, and not be counted, so it is made anew then.
+func (f *RecvFlow) release(i, j int) {
+	h := &f.held
+	h.remove(i, j)
+	f.unused = uint16(min(int(f.unused)+j-i, math.MaxUint16))
+	if n := len(h.list); n == 0 || int(f.unused) > 32+3*n {
+		h.list, f.unused = slices.Clone(h.list), 0
 	}
 }
 
@@ -154,7 +159,7 @@ func (f *RecvFlow) handSegment(i, j, size int) {
 			msg = append(msg, e.data...)
 		}
 	}
-	f.held.remove(i, j)
+	f.release(i, j)
 	f.hand(first, last, msg)
 }
 
@@ -177,7 +182,7 @@ func (f *RecvFlow) deliver() {
 				return
 			}
 		default:
-			h.remove(0, 1) // the rest of an abandoned message
+			f.release(0, 1) // the rest of an abandoned message
 		}
 	}
 	if f.receiver != nil && !f.hold && f.state == recvLingering {
@@ -199,7 +204,7 @@ func (f *RecvFlow) deliverFirst() bool {
 		f.handSegment(0, end, size)
 		return true
 	case h.list[end-1].last < f.seen.cum, f.state == recvLingering:
-		h.remove(0, end)
+		f.release(0, end)
 		return true
 	}
 	return false

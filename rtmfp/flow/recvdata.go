@@ -73,7 +73,7 @@ func (m *Mux) accept(c wire.UserData) *RecvFlow {
 		f.reject(0)
 		return f
 	}
-	f.metadata = slices.Clone(metadata)
+	f.metadata = string(metadata)
 	f.returnOf = associated
 	accept, err := m.host.Incoming(f)
 	switch {

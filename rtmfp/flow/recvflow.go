@@ -51,7 +51,7 @@ type RecvFlow struct {
 	mux      *Mux
 	id       uint64
 	receiver Receiver
-	metadata []byte
+	metadata string
 	returnOf *SendFlow
 
 	seen      seqSet
@@ -65,8 +65,9 @@ type RecvFlow struct {
 	at        instant // end of the linger
 
 	capacity   int32
-	advertised int32 // PREV_RWND, in blocks; -1: none
-	booked     int32 // memory counted in the session's account
+	booked     int32  // memory counted in the session's account
+	advertised int16  // PREV_RWND, in blocks; -1: none
+	unused     uint16 // entries that the list of held has had before and behind what it has
 
 	state      recvState
 	asReceived bool
@@ -78,9 +79,8 @@ type RecvFlow struct {
 // ID returns the flow's identifier, unique among the far end's flows at one time.
 func (f *RecvFlow) ID() uint64 { return f.id }
 
-// Metadata returns what the far end opened the flow with. The caller does not change
-// it.
-func (f *RecvFlow) Metadata() []byte { return f.metadata }
+// Metadata returns what the far end opened the flow with.
+func (f *RecvFlow) Metadata() []byte { return []byte(f.metadata) }
 
 // ReturnOf returns the sending flow that this one answers, or nil.
 func (f *RecvFlow) ReturnOf() *SendFlow { return f.returnOf }
@@ -117,7 +117,7 @@ func (f *RecvFlow) reject(code uint64) {
 func (f *RecvFlow) book() {
 	now := int32(0)
 	if f.state != recvClosed {
-		now = flowMemory + int32(cap(f.metadata)) + f.held.memory + int32(runMemory*cap(f.seen.runs))
+		now = flowMemory + int32(len(f.metadata)) + f.held.memory + int32(runMemory*cap(f.seen.runs))
 	}
 	f.mux.account.Add(int64(now - f.booked))
 	f.booked = now
