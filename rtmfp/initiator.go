@@ -209,7 +209,8 @@ func (e *Engine) receiveRHello(d Datagram, body []byte) {
 		e.drop(DropCertificate)
 		return
 	}
-	if other := e.SessionTo(far.PeerID()); other != nil && other != s {
+	// An unproven one from elsewhere may be anybody's who has seen that certificate.
+	if other := e.SessionTo(far.PeerID()); other != nil && other != s && (other.answer == nil || other.addr == d.Peer) {
 		s.end(&DuplicateError{Session: other})
 		return
 	}
@@ -240,15 +241,20 @@ func (e *Engine) receiveRHello(d Datagram, body []byte) {
 	})
 }
 
-// SessionTo is the session with that peer that is open or has sent its keying,
-// or nil. One opened to us counts once it is proven.
+// SessionTo is the session with that peer that is open or has sent its keying, or nil:
+// one opened to us that is not proven only if there is no other.
 func (e *Engine) SessionTo(p flash.PeerID) *Session {
+	var unproven *Session
 	for _, s := range e.sessions {
-		if (s.state == stateOpen && s.answer == nil || s.state == stateKeyingSent) && s.far.PeerID() == p {
+		switch {
+		case s.state != stateOpen && s.state != stateKeyingSent || s.far.PeerID() != p:
+		case s.answer == nil:
 			return s
+		default:
+			unproven = s
 		}
 	}
-	return nil
+	return unproven
 }
 
 // receiveOpening takes a packet with the ID of a session in S_KEYING_SENT:

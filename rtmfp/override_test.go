@@ -221,22 +221,3 @@ func TestLatePacketOfAnOlderSession(t *testing.T) {
 		}
 	})
 }
-
-// A certificate that was shown from somewhere else makes nobody's session a duplicate.
-func TestShownCertificateIsNoSession(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := memnet.New(20, line)
-		server := newParty(t, n, serverAddr, serverIdentity(t), nil)
-		alice := newParty(t, n, aliceAddr, clientIdentity(t), nil)
-		eve := watch(t, n, server, flash.Policy{})
-		alice.open(uri(server.addr))
-		settle(55 * time.Millisecond)
-		eve.forge(alice.addr)
-		settle(10 * time.Millisecond)
-		server.do(func(e *rtmfp.Engine) {
-			if s := e.SessionTo(alice.id.PeerID()); s != nil {
-				t.Error("there is a session to Alice, who has not proven herself")
-			}
-		})
-	})
-}

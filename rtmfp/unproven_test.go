@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"pileus/rtmfp/flash"
+	"pileus/rtmfp/flow"
 	"pileus/rtmfp/wire"
 )
 
@@ -27,6 +28,47 @@ func TestClosedBeforeProof(t *testing.T) {
 	if st := e.Stats(); st.Sessions != 0 || st.Memory != 0 {
 		t.Errorf("%+v", st)
 	}
+}
+
+// A certificate that was shown from elsewhere makes nobody's opening a duplicate: whoever
+// wants to meet its owner does. From the very address it is the owner's own call.
+func TestShownCertificateIsNoSession(t *testing.T) {
+	for _, elsewhere := range []bool{true, false} {
+		e := newTestEngine(t)
+		id, err := flash.NewIdentity(flash.IdentityOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		owner := netip.MustParseAddrPort("198.51.100.1:5000")
+		shown := owner
+		if elsewhere {
+			shown = netip.MustParseAddrPort("203.0.113.66:6666")
+		}
+		openSealed(t, e, shown, id.Certificate())
+		var ended error
+		s, err := e.Open(Target{EPD: id.Certificate().EPD(), Addrs: []netip.AddrPort{owner}}, ending{&ended})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.Flush(func([]Datagram) {})
+		hello := wire.RHello{Tag: []byte(s.opening.tag), Cookie: make([]byte, cookieLen), Certificate: id.Certificate().Raw()}
+		sealer, _ := flash.NewStartup()
+		b := hello.Append(wire.Header{Mode: wire.ModeStartup}.Append(sealer.Begin(nil)))
+		e.Receive(e.now, Datagram{Local: sealedLocal, Peer: owner, Data: sealer.Finish(b, wire.SessionID{})})
+		if elsewhere != (ended == nil && s.state == stateKeyingSent) {
+			t.Errorf("shown from elsewhere: %v, the opening ended with %v", elsewhere, ended)
+		}
+	}
+}
+
+// ending keeps why a session ended.
+type ending struct{ err *error }
+
+func (ending) Opened(*Session)                {}
+func (ending) Moved(*Session)                 {}
+func (e ending) Closed(_ *Session, err error) { *e.err = err }
+func (ending) Incoming(*Session, *flow.RecvFlow) (flow.Accept, error) {
+	return flow.Accept{}, nil
 }
 
 // A client whose cookie is from before what is remembered gets another one, and in
