@@ -132,7 +132,7 @@ func flooded(t *testing.T, from func(r *rand.Rand) netip.Addr, honest func(i int
 	t.Helper()
 	const (
 		cost = 620 * time.Microsecond
-		last = 4 * time.Second
+		last = 3 * time.Second
 		tick = 200 * time.Microsecond
 	)
 	e := newTestEngine(t)
@@ -150,7 +150,7 @@ func flooded(t *testing.T, from func(r *rand.Rand) netip.Addr, honest func(i int
 	}
 	for now := start; now.Before(start.Add(last + 8*time.Second)); now = now.Add(tick) {
 		e.Advance(now)
-		flooding := now.Sub(start) < last+3*time.Second
+		flooding := now.Sub(start) < last+2*time.Second
 		for ; flooding && sent < int(now.Sub(start).Seconds()*float64(rate)); sent++ {
 			for i := range garbage[4:] {
 				garbage[4+i] = byte(r.Uint32())

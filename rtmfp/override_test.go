@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/netip"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,6 +23,7 @@ type observer struct {
 	server  netip.AddrPort
 	keyings map[netip.AddrPort]wire.IIKeying // the latest by source
 	sealer  *flash.Sealer
+	mu      sync.Mutex // of keyings, sealer and ids: several forge at once
 	ids     byte
 
 	// A component under a static key does not name it: her own is as good as any.
@@ -48,7 +50,9 @@ func watch(t *testing.T, n *memnet.Network, server *party, policy flash.Policy) 
 		if _, b, err := wire.ParseHeader(packet); err == nil {
 			if typ, body, _, ok := wire.NextChunk(b); ok && typ == wire.ChunkIIKeying {
 				if c, err := wire.ParseIIKeying(body); err == nil {
+					o.mu.Lock()
 					o.keyings[from] = c
+					o.mu.Unlock()
 				}
 			}
 		}
@@ -59,6 +63,8 @@ func watch(t *testing.T, n *memnet.Network, server *party, policy flash.Policy) 
 // forge sends an IIKeying as the victim would, with a component of its own.
 func (o *observer) forge(victim netip.AddrPort) {
 	o.t.Helper()
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	c, ok := o.keyings[victim]
 	if !ok {
 		o.t.Fatal("no IIKeying was seen")

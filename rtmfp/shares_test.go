@@ -49,23 +49,23 @@ func (p *sealed) hoard(flows, from, count int, fra wire.Fragment, msg []byte) {
 	p.engine.Flush(func([]Datagram) {})
 }
 
-// The attacks of many sessions behind one address, a tenth as many: each would take
-// hundreds of MiB. What all hold stays below the limit, and an honest client gets its
+// The attacks of many sessions behind one address, a twentieth as many: each would take
+// a hundred MiB. What all hold stays below the limit, and an honest client gets its
 // session and its messages through meanwhile.
 func TestMemoryHasOneAccount(t *testing.T) {
 	for name, c := range map[string]struct {
-		sessions, from, count int
-		fra                   wire.Fragment
-		size                  int
-		closed                bool // some sessions have to be
+		sessions, flows, from, count int
+		fra                          wire.Fragment
+		size                         int
+		closed                       bool // some sessions have to be
 	}{
-		"one-byte messages behind a gap": {20, 2, 2950, wire.FragmentWhole, 1, false},
-		"fragments behind a gap":         {20, 2, 175, wire.FragmentBegin, 1000, false},
-		"messages that never end":        {60, 2, 60, wire.FragmentMiddle, 1000, true},
+		"one-byte messages behind a gap": {10, 60, 2, 2950, wire.FragmentWhole, 1, false},
+		"fragments behind a gap":         {10, 60, 2, 175, wire.FragmentBegin, 1000, false},
+		"messages that never end":        {20, 30, 2, 60, wire.FragmentMiddle, 1000, true},
 	} {
-		for _, prefixes := range []int{1, 20} {
+		for _, prefixes := range []int{1, 10} {
 			t.Run(name, func(t *testing.T) {
-				const limit = 16 << 20
+				const limit = 6 << 20
 				e := newTestEngine(t, func(c *Config) {
 					c.Shared = SharedLimits{Memory: limit, Share: 10, WideShare: 50}
 				})
@@ -77,11 +77,11 @@ func TestMemoryHasOneAccount(t *testing.T) {
 					addr := netip.AddrFrom4([4]byte{10, byte(i % prefixes), 0, 1})
 					p := openSealed(t, e, netip.AddrPortFrom(addr, uint16(1000+i)), someCertificate(t, 1+i))
 					if list = append(list, p); c.closed {
-						p.hoard(60, 1, 1, wire.FragmentBegin, nil) // while flows may begin
+						p.hoard(c.flows, 1, 1, wire.FragmentBegin, nil) // while flows may begin
 					}
 				}
 				for _, p := range list {
-					p.hoard(60, c.from, c.count, c.fra, make([]byte, c.size))
+					p.hoard(c.flows, c.from, c.count, c.fra, make([]byte, c.size))
 					most = max(most, e.shares.memory.Held())
 				}
 				grown := heapInUse() - before
