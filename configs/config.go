@@ -87,7 +87,12 @@ type Limits struct {
 	Allocations RelayQuota `yaml:"allocations"` // of TURN
 	BytesPerDay DayQuota   `yaml:"bytes_per_day"`
 
-	HandshakesPerPrefix  Rate `yaml:"handshakes_per_prefix"` // sessions opened, per /24 or /56
+	Memory   Memory `yaml:"memory"`   // held for all sessions
+	Sessions int    `yaml:"sessions"` // at once; 0: any number
+	Share    Shares `yaml:"share"`    // of both
+	Unread   Size   `yaml:"unread"`   // that waits for one client; 0: no limit
+
+	HandshakesPerPrefix  Rate `yaml:"handshakes_per_prefix"` // sessions opened, per /24 or /56; 0: any number
 	PendingIntroductions int  `yaml:"pending_introductions"` // per initiator
 }
 
@@ -157,6 +162,9 @@ func Default() *Config {
 		Limits: Limits{
 			Splices:             RelayQuota{Peer: 64, Prefix: 512},
 			Allocations:         RelayQuota{Prefix: 512},
+			Memory:              Memory{Part: 25},
+			Share:               Shares{Prefix: 10, Wide: 50},
+			Unread:              128 << 10,
 			HandshakesPerPrefix: 20, PendingIntroductions: 32,
 		},
 		Tenants: map[string]Tenant{},

@@ -61,7 +61,7 @@ probe: {ports: 1950, rate: 100/s}
 relay: {ports: 30000-30009, extra: [80, 443], idle: 90s, max_lifetime: 2h, allow_private: true}
 stun: {ports: []}
 turn: {listen: ["192.0.2.1:3478"], tls: {listen: [], cert: c.pem, key: k.pem}, ports: 50000-50010, users: {ann: "1234"}, secrets: [s], alternates: [192.0.2.3]}
-limits: {splice: 2mbit, peer: 500kbit, tenant: 1gbit, node: 64bit, splices: {peer: 3, prefix: 5, total: 7}, allocations: {peer: 4, prefix: 6, total: 8}, bytes_per_day: {peer: 1GiB, tenant: 2GB}, handshakes_per_prefix: 5/s, pending_introductions: 4}
+limits: {splice: 2mbit, peer: 500kbit, tenant: 1gbit, node: 64bit, splices: {peer: 3, prefix: 5, total: 7}, allocations: {peer: 4, prefix: 6, total: 8}, bytes_per_day: {peer: 1GiB, tenant: 2GB}, memory: 256MiB, sessions: 9, share: {prefix: 11%, wide: 12%}, unread: 32KiB, handshakes_per_prefix: 5/s, pending_introductions: 4}
 tenants: {acme: {keys: [k1, k2], token: require, secret: 0123456789abcdef, peers: 5, bandwidth: 3mbit, splices: 6, bytes_per_day: 1GB}}
 presence: {name_arg: 1}
 introduce:
@@ -104,6 +104,7 @@ log: {level: debug, format: json, addresses: prefix}
 		Limits: Limits{
 			Splice: 2e6, Peer: 500e3, Tenant: 1e9, Node: 64,
 			Splices: RelayQuota{3, 5, 7}, Allocations: RelayQuota{4, 6, 8}, BytesPerDay: DayQuota{1 << 30, 2e9},
+			Memory: Memory{Bytes: 256 << 20}, Sessions: 9, Share: Shares{11, 12}, Unread: 32 << 10,
 			HandshakesPerPrefix: 5, PendingIntroductions: 4,
 		},
 		Tenants: map[string]Tenant{"acme": {
@@ -169,6 +170,9 @@ func TestMistakesNameTheirLine(t *testing.T) {
 		{"relay: {extra: [0]}", "is not a port"},
 		{"relay: [1]", "relay: a list is not a section of keys and values"},
 		{"limits: {splice: 2Mbps}", `"Mbps" is not one of its units gbit, mbit, kbit, bit`},
+		{"limits: {memory: 256}", "is not a size such as 256MiB, a part such as 25%, or 0"},
+		{"limits: {memory: 101%}", "is not a percentage such as 10%"},
+		{"limits: {share: {wide: 10}}", "is not a percentage such as 10%"},
 		{"limits: {handshakes_per_prefix: 20}", "is not a rate such as 20/s: the unit is missing"},
 		{"limits: {pending_introductions: 1.5}", `"1.5" is not a whole number`},
 		{"limits: {pending_introductions: }", "has no value; it wants a whole number"},

@@ -12,6 +12,7 @@ var reloadable = []string{
 	"probe.rate",
 	"limits.splice", "limits.peer", "limits.tenant", "limits.node",
 	"limits.splices", "limits.allocations", "limits.bytes_per_day",
+	"limits.memory", "limits.sessions", "limits.share",
 	"limits.handshakes_per_prefix", "limits.pending_introductions",
 	"tenants",
 	"presence.name_arg",

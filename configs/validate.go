@@ -25,6 +25,7 @@ const (
 func (c *Config) Validate() error {
 	v := validator{config: c}
 	v.basics()
+	v.shares()
 	v.addresses()
 	v.ports()
 	v.operator()
@@ -56,7 +57,6 @@ func (v *validator) basics() {
 		"max_message", "%v is not between %v and %v", c.MaxMessage, Size(minMessage), Size(maxMessage))
 	v.check(c.Probe.Rate > 0, "probe.rate", "must be above 0")
 	v.check(c.Relay.Idle >= minRelayIdle, "relay.idle", "%v is shorter than %v: peers are silent for longer", c.Relay.Idle, minRelayIdle)
-	v.check(c.Limits.HandshakesPerPrefix > 0, "limits.handshakes_per_prefix", "must be above 0: nobody could connect")
 	v.check(c.Limits.PendingIntroductions > 0, "limits.pending_introductions", "must be above 0: nobody could be introduced")
 	for key, q := range map[string]RelayQuota{"limits.splices": c.Limits.Splices, "limits.allocations": c.Limits.Allocations} {
 		v.check(q.Peer >= 0, key+".peer", "%d is below 0, which is no quota", q.Peer)

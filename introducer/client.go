@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"pileus/rtmfp"
 	"pileus/rtmfp/netconn"
 )
 
@@ -43,6 +44,7 @@ func (c *client) enter(a admission) {
 	// no fingerprint.
 	if s.Far().HasStaticKey() {
 		n.peers.add(c.peer)
+		c.peer.relayed = n.relayed[c.peer.ID()] > 0 // by an earlier session of it
 		if w := n.timelines[c.peer.ID()]; w != nil {
 			w.timeline.Follow(s)
 		}
@@ -97,11 +99,11 @@ func (c *client) Closed(err error) {
 	}
 	n, s := c.node, c.conn.Session()
 	n.peers.remove(c.peer)
-	n.leave(c.peer)
 	c.peer.leaveGroups()
-	c.peer.goFrom()
-	if n.cfg.Relay != nil && n.peers[c.peer.ID()] == nil {
-		n.cfg.Relay.Gone(c.peer.ID())
+	if errors.Is(err, rtmfp.ErrOverridden) {
+		n.keepEstate(c.peer)
+	} else {
+		n.depart(c.peer)
 	}
 	if n.members[c.peer.tenant]--; n.members[c.peer.tenant] == 0 {
 		delete(n.members, c.peer.tenant)
@@ -118,6 +120,12 @@ func (c *client) Closed(err error) {
 func reason(err error) string {
 	var timeout net.Error
 	switch {
+	case errors.Is(err, rtmfp.ErrMemory):
+		return "memory"
+	case errors.Is(err, netconn.ErrUnread):
+		return "unread"
+	case errors.Is(err, rtmfp.ErrOverridden):
+		return "overridden"
 	case err == nil, errors.Is(err, net.ErrClosed):
 		return "closed"
 	case errors.As(err, &timeout) && timeout.Timeout():

@@ -24,6 +24,9 @@ type CoresConfig struct {
 // authDelay is how long a core that did not prove itself waits for its answer.
 const authDelay = 2 * time.Second
 
+// coreBuffer is what waits on a core's flows, in bytes of memory: registrations and loads.
+const coreBuffer = 16 << 10
+
 // CoreInfo is a core server that has registered.
 type CoreInfo struct {
 	ID        flash.PeerID
@@ -64,7 +67,7 @@ func (h *sessionFlows) register(f *flow.RecvFlow) (flow.Accept, error) {
 		return flow.Accept{}, &flow.Exception{}
 	}
 	h.core = &coreLink{node: h.node, session: h.session}
-	return flow.Accept{Receiver: h.core}, nil
+	return flow.Accept{Receiver: h.core, Capacity: coreBuffer}, nil
 }
 
 // Message implements flow.Receiver.
@@ -83,7 +86,7 @@ func (c *coreLink) Message(f *flow.RecvFlow, message []byte) {
 		return
 	}
 	if opened && c.out == nil {
-		if c.out, err = c.session.OpenFlow([]byte(pairing.RedirectorURI), flow.SendOptions{ReturnOf: f}); err != nil {
+		if c.out, err = c.session.OpenFlow([]byte(pairing.RedirectorURI), flow.SendOptions{ReturnOf: f, Buffer: coreBuffer}); err != nil {
 			c.session.Abort(err)
 			return
 		}

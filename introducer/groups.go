@@ -16,6 +16,10 @@ const (
 	// are told of others each time.
 	healEvery   = time.Second
 	healMembers = 64
+
+	// groupBuffer is what waits on a flow of a member, in bytes of memory: some forty
+	// neighbours, of whom one is told again.
+	groupBuffer = 8 << 10
 )
 
 // groupMetadata is that of flows by which clients join groups: behind the option's
@@ -58,7 +62,7 @@ func (n *Node) joins(s *rtmfp.Session, f *flow.RecvFlow) (flow.Accept, error) {
 	}
 	m := &membership{node: n, peer: p, in: f}
 	p.memberships = append(p.memberships, m)
-	return flow.Accept{Receiver: m}, nil
+	return flow.Accept{Receiver: m, Capacity: groupBuffer}, nil
 }
 
 // Message implements flow.Receiver.
@@ -77,7 +81,7 @@ func (m *membership) Message(f *flow.RecvFlow, message []byte) {
 			return
 		}
 	}
-	if m.out, err = m.peer.session.OpenFlow(groupMetadata, flow.SendOptions{ReturnOf: f}); err != nil {
+	if m.out, err = m.peer.session.OpenFlow(groupMetadata, flow.SendOptions{ReturnOf: f, Buffer: groupBuffer}); err != nil {
 		m.leave()
 		return
 	}

@@ -42,6 +42,9 @@ type Config struct {
 	// NATs, or always if FixedKeepalive; zero is 15 s and 10 s.
 	ServerKeepalive, PeerKeepalive time.Duration
 	FixedKeepalive                 bool
+	// Unread bounds what waits for a client that does not read; see
+	// netconn.ServerConfig.
+	Unread int
 	// Relay carries what cannot meet; nil: nothing does. It reaches clients at its
 	// own ports, and those of a narrow firewall at the main ports and Routes.
 	Relay Relay
@@ -140,6 +143,7 @@ type Node struct {
 	members   map[string]int       // clients by tenant
 	gate      gate
 	timelines map[flash.PeerID]*watched
+	estates   int // that are kept
 	pool      pairing.Pool
 	groups    group.Table[*Peer]
 	healing   *rtmfp.Timer
@@ -181,7 +185,7 @@ func New(c Config) *Node {
 		anonymous: udp.NewLimiter(introductionRate, introductionBurst),
 	}
 	n.doorLine = probeLine{part: doorPart, whole: &n.line}
-	n.server = netconn.NewServer(netconn.ServerConfig{}, n.welcome)
+	n.server = netconn.NewServer(netconn.ServerConfig{Unread: c.Unread}, n.welcome)
 	return n
 }
 

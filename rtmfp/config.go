@@ -35,8 +35,11 @@ type Config struct {
 	// Introductions is what a new session does with an FIHello.
 	Introductions IntroductionMode
 	// HandshakeRate and HandshakeBurst bound the sessions opened to us, per
-	// second and prefix (/24 or /56). Zero is 20 and 200, negative none.
+	// second and prefix (/24 or /56), while more than half is in use of the places for
+	// public-key work, or of what Shared bounds. Zero is 20 and 200, negative none.
 	HandshakeRate, HandshakeBurst int
+	// Shared bounds what all sessions take together; see [Engine.SetSharedLimits].
+	Shared SharedLimits
 	// OpenTimeout ends an opening that nobody answered; zero is 95 s.
 	OpenTimeout time.Duration
 	// MaxMessage bounds a message, in bytes, either way; zero is 64 KiB.

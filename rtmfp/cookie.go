@@ -36,6 +36,7 @@ const (
 	cookieForged cookieVerdict = iota
 	cookieExpired
 	cookieElsewhere // ours, but made for another address
+	cookieRetired   // ours, but from before what is remembered of accepted IIKeyings
 	cookieValid
 )
 
@@ -103,6 +104,21 @@ func (k *cookieKeys) seal(c *[cookieLen]byte, addr netip.AddrPort) {
 	k.bound.Encrypt(mac, mac)
 }
 
+// checkCookie is cookieJar.check, but for cookies that a recorded IIKeying may have come
+// with which is forgotten.
+func (e *Engine) checkCookie(cookie []byte, addr netip.AddrPort) cookieVerdict {
+	v := e.cookies.check(cookie, e.now, addr)
+	if v == cookieValid && e.cookies.issued(cookie).Before(e.seen.oldSince) {
+		return cookieRetired
+	}
+	return v
+}
+
+// issued is when a cookie of ours was made, in whole seconds, rounded down.
+func (j *cookieJar) issued(cookie []byte) time.Time {
+	return j.epoch.Add(time.Duration(binary.BigEndian.Uint32(cookie)) * time.Second)
+}
+
 func (j *cookieJar) check(cookie []byte, now time.Time, addr netip.AddrPort) cookieVerdict {
 	if len(cookie) != cookieLen {
 		return cookieForged
@@ -117,9 +133,7 @@ func (j *cookieJar) check(cookie []byte, now time.Time, addr netip.AddrPort) coo
 	if subtle.ConstantTimeCompare(cookie[:32], want[:32]) != 1 {
 		return cookieForged
 	}
-	issued := j.epoch.Add(time.Duration(binary.BigEndian.Uint32(want[:4])) * time.Second)
-	// Issue times are whole seconds, rounded down.
-	if now.Sub(issued) > cookieLifetime+time.Second {
+	if now.Sub(j.issued(want[:])) > cookieLifetime+time.Second {
 		return cookieExpired
 	}
 	if subtle.ConstantTimeCompare(cookie, want[:]) != 1 {

@@ -71,3 +71,42 @@ func TestSeenFilter(t *testing.T) {
 		t.Errorf("%d kept", n)
 	}
 }
+
+// However many are accepted, an IIKeying is remembered, or its cookie no longer taken.
+func TestSeenFilterForgetsNoGoodCookie(t *testing.T) {
+	e := newTestEngine(t)
+	addr := netip.MustParseAddrPort("192.0.2.7:1024")
+	type accepted struct {
+		key    uint64
+		cookie []byte
+	}
+	var some []accepted
+	for i := range uint64(4 * maxSeenKeyings) {
+		if i%1000 == 0 {
+			e.now = e.now.Add(20 * time.Millisecond) // 50,000 a second
+			some = append(some, accepted{i, e.cookies.append(nil, e.now, addr)})
+		}
+		if i > 0 && i%1000 == 999 {
+			last := some[len(some)-1]
+			if v := e.checkCookie(last.cookie, addr); v != cookieValid {
+				t.Fatalf("a cookie just made is %v", v)
+			}
+		}
+		e.seen.add(e.now, i)
+	}
+	retired := 0
+	for _, a := range some {
+		switch v := e.checkCookie(a.cookie, addr); {
+		case v == cookieValid && !e.seen.has(e.now, a.key):
+			t.Fatalf("keying %d is forgotten and its cookie good", a.key)
+		case v != cookieValid:
+			retired++
+		}
+	}
+	if retired == 0 || retired == len(some) {
+		t.Errorf("%d of %d cookies retired", retired, len(some))
+	}
+	if n := len(e.seen.young) + len(e.seen.old); n > 2*maxSeenKeyings {
+		t.Errorf("%d kept", n)
+	}
+}

@@ -23,12 +23,14 @@ const (
 	DropBusy                             // a bounded queue or table is full
 	DropState                            // nothing of this kind is expected now
 	DropFragment                         // packet fragment that completes nothing
+	DropUnproven                         // as many sessions wait for the first packet from this address as may
+	DropShare                            // its prefix has its share of sessions or memory
 	numDropReasons
 )
 
 var dropNames = [numDropReasons]string{
 	"truncated", "oversize", "unknown_session", "checksum", "hmac", "replay", "malformed", "mode", "tag",
-	"certificate", "cookie", "keying", "same_address", "glare", "rate", "busy", "state", "fragment",
+	"certificate", "cookie", "keying", "same_address", "glare", "rate", "busy", "state", "fragment", "unproven", "share",
 }
 
 func (r DropReason) String() string {
@@ -38,7 +40,7 @@ func (r DropReason) String() string {
 	return "unknown"
 }
 
-// Stats counts what an engine did. All but Sessions and Openings only grow.
+// Stats counts what an engine did. All but what it says is "now" only grows.
 type Stats struct {
 	ReceivedPackets, ReceivedBytes uint64
 	SentPackets, SentBytes         uint64
@@ -49,7 +51,13 @@ type Stats struct {
 	Forwarded                      uint64 // FIHellos answered
 	Accepted, Initiated            uint64 // sessions that opened, by role
 	Moved                          uint64 // verified address changes
-	Sessions, Openings             int    // now
+	Overridden                     uint64 // sessions replaced by newer ones of the same endpoint
+	Relieved                       uint64 // sessions closed for the memory they held
+	GaveWay                        uint64 // sessions that nobody had used yet, ended for others that were asked for
+	Sessions, Unproven, Openings   int    // now; the first includes those that nobody has used yet, the second counts them
+	Waiting                        int    // IIKeyings that wait for public-key work, now
+	Memory, MemoryLimit            int64  // bytes held for all sessions, now, and SharedLimits.Memory
+	Prefixes                       int    // narrow and wide ones with sessions, now
 	Drops                          [numDropReasons]uint64
 }
 

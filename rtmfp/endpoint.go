@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"pileus/rtmfp/udp"
@@ -28,7 +27,8 @@ type Endpoint struct {
 
 	work     chan *Job
 	finished chan *Job
-	jobs     atomic.Int32 // not finished yet
+	workers  int
+	jobs     int // handed to workers and not taken back yet; the loop's
 	calls    chan func()
 	stopping bool
 	done     chan struct{} // closed when Serve has returned
@@ -39,6 +39,10 @@ type Endpoint struct {
 	outbox [][]udp.Datagram       // by socket
 	filled []int                  // sockets with something in their outbox
 }
+
+// jobsAhead is how many jobs are handed over for each worker at a time: so many that none
+// is idle while the engine's goroutine reads a burst, and few, for they go by age.
+const jobsAhead = 4
 
 // maxCalls bounds the calls of Do that wait; more of them block their callers.
 const maxCalls = 64
@@ -61,10 +65,12 @@ func NewEndpoint(c Config, conns []Socket, grace time.Duration) (*Endpoint, erro
 	for i, c := range conns {
 		index[c.LocalAddr()] = i
 	}
+	workers := max(1, runtime.GOMAXPROCS(0)-1)
 	return &Endpoint{
 		index: index, engine: e, conns: conns, grace: grace, inlet: in,
-		finished: make(chan *Job, maxKeyings+maxOpenings),
-		work:     make(chan *Job, maxKeyings+maxOpenings),
+		workers:  workers,
+		finished: make(chan *Job, workers*jobsAhead),
+		work:     make(chan *Job, workers*jobsAhead),
 		calls:    make(chan func(), maxCalls),
 		done:     make(chan struct{}),
 		kill:     make(chan struct{}),
@@ -76,7 +82,7 @@ func NewEndpoint(c Config, conns []Socket, grace time.Duration) (*Endpoint, erro
 // Close, or until a socket fails, whose error it returns.
 func (ep *Endpoint) Serve(ctx context.Context) error {
 	var workers sync.WaitGroup
-	for range max(1, runtime.GOMAXPROCS(0)-1) {
+	for range ep.workers {
 		workers.Go(ep.runJobs)
 	}
 	unwatch := context.AfterFunc(ctx, ep.inlet.Wake)
@@ -156,8 +162,7 @@ func (ep *Endpoint) runJobs() {
 
 func (ep *Endpoint) runJob(j *Job) {
 	j.Run()
-	ep.finished <- j // never full: the engine bounds its jobs
-	ep.jobs.Add(-1)
+	ep.finished <- j // never full: no more are out at a time
 	ep.inlet.Wake()
 }
 
@@ -170,7 +175,7 @@ func (ep *Endpoint) loop(ctx context.Context) error {
 		if ep.stopping {
 			wait = min(wait, time.Until(graceEnds))
 		}
-		if ep.jobs.Load() > 0 {
+		if ep.jobs > 0 {
 			runtime.Gosched() // on a single processor the workers need this one
 		}
 		if err := ep.inlet.Wait(wait, take); err != nil {
@@ -184,14 +189,23 @@ func (ep *Endpoint) loop(ctx context.Context) error {
 			ep.engine.CloseAll()
 		}
 		ep.engine.Flush(ep.send)
-		for _, j := range ep.engine.TakeJobs() {
-			ep.jobs.Add(1)
-			ep.work <- j
-		}
+		ep.handJobs()
 		switch {
 		case ep.killed(), ep.stopping && (ep.engine.quiet() || !time.Now().Before(graceEnds)):
 			return nil
 		}
+	}
+}
+
+// handJobs has the workers do what is next.
+func (ep *Endpoint) handJobs() {
+	for ep.jobs < cap(ep.work) {
+		j := ep.engine.NextJob()
+		if j == nil {
+			return
+		}
+		ep.jobs++
+		ep.work <- j
 	}
 }
 
@@ -217,6 +231,7 @@ func (ep *Endpoint) runCalls(now time.Time) {
 	for {
 		select {
 		case j := <-ep.finished:
+			ep.jobs--
 			ep.engine.Finish(now, j)
 		case f := <-ep.calls:
 			f()

@@ -26,7 +26,7 @@ type Datagram struct {
 
 // Engine is one RTMFP endpoint without IO. Use it from one goroutine: call
 // [Engine.Receive], [Engine.Advance] and any other method, then take what they
-// produced with [Engine.Flush] and [Engine.TakeJobs].
+// produced with [Engine.Flush] and [Engine.NextJob].
 type Engine struct {
 	cfg   Config
 	now   time.Time
@@ -39,10 +39,12 @@ type Engine struct {
 	seed     maphash.Seed
 
 	sessions map[wire.SessionID]*Session
-	byAddr   map[netip.AddrPort]*Session // S_OPEN sessions by far address, chained
+	byAddr   map[netip.AddrPort]*Session // S_OPEN sessions by far address, chained; those not in unproven
 	openings map[string]*Session         // S_IHELLO_SENT and S_KEYING_SENT, by tag
 	awaited  map[string]func(local, from netip.AddrPort)
 	keyings  map[uint64]struct{} // IIKeyings with a job under way
+	asked    uint64              // IIKeyings that got one
+	unproven unproven
 	seen     seenFilter
 
 	handshakes  *udp.Limiter
@@ -55,11 +57,12 @@ type Engine struct {
 	behind []func() // see Behind
 	out    []Datagram
 	free   [][]byte
-	jobs   []*Job
+	jobs   jobQueue
 	plain  [MaxReceive]byte
 	defrag defragmenter
 	sweep  *Timer // of defrag
 	shared flow.Shared
+	shares shares
 	stats  Stats
 	tap    *tap // nil: nobody is watched
 }
@@ -82,7 +85,7 @@ func NewEngine(c Config, now time.Time) (*Engine, error) {
 		return nil, err
 	}
 	sealer, opener := flash.NewStartup()
-	return &Engine{
+	e := &Engine{
 		cfg: c, now: now, epoch: now,
 		sealer: sealer, opener: opener, cookies: jar, mobility: mobility, seed: maphash.MakeSeed(),
 		sessions:    make(map[wire.SessionID]*Session),
@@ -93,7 +96,9 @@ func NewEngine(c Config, now time.Time) (*Engine, error) {
 		shortHellos: udp.NewLimiter(shortHelloRate, shortHelloBurst),
 		keys:        newKeyPool(c),
 		lastID:      1,
-	}, nil
+	}
+	e.shares.set(c.Shared)
+	return e, nil
 }
 
 // Receive takes one datagram; its Data is not kept.
@@ -186,6 +191,7 @@ func (e *Engine) Now() time.Time { return e.now }
 // Flush builds the packets that sessions want to send and hands every waiting
 // datagram to send, whose argument is valid during the call only.
 func (e *Engine) Flush(send func([]Datagram)) {
+	e.relieve()
 	e.pack()
 	for len(e.behind) > 0 {
 		fs := e.behind
@@ -277,7 +283,9 @@ func (e *Engine) dropError(err error) {
 // Stats is a copy of the counters.
 func (e *Engine) Stats() Stats {
 	s := e.stats
-	s.Sessions, s.Openings = len(e.sessions), len(e.openings)
+	s.Sessions, s.Unproven, s.Openings = len(e.sessions), len(e.unproven.byKey), len(e.openings)
+	s.Memory, s.MemoryLimit, s.Prefixes = e.shares.memory.Held(), e.shares.memory.Limit(), len(e.shares.prefixes)
+	s.Waiting = e.jobs.root.n
 	return s
 }
 
@@ -313,33 +321,6 @@ func (e *Engine) newID() (wire.SessionID, error) {
 	}
 }
 
-// A Job is public-key work of one handshake. Run may be called on any
-// goroutine; [Engine.Finish] then takes it back.
-type Job struct {
-	work func()
-	done func()
-}
-
-// Run does the work.
-func (j *Job) Run() { j.work() }
-
-// TakeJobs hands over the jobs that came up, oldest first.
-func (e *Engine) TakeJobs() []*Job {
-	j := e.jobs
-	e.jobs = nil
-	return j
-}
-
-// Finish takes back a job that ran.
-func (e *Engine) Finish(now time.Time, j *Job) {
-	e.now = now
-	j.done()
-}
-
-func (e *Engine) do(work, done func()) {
-	e.jobs = append(e.jobs, &Job{work, done})
-}
-
 var keyGroups = []flash.Group{flash.Group2, flash.Group5, flash.Group14, flash.Group16}
 
 // newKeyPool makes a pool for the groups of which handshakes need fresh keys.
@@ -369,16 +350,17 @@ func (e *Engine) Refill() (work func()) {
 	return nil
 }
 
-// Sessions calls f for every session that is open.
+// Sessions calls f for every session that is open and has a handler.
 func (e *Engine) Sessions(f func(*Session)) {
 	for _, s := range e.sessions {
-		if s.state == stateOpen {
+		if s.state == stateOpen && s.handler != nil {
 			f(s)
 		}
 	}
 }
 
-// At is the open session whose far end is at addr, or nil.
+// At is the open session whose far end is at addr, or nil. One opened to us counts once
+// it is proven.
 func (e *Engine) At(addr netip.AddrPort) *Session { return e.byAddr[addr] }
 
 // quiet reports whether no session waits for anything but a far end's repeats.

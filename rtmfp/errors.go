@@ -13,6 +13,7 @@ var (
 	ErrDead       = fmt.Errorf("rtmfp: far end stopped answering: %w", timeoutError{})
 	ErrOverridden = fmt.Errorf("rtmfp: replaced by a newer session from the same endpoint: %w", net.ErrClosed)
 	ErrUnused     = fmt.Errorf("rtmfp: session never used: %w", timeoutError{})
+	ErrMemory     = fmt.Errorf("rtmfp: session closed for the memory it held: %w", net.ErrClosed)
 	ErrRefused    = fmt.Errorf("rtmfp: session refused by this end: %w", net.ErrClosed)
 )
 

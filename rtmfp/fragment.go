@@ -51,7 +51,7 @@ func (e *Engine) beginsKeying(addr netip.AddrPort, packet []byte) bool {
 	if err != nil || n != cookieLen || len(b) < cookieLen {
 		return false
 	}
-	return e.cookies.check(b[:cookieLen], e.now, addr) == cookieValid
+	return e.checkCookie(b[:cookieLen], addr) == cookieValid
 }
 
 func (e *Engine) fragmentKey(d Datagram, id wire.SessionID, f wire.PacketFragment) defragKey {

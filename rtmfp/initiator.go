@@ -37,6 +37,7 @@ type opening struct {
 	iikeying repeat
 	asked    time.Time // when the IIKeying went; zero if it went more than once
 	early    [][]byte  // packets that only the session key can open
+	held     int64     // bytes of early
 }
 
 // A candidate is an address that gets IHellos on a backoff of its own.
@@ -208,7 +209,8 @@ func (e *Engine) receiveRHello(d Datagram, body []byte) {
 		e.drop(DropCertificate)
 		return
 	}
-	if other := e.SessionTo(far.PeerID()); other != nil && other != s {
+	// An unproven one from elsewhere may be anybody's who has seen that certificate.
+	if other := e.SessionTo(far.PeerID()); other != nil && other != s && (other.answer == nil || other.addr == d.Peer) {
 		s.end(&DuplicateError{Session: other})
 		return
 	}
@@ -239,15 +241,20 @@ func (e *Engine) receiveRHello(d Datagram, body []byte) {
 	})
 }
 
-// SessionTo is the session with that peer that is open or has sent its keying,
-// or nil.
+// SessionTo is the session with that peer that is open or has sent its keying, or nil:
+// one opened to us that is not proven only if there is no other.
 func (e *Engine) SessionTo(p flash.PeerID) *Session {
+	var unproven *Session
 	for _, s := range e.sessions {
-		if (s.state == stateOpen || s.state == stateKeyingSent) && s.far.PeerID() == p {
+		switch {
+		case s.state != stateOpen && s.state != stateKeyingSent || s.far.PeerID() != p:
+		case s.answer == nil:
 			return s
+		default:
+			unproven = s
 		}
 	}
-	return nil
+	return unproven
 }
 
 // receiveOpening takes a packet with the ID of a session in S_KEYING_SENT:
@@ -274,6 +281,8 @@ func (s *Session) receiveOpening(d Datagram) {
 		return
 	}
 	o.early = append(o.early, bytes.Clone(d.Data))
+	o.held += int64(len(d.Data))
+	s.memory.Add(int64(len(d.Data)))
 }
 
 func (s *Session) receiveCookieChange(body []byte) {
@@ -339,6 +348,8 @@ func (s *Session) receiveRIKeying(h wire.Header, body []byte) {
 // stop ends the opening, successful or not.
 func (o *opening) stop(s *Session) {
 	delete(s.engine.openings, o.tag)
+	s.memory.Add(-o.held)
+	o.held = 0
 	if s.state == stateKeyingSent {
 		delete(s.engine.sessions, s.id)
 	}

@@ -74,6 +74,7 @@ func (s *Session) receivePingReply(d Datagram, body []byte) {
 	e.unindex(s)
 	s.addr, s.local = d.Peer, d.Local
 	e.index(s)
+	s.settle()
 	e.stats.Moved++
 	s.mux.Moved()
 	s.handler.Moved(s)

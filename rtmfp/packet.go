@@ -42,8 +42,10 @@ func (s *Session) receivePacket(d Datagram, packet []byte, fragments bool) {
 		e.tap.chunks(chunks)
 	}
 	s.alive.hear(e.now)
-	if !s.proven {
-		s.prove()
+	if !s.proven && s.state == stateOpen {
+		if s.prove(); s.state == stateClosed {
+			return
+		}
 	}
 	if s.state == stateOpen {
 		if s.timing.header(e.now, e.stamp(), h) {

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"hash/maphash"
 	"net/netip"
-	"time"
 
 	"pileus/rtmfp/flash"
 	"pileus/rtmfp/wire"
@@ -13,11 +12,13 @@ import (
 
 // A keying is an acceptable IIKeying on its way to becoming a session.
 type keying struct {
-	key         uint64
+	key, born   uint64
 	local, from netip.AddrPort
 	farID       wire.SessionID
 	far         flash.Certificate
 	component   []byte // SKIC
+	home        *prefix
+	memory      int64
 	answer      []byte // SKRC
 	keys        *flash.SessionKeys
 	err         error
@@ -27,17 +28,17 @@ type keying struct {
 // proved the address; what follows is bounded by the prefix's ration.
 func (e *Engine) receiveIIKeying(d Datagram, body []byte) {
 	c, err := wire.ParseIIKeying(body)
-	if err != nil || c.SessionID == (wire.SessionID{}) || len(c.Component) > maxComponent {
+	if err != nil || c.SessionID == (wire.SessionID{}) || len(c.Component) > maxComponent || len(c.Certificate) > maxCertificate {
 		e.drop(DropMalformed)
 		return
 	}
-	switch e.cookies.check(c.Cookie, e.now, d.Peer) {
+	switch e.checkCookie(c.Cookie, d.Peer) {
 	case cookieForged, cookieExpired:
 		if !e.foreignStartup(d, wire.ChunkIIKeying, body) {
 			e.drop(DropCookie)
 		}
 		return
-	case cookieElsewhere:
+	case cookieElsewhere, cookieRetired:
 		var fresh [cookieLen]byte
 		e.startup(d.Local, d.Peer, c.SessionID, wire.CookieChange{
 			OldCookie: c.Cookie, NewCookie: e.cookies.append(fresh[:0], e.now, d.Peer),
@@ -49,15 +50,15 @@ func (e *Engine) receiveIIKeying(d Datagram, body []byte) {
 	if _, waiting := e.keyings[key]; waiting {
 		return // a repeat, while the answer is being computed
 	}
+	// A retransmission is answered with the same RIKeying until the session has been
+	// used. After that this is a recording.
+	if s := e.unproven.byKey[key]; s != nil {
+		e.startup(d.Local, d.Peer, s.farID, s.answer)
+		e.unproven.repeated(s, e.now)
+		s.alive.hear(e.now) // and may need as long again to use it
+		return
+	}
 	if e.seen.has(e.now, key) {
-		// A retransmission is answered with the same RIKeying until the session
-		// has been used. After that this is a recording.
-		if s := e.byAddr[d.Peer]; s != nil && s.answer != nil && s.answer.key == key {
-			e.startup(d.Local, d.Peer, s.farID, s.answer)
-			s.answer.repeated = true
-			s.alive.hear(e.now) // and may need as long again to use it
-			return
-		}
 		e.drop(DropReplay)
 		return
 	}
@@ -70,32 +71,68 @@ func (e *Engine) receiveIIKeying(d Datagram, body []byte) {
 		e.drop(reason)
 		return
 	}
-	if len(e.keyings) >= maxKeyings || len(e.sessions) >= maxSessions {
-		e.drop(DropBusy)
-		return
-	}
-	if !e.handshakes.Allow(e.now, d.Peer.Addr()) {
+	// The ration binds only while others may have to wait for it.
+	if !e.handshakes.Allow(e.now, d.Peer.Addr()) && (e.jobs.strained() || e.shares.strained()) {
 		e.drop(DropRate)
 		return
 	}
-	k := &keying{
-		key: key, local: d.Local, from: d.Peer, farID: c.SessionID, far: far, component: bytes.Clone(c.Component),
+	if !e.place(d.Peer) {
+		e.drop(DropUnproven)
+		return
 	}
-	e.keyings[key] = struct{}{}
-	e.do(func() {
+	home, memory := e.shares.enter(d.Peer.Addr()), int64(sessionMemory+len(c.Certificate)+len(c.Component))
+	if reason, ok := e.room(home, memory); !ok {
+		e.shares.leave(home)
+		e.drop(reason)
+		return
+	}
+	e.asked++
+	k := &keying{
+		key: key, born: e.asked, local: d.Local, from: d.Peer, farID: c.SessionID, far: far, component: bytes.Clone(c.Component),
+		home: home, memory: memory,
+	}
+	e.reserve(k)
+	e.doFor(k.from.Addr(), func() {
 		k.answer, k.keys, k.err = e.cfg.Identity.AnswerKeying(k.far, k.component, e.cfg.Policy, e.keys)
-	}, func() { e.finishKeying(k) })
+	}, func() {
+		if reason, ok := e.finishKeying(k); !ok {
+			e.endKeying(k, reason)
+		}
+	}, func() { e.endKeying(k, DropBusy) })
+}
+
+// reserve has a keying count as the session that is to come of it.
+func (e *Engine) reserve(k *keying) {
+	e.keyings[k.key] = struct{}{}
+	e.unproven.reserve(k.from)
+	k.home.memory.Add(k.memory)
+	k.home.sessions.Add(1)
+}
+
+func (e *Engine) release(k *keying) {
+	delete(e.keyings, k.key)
+	e.unproven.release(k.from)
+	k.home.memory.Add(-k.memory)
+	k.home.sessions.Add(-1)
+	e.shares.leave(k.home)
+}
+
+// endKeying is for a keying of which nothing comes.
+func (e *Engine) endKeying(k *keying, reason DropReason) {
+	e.release(k)
+	e.drop(reason)
 }
 
 // admit decides whether an IIKeying from addr may become a session, by what is
-// already there.
+// already there. An open session of the same certificate stays until the new one has
+// proven itself.
 func (e *Engine) admit(addr netip.AddrPort, far flash.Certificate) (DropReason, bool) {
 	if o := e.glare(addr, far); o != nil && flash.CompareGlare(e.cfg.Identity.Certificate(), far) <= 0 {
 		return DropGlare, false
 	}
 	// "If the certificate from this IIKeying does not override the certificate
 	// of the S_OPEN session, ignore this IIKeying."
-	if s := e.byAddr[addr]; s != nil && !bytes.Equal(s.far.Raw(), far.Raw()) {
+	if s := e.byAddr[addr]; s != nil && !far.Overrides(s.far) {
 		s.doubt()
 		return DropSameAddress, false
 	}
@@ -116,25 +153,19 @@ func (e *Engine) glare(addr netip.AddrPort, far flash.Certificate) *Session {
 }
 
 // finishKeying opens the session, or adopts the one that lost a glare.
-func (e *Engine) finishKeying(k *keying) {
-	delete(e.keyings, k.key)
+func (e *Engine) finishKeying(k *keying) (DropReason, bool) {
 	if k.err != nil {
-		e.drop(DropKeying)
-		return
+		return DropKeying, false
 	}
 	// The job took time; look again.
 	if reason, ok := e.admit(k.from, k.far); !ok {
-		e.drop(reason)
-		return
+		return reason, false
 	}
 	id, err := e.newID()
 	if err != nil {
-		e.drop(DropBusy)
-		return
+		return DropBusy, false
 	}
-	if old := e.byAddr[k.from]; old != nil {
-		old.end(ErrOverridden)
-	}
+	defer e.release(k) // once the session counts
 	e.seen.add(e.now, k.key)
 	s := e.glare(k.from, k.far)
 	adopted := s != nil
@@ -143,30 +174,21 @@ func (e *Engine) finishKeying(k *keying) {
 	} else {
 		s = e.newSession(k.from, k.local)
 	}
-	s.initiator = false
+	s.initiator, s.born = false, k.born
 	s.id, s.farID, s.far = id, k.farID, k.far
 	s.addr, s.local = k.from, k.local
-	s.answer = &keyingAnswer{key: k.key, sent: e.now, chunk: wire.RIKeying{
+	s.answer = &keyingAnswer{key: k.key, given: e.now, chunk: wire.RIKeying{
 		SessionID: id, Component: k.answer, Signature: signature,
 	}.Append(nil)}
 	e.startup(k.local, k.from, k.farID, s.answer)
 	e.stats.Accepted++
 	s.open(k.keys)
+	e.unproven.add(s)
 	if adopted {
 		s.handler.Opened(s)
 	}
+	return 0, true
 }
-
-// keyingAnswer is what repeats of an IIKeying get, until the session is used.
-type keyingAnswer struct {
-	key      uint64
-	chunk    []byte
-	sent     time.Time
-	repeated bool
-}
-
-// Append implements the chunk interface of Engine.startup.
-func (a *keyingAnswer) Append(b []byte) []byte { return append(b, a.chunk...) }
 
 // signature is the field that the Flash profile leaves unused (RFC 7425 4.3.5):
 // one byte "X" in every implementation.

@@ -2,11 +2,14 @@ package rtmfp
 
 import "time"
 
-// seenFilter remembers accepted IIKeyings for at least one cookie lifetime, so
-// that a recorded one opens nothing a second time. Keys are seeded hashes.
+// seenFilter remembers IIKeyings that were accepted, so that a recorded one opens
+// nothing a second time: those of a cookie's lifetime at least, or as many as it holds.
+// Whichever ends first, it forgets none whose cookie is still good: cookies from before
+// its memory begins are not (checkCookie). Keys are seeded hashes.
 type seenFilter struct {
 	young, old map[uint64]struct{}
-	since      time.Time
+	oldSince   time.Time // nothing accepted from here on is forgotten
+	since      time.Time // when young began
 }
 
 func (f *seenFilter) has(now time.Time, key uint64) bool {
@@ -24,19 +27,30 @@ func (f *seenFilter) add(now time.Time, key uint64) {
 		f.young = make(map[uint64]struct{})
 	}
 	f.young[key] = struct{}{}
+	if len(f.young) >= maxSeenKeyings {
+		f.begin(now, f.young) // here, so that between checkCookie and has nothing is forgotten
+	}
+}
+
+// forget is for an IIKeying of which nothing came.
+func (f *seenFilter) forget(key uint64) {
+	delete(f.young, key)
+	delete(f.old, key)
 }
 
 // turn starts a new generation when a cookie accepted at the start of the young
-// one can no longer be valid, or early when it is full.
+// one can no longer be valid.
 func (f *seenFilter) turn(now time.Time) {
-	age := now.Sub(f.since)
-	switch {
-	case age > 2*(cookieLifetime+time.Second):
-		f.young, f.old = nil, nil
-	case age > cookieLifetime+time.Second || len(f.young) >= maxSeenKeyings:
-		f.young, f.old = nil, f.young
-	default:
-		return
+	const life = cookieLifetime + time.Second
+	switch age := now.Sub(f.since); {
+	case age > 2*life:
+		f.begin(now, nil)
+	case age > life:
+		f.begin(now, f.young)
 	}
-	f.since = now
+}
+
+func (f *seenFilter) begin(now time.Time, old map[uint64]struct{}) {
+	f.young, f.old = nil, old
+	f.oldSince, f.since = f.since, now
 }

@@ -2,6 +2,7 @@ package rtmfp
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"pileus/rtmfp/flash"
@@ -38,8 +39,13 @@ type Session struct {
 	queued        bool // in engine.dirty
 	introductions IntroductionMode
 	id, farID     wire.SessionID
+	born          uint64 // sessions asked for before
 
 	received, sent uint64 // bytes of UDP payload
+
+	memory flow.Account
+	base   int64   // what of it is not of flows
+	home   *prefix // where it counts; nil: nowhere yet
 
 	timing    timing
 	alive     liveness
@@ -49,7 +55,7 @@ type Session struct {
 	timeline  *Timeline // nil: it is not watched
 
 	opening *opening      // while opening as initiator
-	answer  *keyingAnswer // while nothing arrived under the session key
+	answer  *keyingAnswer // while the session is in engine.unproven
 	closing *closing      // in S_NEARCLOSE and S_FARCLOSE_LINGER
 	next    *Session      // another one at addr
 }
@@ -57,7 +63,8 @@ type Session struct {
 func (e *Engine) newSession(addr, local netip.AddrPort) *Session {
 	s := &Session{engine: e, addr: addr, local: local, introductions: e.cfg.Introductions}
 	s.timer.owner = s
-	s.mux = flow.NewMux((*host)(s), flow.Config{MaxMessage: e.cfg.MaxMessage, Shared: &e.shared})
+	s.memory.Init(&e.shares.memory, 0)
+	s.mux = flow.NewMux((*host)(s), flow.Config{MaxMessage: e.cfg.MaxMessage, Shared: &e.shared, Account: &s.memory})
 	return s
 }
 
@@ -68,11 +75,14 @@ func (s *Session) open(keys *flash.SessionKeys) {
 	s.alive.heard = e.now
 	s.timing.init()
 	e.sessions[s.id] = s
-	e.index(s)
+	s.settle()
+	if s.initiator {
+		e.index(s)
+	}
 	s.wake()
 }
 
-// index puts an S_OPEN session under its far address.
+// index puts a session under its far address: one that this end opened, or that is proven.
 func (e *Engine) index(s *Session) {
 	s.next = e.byAddr[s.addr]
 	e.byAddr[s.addr] = s
@@ -98,11 +108,17 @@ func (e *Engine) unindex(s *Session) {
 // prove notes the first packet that decrypted under the session key: only now
 // is the far end's certificate known to be its own.
 func (s *Session) prove() {
-	if a := s.answer; a != nil && !a.repeated { // of several, nobody knows which arrived
-		s.timing.measured(s.engine.now.Sub(a.sent))
+	s.proven = true
+	if s.initiator {
+		return
 	}
-	s.proven, s.answer = true, nil
-	if s.handler != nil {
+	if a := s.answer; a != nil && !a.repeated { // of several, nobody knows which arrived
+		s.timing.measured(s.engine.now.Sub(a.given))
+	}
+	if !s.takePlace() {
+		return
+	}
+	if s.handler != nil { // adopted
 		return
 	}
 	if s.handler = s.engine.cfg.Handler.Accept(s); s.handler == nil {
@@ -111,6 +127,37 @@ func (s *Session) prove() {
 		return
 	}
 	s.handler.Opened(s)
+}
+
+// takePlace puts a session that is proven now in the place of those that the same
+// endpoint had at its address. It reports false if another endpoint was faster.
+func (s *Session) takePlace() bool {
+	e := s.engine
+	at, born := e.unproven.at[s.addr], s.born
+	e.unproven.remove(s)
+	if old := e.byAddr[s.addr]; old != nil && !s.far.Overrides(old.far) {
+		old.doubt()
+		e.drop(DropSameAddress)
+		s.end(ErrUnused)
+		return false
+	}
+	for old := e.byAddr[s.addr]; old != nil; {
+		next := old.next
+		if s.far.Overrides(old.far) {
+			e.stats.Overridden++
+			old.end(ErrOverridden)
+		}
+		old = next
+	}
+	// What was asked for before is not wanted any more; a late packet must not bring
+	// it back.
+	for _, o := range slices.Clone(at.sessions) {
+		if o.born < born && o.far.Overrides(s.far) {
+			o.end(ErrUnused)
+		}
+	}
+	e.index(s)
+	return true
 }
 
 // refused is the handler of a session that Handler.Accept did not want.
@@ -241,13 +288,14 @@ func (s *Session) leaveOpen(err error) {
 	switch {
 	case s.opening != nil:
 		s.opening.stop(s)
+	case s.state == stateOpen && s.answer != nil:
+		s.engine.unproven.remove(s)
 	case s.state == stateOpen:
 		s.engine.unindex(s)
 	default:
 		return
 	}
 	s.state = stateClosed
-	s.answer = nil
 	s.mux.Abort(err)
 	if s.handler != nil {
 		s.handler.Closed(s, err)
@@ -260,5 +308,6 @@ func (s *Session) remove() {
 		delete(s.engine.sessions, s.id)
 	}
 	s.engine.timers.remove(&s.timer)
+	s.unsettle()
 	s.closing = nil
 }

@@ -1,6 +1,7 @@
 package rtmfp
 
 import (
+	"crypto/aes"
 	"net/netip"
 	"time"
 
@@ -73,12 +74,24 @@ func (e *Engine) receiveIHello(d Datagram, body []byte) {
 		})
 		return
 	}
-	if len(d.Data) < shortHello && !e.shortHellos.Allow(e.now, d.Peer.Addr()) {
+	if e.amplifies(d, c.Tag) && !e.shortHellos.Allow(e.now, d.Peer.Addr()) {
 		e.drop(DropRate)
 		return
 	}
 	e.stats.Hellos++
 	e.sendRHello(d.Local, d.Peer, c.Tag)
+}
+
+// amplifies reports whether the answer to an IHello is more than three times its size, on
+// the network: a source that is not the sender's own gets so much more than it costs.
+func (e *Engine) amplifies(d Datagram, tag []byte) bool {
+	headers := 20 + 8
+	if d.Peer.Addr().Is6() {
+		headers = 40 + 8
+	}
+	plain := 2 + 3 + wire.ChunkHeaderLen + 1 + len(tag) + 1 + cookieLen + len(e.cfg.Identity.Certificate().Raw())
+	answer := 4 + (plain+aes.BlockSize-1)/aes.BlockSize*aes.BlockSize
+	return answer+headers > 3*(len(d.Data)+headers)
 }
 
 func (e *Engine) sendRHello(local, to netip.AddrPort, tag []byte) {

@@ -3,7 +3,27 @@ package main
 import (
 	"pileus/configs"
 	"pileus/relay/limit"
+	"pileus/rtmfp"
 )
+
+// sharedLimits is what bounds all sessions together, in the engine's terms.
+func sharedLimits(c *configs.Config) rtmfp.SharedLimits {
+	l := &c.Limits
+	return rtmfp.SharedLimits{
+		Memory: l.Memory.Of(availableMemory()), Sessions: l.Sessions, Share: int(l.Share.Prefix), WideShare: int(l.Share.Wide),
+	}
+}
+
+// handshakeRate is limits.handshakes_per_prefix in the engine's terms.
+func handshakeRate(c *configs.Config) int { return noneBelow(int(c.Limits.HandshakesPerPrefix)) }
+
+// noneBelow says "none" as rooms do whose zero is a default: by less than 0.
+func noneBelow(n int) int {
+	if n == 0 {
+		return -1
+	}
+	return n
+}
 
 // relayLimits is what bounds splices and TURN allocations, in the relay's terms.
 func relayLimits(c *configs.Config) limit.Config {

@@ -33,6 +33,11 @@ var (
 	metricOpened   = admin.Counter("pileus_sessions_opened_total", "Sessions that opened, by this node's role.", "role")
 	metricMoved    = admin.Counter("pileus_sessions_moved_total", "Address changes that were verified.")
 	metricSessions = admin.Gauge("pileus_sessions", "Sessions now.")
+	metricUnproven = admin.Gauge("pileus_sessions_unproven", "Sessions now in which nothing has decrypted yet.")
+	metricEnded    = admin.Counter("pileus_sessions_ended_total", "Sessions that the node ended by itself, by reason: they held most memory, their clients did not read, they were unused and gave way to others, or a newer session of the same endpoint was proven.", "reason")
+	metricMemory   = admin.Gauge("pileus_memory_bytes", "Memory held for all sessions, and limits.memory; a limit of 0 is none.", "what")
+	metricPrefixes = admin.Gauge("pileus_session_prefixes", "Prefixes and wide prefixes that sessions are from, now.")
+	metricKeyings  = admin.Gauge("pileus_keyings_waiting", "Handshakes that wait for public-key work; 4096 at most.")
 	metricDrops    = admin.Counter("pileus_drops_total", "Datagrams and chunks without effect, by reason.", "reason")
 
 	metricMessages     = admin.Counter("pileus_messages_total", "Messages on NetConnections, those dropped included.")
@@ -59,7 +64,7 @@ var (
 	collectedFamilies = []*admin.Family{
 		metricInfo, metricSocket, metricSockets, metricSTUN,
 		metricTURNOpen, metricTURNOpened, metricTURNStreams, metricTURNRequests, metricTURNDrops, metricTURNEngine,
-		metricPackets, metricBytes, metricHellos, metricOpened, metricMoved, metricSessions, metricDrops,
+		metricPackets, metricBytes, metricHellos, metricOpened, metricMoved, metricSessions, metricUnproven, metricEnded, metricMemory, metricPrefixes, metricKeyings, metricDrops,
 		metricMessages, metricCommands, metricMessageDrops, metricFragments, metricFlowDrops,
 		metricPeers, metricConnects, metricPeerInfo, metricIntroduced, metricUnwatched, metricHeld, metricAnew, metricUnanswered,
 		metricVerdicts, metricEvents, metricEventsWaiting,
@@ -104,6 +109,15 @@ func (n *node) samples() []admin.Sample {
 		sample(metricOpened, c.engine.Initiated, "initiator"),
 		sample(metricMoved, c.engine.Moved),
 		sample(metricSessions, uint64(c.engine.Sessions)),
+		sample(metricUnproven, uint64(c.engine.Unproven)),
+		sample(metricEnded, c.engine.Relieved, "memory"),
+		sample(metricEnded, c.conns.Unread, "unread"),
+		sample(metricEnded, c.engine.GaveWay, "gave_way"),
+		sample(metricEnded, c.engine.Overridden, "overridden"),
+		sample(metricMemory, uint64(c.engine.Memory), "held"),
+		sample(metricMemory, uint64(c.engine.MemoryLimit), "limit"),
+		sample(metricPrefixes, uint64(c.engine.Prefixes)),
+		sample(metricKeyings, uint64(c.engine.Waiting)),
 		sample(metricMessages, c.conns.Messages),
 		sample(metricFragments, c.flows.FragmentsSent, "sent"),
 		sample(metricFragments, c.flows.FragmentsResent, "resent"),

@@ -65,9 +65,10 @@ func build(cfg *configs.Config, log *slog.Logger) (*node, error) {
 	n.engine = rtmfp.Config{
 		Identity:       identity,
 		Policy:         sessionPolicy(cfg),
-		HandshakeRate:  int(cfg.Limits.HandshakesPerPrefix),
+		HandshakeRate:  handshakeRate(cfg),
 		HandshakeBurst: handshakeBurst,
 		MaxMessage:     int(cfg.MaxMessage),
+		Shared:         sharedLimits(cfg),
 	}
 	n.limits = limit.New(relayLimits(cfg), nil)
 	if t := cfg.TURN.TLS; t.Cert != "" {
@@ -130,6 +131,7 @@ func (n *node) introductions() introducer.Config {
 		Alternates: n.config.Alternate,
 		ProbeRate:  int(n.config.Probe.Rate),
 		NameArg:    n.config.Presence.NameArg,
+		Unread:     noneBelow(int(n.config.Limits.Unread)),
 		Names:      n.names,
 		Cores:      n.cores(),
 		Tenants:    tenant.New(s.Tenants),

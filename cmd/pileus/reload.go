@@ -67,8 +67,9 @@ func (o *operator) Reload(ctx context.Context) (api.Reloaded, error) {
 	if err := o.ask(ctx, func(e *rtmfp.Engine) {
 		o.intro.Reload(o.settingsOf(cfg))
 		if was.Limits.HandshakesPerPrefix != cfg.Limits.HandshakesPerPrefix {
-			e.SetHandshakeRate(int(cfg.Limits.HandshakesPerPrefix), handshakeBurst)
+			e.SetHandshakeRate(handshakeRate(cfg), handshakeBurst)
 		}
+		e.SetSharedLimits(sharedLimits(cfg))
 	}); err != nil {
 		return api.Reloaded{}, err
 	}

@@ -51,6 +51,13 @@ func TestEveryReloadableKeyReloads(t *testing.T) {
 		{"limits.bytes_per_day.tenant", "limits: {node: 3mbit, bytes_per_day: {tenant: 1GiB}}", nil},
 		{"limits.pending_introductions", "limits: {node: 3mbit, pending_introductions: 3}", nil},
 		{"limits.handshakes_per_prefix", "limits: {node: 3mbit, handshakes_per_prefix: 7/s}", taken("/app")},
+		{"limits.memory", "limits: {node: 3mbit, memory: 64MiB}", func() bool {
+			_, metrics := fetch(t, at+"/metrics", token)
+			return strings.Contains(metrics, `pileus_memory_bytes{what="limit"} 6.7108864e+07`)
+		}},
+		{"limits.sessions", "limits: {node: 3mbit, sessions: 1000}", taken("/app")},
+		{"limits.share.prefix", "limits: {node: 3mbit, share: {prefix: 7%}}", nil},
+		{"limits.share.wide", "limits: {node: 3mbit, share: {prefix: 7%, wide: 70%}}", nil},
 		{"probe.rate", "probe: {ports: off, rate: 7/s}", nil},
 		{"introduce.anonymous", "introduce: {anonymous: true}", nil},
 		{"turn.users", "turn: {users: {alice: wonderland}}", nil},

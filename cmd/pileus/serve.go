@@ -46,6 +46,7 @@ once.` + examples(
 // serve runs a node until polite ends and its sessions are closed, or until
 // atOnce ends, or until it fails. reread gives the configuration anew.
 func serve(polite, atOnce context.Context, cfg *configs.Config, reread func() (*configs.Config, error), stderr io.Writer) error {
+	keepHeapInCgroup()
 	log, logs := newLogger(stderr, cfg.Log)
 	n, err := build(cfg, log)
 	if err != nil {

@@ -56,7 +56,8 @@ func (f *SendFlow) abandonMessage(g *message) {
 	if g.startBy != 0 || g.finishBy != 0 {
 		f.timed--
 	}
-	g.abandoned, g.data = true, nil
+	g.abandoned = true
+	f.queue.empty(g)
 	f.mux.shared.Stats.MessagesAbandoned++
 	g.fragments(func(e *fragment) bool {
 		if e.queued {

@@ -97,7 +97,7 @@ func (f *RecvFlow) appendAck(b []byte, limit int, cut bool) (out []byte, ok bool
 	if len(b) == start || len(b) > limit {
 		return b, false
 	}
-	f.advertised = int32(blocks)
+	f.advertised = int16(blocks)
 	return b, true
 }
 

@@ -95,14 +95,14 @@ func TestIdleSize(t *testing.T) {
 	t.Logf("Mux %d, SendFlow %d, RecvFlow %d, fragment %d, message %d bytes",
 		unsafe.Sizeof(Mux{}), unsafe.Sizeof(SendFlow{}), unsafe.Sizeof(RecvFlow{}), unsafe.Sizeof(fragment{}), unsafe.Sizeof(message{}))
 	const n = 1000
-	shared := new(Shared)
+	shared, account := new(Shared), new(Account)
 	pairs := make([]*pair, n)
 	for i := range pairs {
 		pairs[i] = &pair{now: time.Unix(1e9, 0), buf: make([]byte, 0, 1500)}
 	}
 	before := heapBytes()
 	for _, p := range pairs {
-		p.a, p.b = NewMux(p, Config{Shared: shared}), NewMux(p, Config{Shared: shared})
+		p.a, p.b = NewMux(p, Config{Shared: shared, Account: account}), NewMux(p, Config{Shared: shared, Account: account})
 		for _, m := range []*Mux{p.a, p.b} {
 			f, err := m.Open([]byte{0, 'T', 'C', 4, 0}, SendOptions{})
 			if err != nil {

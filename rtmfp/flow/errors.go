@@ -15,6 +15,10 @@ var (
 	// message. SendEvents.Writable tells when half of it is free again.
 	ErrFull = errors.New("flow: send queue is full")
 
+	// ErrMemory is returned by Write when all sessions together hold so much that no
+	// message may be added.
+	ErrMemory = errors.New("flow: no memory for the message")
+
 	// ErrTooLarge is what a TooLargeError is.
 	ErrTooLarge = errors.New("flow: message too large")
 

@@ -15,6 +15,8 @@ type victim struct {
 	mux   *Mux
 	flows []*RecvFlow
 	seed  byte
+
+	account Account
 }
 
 func (v *victim) Now() time.Time { return v.now }
@@ -87,14 +89,19 @@ func FuzzMux(f *testing.F) {
 
 func runVictim(t *testing.T, seed byte, input []byte) {
 	v := &victim{now: time.Unix(1e9, 0), seed: seed}
-	v.mux = NewMux(v, Config{MaxMessage: fuzzMaxMessage, MaxFlows: 8})
+	var whole Account
+	whole.Init(nil, int64(seed)*1000) // 0: no limit
+	v.account.Init(&whole, 0)
+	v.mux = NewMux(v, Config{MaxMessage: fuzzMaxMessage, MaxFlows: 8, Account: &v.account})
 	for i := range 4 {
 		s, err := v.mux.Open([]byte("flow"), SendOptions{Events: v, Priority: Priority(i)})
 		if err != nil {
 			t.Fatal(err)
 		}
 		for j := range 6 {
-			write(t, s, content(j, 900*i), WriteOptions{FinishBy: time.Duration(j) * time.Second})
+			if err := s.Write(content(j, 900*i), WriteOptions{FinishBy: time.Duration(j) * time.Second}); err != nil && err != ErrMemory {
+				t.Fatal(err)
+			}
 		}
 		if i == 3 {
 			s.Close()
@@ -132,8 +139,8 @@ func runVictim(t *testing.T, seed byte, input []byte) {
 	}
 	v.check(t)
 	v.mux.Abort(nil)
-	if d := v.mux.Deadline(); !d.IsZero() || !v.mux.Idle() {
-		t.Fatalf("deadline %v after the end", d)
+	if d := v.mux.Deadline(); !d.IsZero() || !v.mux.Idle() || whole.Held() != 0 {
+		t.Fatalf("deadline %v and %d bytes after the end", d, whole.Held())
 	}
 }
 
@@ -145,22 +152,31 @@ func (v *victim) check(t *testing.T) {
 	if len(m.recv) > 8 || len(m.send) > 8 {
 		t.Fatalf("%d receiving, %d sending flows", len(m.recv), len(m.send))
 	}
-	outstanding := int32(0)
+	outstanding, booked := int32(0), int64(0)
 	for _, f := range m.send {
 		outstanding += f.outstanding
 		f.checkQueue(t)
+		if want := flowMemory + int32(cap(f.options)) + f.queue.memory; f.booked != want {
+			t.Fatalf("%d bytes booked of a sending flow, it has %d", f.booked, want)
+		}
+		booked += int64(f.booked)
 	}
 	if outstanding != m.cc.outstanding {
 		t.Fatalf("%d bytes outstanding in flows, %d in the session", outstanding, m.cc.outstanding)
 	}
 	for _, f := range m.recv {
-		bytes := int32(0)
+		bytes, memory := int32(0), int32(0)
 		for i := range f.held.list {
 			bytes += f.held.list[i].cost()
+			memory += f.held.list[i].memory()
 		}
-		if bytes != f.held.bytes {
-			t.Fatalf("%d bytes held, counted %d", bytes, f.held.bytes)
+		if bytes != f.held.bytes || memory != f.held.memory {
+			t.Fatalf("%d bytes held in %d, counted %d and %d", bytes, memory, f.held.bytes, f.held.memory)
 		}
+		if want := flowMemory + int32(len(f.metadata)) + memory + int32(runMemory*cap(f.seen.runs)); f.booked != want {
+			t.Fatalf("%d bytes booked of a receiving flow, it has %d", f.booked, want)
+		}
+		booked += int64(f.booked)
 		// The next in sequence is always let in: a message more than the bound.
 		if most := max(int(f.capacity), DefaultCapacity) + 2*fuzzMaxMessage + receiveSlack; int(bytes) > most+fragmentOverhead*maxFragments(fuzzMaxMessage) {
 			t.Fatalf("%d bytes held", bytes)
@@ -169,15 +185,25 @@ func (v *victim) check(t *testing.T) {
 			t.Fatalf("%d runs", len(f.seen.runs))
 		}
 	}
+	if held := v.account.Held(); held != booked {
+		t.Fatalf("%d bytes in the account, %d booked", held, booked)
+	}
 }
 
 // checkQueue checks all that the send queue counts.
 func (f *SendFlow) checkQueue(t testing.TB) {
-	var resend, bytes, outstanding int32
+	var resend, memory, outstanding int32
+	messages := map[*message]bool{}
 	unsent := false
 	last := uint64(0)
 	for e := f.queue.head; e != nil; e = e.next {
-		bytes += int32(e.cost())
+		if g := e.msg; !messages[g] {
+			messages[g] = true
+			memory += g.memory
+			if want := messageMemory(cap(g.data), 1+len(g.rest)); int(g.memory) != want {
+				t.Fatalf("a message of %d bytes counts %d, takes %d", len(g.data), g.memory, want)
+			}
+		}
 		if e == f.queue.unsent {
 			unsent = true
 		}
@@ -194,8 +220,8 @@ func (f *SendFlow) checkQueue(t testing.TB) {
 		}
 		last = e.seq
 	}
-	if resend != f.queue.resend || bytes != f.queue.bytes || outstanding != f.outstanding || unsent != (f.queue.unsent != nil) {
+	if resend != f.queue.resend || memory != f.queue.memory || outstanding != f.outstanding || unsent != (f.queue.unsent != nil) {
 		t.Fatalf("queue counts %d to resend, %d bytes, %d outstanding; has %d, %d, %d",
-			f.queue.resend, f.queue.bytes, f.outstanding, resend, bytes, outstanding)
+			f.queue.resend, f.queue.memory, f.outstanding, resend, memory, outstanding)
 	}
 }

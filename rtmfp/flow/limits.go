@@ -20,8 +20,9 @@ const (
 	// included that linger for two minutes after their end.
 	DefaultMaxFlows = 512
 
-	// DefaultSendBuffer is what Write queues on one flow, in bytes, each fragment
-	// counted with fragmentOverhead.
+	// DefaultSendBuffer is what Write queues on one flow, in bytes of memory: whole
+	// messages, until all of each is acknowledged, and what is around them. One message
+	// of any length that is allowed is taken if nothing else waits.
 	DefaultSendBuffer = 1 << 20
 
 	// DefaultCapacity is the receive buffer advertised for a flow, in bytes. The
@@ -37,10 +38,22 @@ const (
 	// fragment (section 3.6.2.9), and by what it had in flight when it shrank.
 	receiveSlack = 64 << 10
 
+	// smallSlack is all that a receive buffer below DefaultCapacity holds above it,
+	// in bytes: what a sender that has heard of no window yet may have in flight.
+	smallSlack = 8 << 10
+
 	// fragmentOverhead is added to every buffered fragment, in bytes: the memory
 	// around its data (BUFFERED_SIZE, section 3.6.3). Without it a far end could
 	// have us keep any number of empty fragments.
 	fragmentOverhead = 64
+
+	// What else takes memory, in bytes: a message that is queued, beside its data and
+	// with its first fragment; each further fragment; a flow, beside its metadata; a
+	// run of sequence numbers above the first missing one.
+	messageOverhead    = 176
+	sendFragmentMemory = 80
+	flowMemory         = 256
+	runMemory          = 16
 
 	// minFragment is the mean size, in bytes, below which the fragments of a
 	// message are too many: maxFragments(n) = n/minFragment + 16.

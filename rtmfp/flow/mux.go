@@ -26,7 +26,7 @@ type Host interface {
 type Config struct {
 	MaxMessage int // bytes, sent and received; 0: DefaultMaxMessage
 	MaxFlows   int // per direction; 0: DefaultMaxFlows
-	SendBuffer int // bytes per sending flow; 0: DefaultSendBuffer, at least one longest message
+	SendBuffer int // bytes per sending flow; 0: DefaultSendBuffer
 
 	// Room is the space for chunks, in bytes, that every empty packet has: the
 	// smallest limit-len(b) that Fill gets for a packet with nothing else in it.
@@ -41,13 +41,18 @@ type Config struct {
 
 	// Shared joins the Muxes of one engine. nil: this Mux is alone.
 	Shared *Shared
+
+	// Account is charged with what the Mux holds in memory; nil: one of its own,
+	// without a limit.
+	Account *Account
 }
 
 // Mux is the flows of one session.
 type Mux struct {
-	host   Host
-	shared *Shared
-	err    error // why it was aborted
+	host    Host
+	shared  *Shared
+	account *Account
+	err     error // why it was aborted
 
 	send []*SendFlow // ascending ID
 	recv []*RecvFlow // ascending ID
@@ -70,19 +75,26 @@ type Mux struct {
 
 // NewMux makes the flows of a session that has just opened.
 func NewMux(h Host, c Config) *Mux {
-	m := &Mux{host: h, shared: c.Shared, nextID: 2, bitmaps: c.BitmapAcks}
+	m := &Mux{host: h, shared: c.Shared, account: c.Account, nextID: 2, bitmaps: c.BitmapAcks}
 	if m.shared == nil {
 		m.shared = new(Shared)
+	}
+	if m.account == nil {
+		m.account = new(Account)
 	}
 	m.shared.begin(h.Now())
 	m.maxMessage = int32(orDefault(c.MaxMessage, DefaultMaxMessage))
 	m.maxFlows = int32(orDefault(c.MaxFlows, DefaultMaxFlows))
 	m.room = int32(max(minRoom, orDefault(c.Room, DefaultRoom)))
-	longest := int(m.maxMessage) + fragmentOverhead*maxFragments(int(m.maxMessage))
-	m.sendBuffer = int32(max(longest, orDefault(c.SendBuffer, DefaultSendBuffer)))
+	m.sendBuffer = int32(orDefault(c.SendBuffer, DefaultSendBuffer))
 	m.cc.reset()
 	m.timers.reset()
 	return m
+}
+
+// messageMemory is what a message takes that is queued in count fragments.
+func messageMemory(size, count int) int {
+	return size + messageOverhead + (count-1)*sendFragmentMemory
 }
 
 func orDefault(n, def int) int {

@@ -35,6 +35,7 @@ type message struct {
 	startBy   instant
 	finishBy  instant
 	receipt   *Receipt
+	memory    int32  // what it counts in its flow's queue
 	left      uint32 // fragments still queued
 	started   bool
 	abandoned bool
@@ -57,9 +58,6 @@ func (g *message) fragments(yield func(*fragment) bool) {
 	}
 }
 
-// cost is what the fragment counts in its flow's queue, in bytes.
-func (e *fragment) cost() int { return int(e.to-e.from) + fragmentOverhead }
-
 // sendQueue is the SEND_QUEUE. Abandoned fragments leave it as soon as they are not
 // in flight, the final one excepted, so whatever is queued and not in flight is
 // eligible to send. What abandoned fragments leave behind is told by the forward
@@ -68,7 +66,7 @@ type sendQueue struct {
 	head, tail *fragment
 	unsent     *fragment // the first that was never sent; all after it neither
 	resend     int32     // fragments before unsent that are not in flight
-	bytes      int32     // cost of all
+	memory     int32     // of all messages that have fragments here
 }
 
 func (q *sendQueue) push(e *fragment) {
@@ -103,7 +101,9 @@ func (q *sendQueue) pushFront(e *fragment) {
 func (q *sendQueue) enter(e *fragment) {
 	e.queued = true
 	e.msg.left++
-	q.bytes += int32(e.cost())
+	if e.msg.left == 1 {
+		q.memory += e.msg.memory
+	}
 }
 
 // remove takes out a fragment that is not in flight.
@@ -124,8 +124,18 @@ func (q *sendQueue) remove(e *fragment) {
 		e.next.prev = e.prev
 	}
 	e.prev, e.next, e.queued = nil, nil, false
-	e.msg.left--
-	q.bytes -= int32(e.cost())
+	if e.msg.left--; e.msg.left == 0 {
+		q.memory -= e.msg.memory
+	}
+}
+
+// empty lets go of a message's data.
+func (q *sendQueue) empty(g *message) {
+	if g.left > 0 {
+		q.memory -= int32(cap(g.data))
+	}
+	g.memory -= int32(cap(g.data))
+	g.data = nil
 }
 
 // nextEligible returns the first fragment that is not in flight.

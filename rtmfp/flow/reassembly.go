@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"math"
 	"slices"
 
 	"pileus/rtmfp/wire"
@@ -20,10 +21,14 @@ func (e *held) cost() int32 {
 	return int32(len(e.data)) + int32(e.last-e.first+1)*fragmentOverhead
 }
 
+// memory is what the entry counts in holdings.memory.
+func (e *held) memory() int32 { return int32(cap(e.data)) + fragmentOverhead }
+
 // holdings is the RECV_BUFFER: ascending sequence numbers.
 type holdings struct {
-	list  []held
-	bytes int32 // BUFFERED_SIZE
+	list   []held
+	bytes  int32 // BUFFERED_SIZE
+	memory int32 // what the entries take
 }
 
 // insert keeps a copy of c's data and returns the index of the entry it is in.
@@ -36,8 +41,10 @@ func (h *holdings) insert(c chunk) int {
 	ended := c.fra == wire.FragmentEnd
 	if i > 0 && h.continues(i-1, c.seq, c.fra) {
 		e := &h.list[i-1]
+		h.memory -= e.memory()
 		e.data = append(e.data, c.data...)
 		e.last, e.ended = c.seq, ended
+		h.memory += e.memory()
 		return i - 1
 	}
 	e := held{first: c.seq, last: c.seq, fra: c.fra, ended: ended}
@@ -47,6 +54,7 @@ func (h *holdings) insert(c chunk) int {
 		e.data = append(make([]byte, 0, 2*n), c.data...) // more is to follow
 	}
 	h.list = slices.Insert(h.list, i, e)
+	h.memory += e.memory()
 	return i
 }
 
@@ -62,6 +70,7 @@ func (h *holdings) continues(i int, seq uint64, fra wire.Fragment) bool {
 func (h *holdings) remove(i, j int) {
 	for k := range h.list[i:j] {
 		h.bytes -= h.list[i+k].cost()
+		h.memory -= h.list[i+k].memory()
 	}
 	switch {
 	case j-i == len(h.list):
@@ -71,6 +80,17 @@ func (h *holdings) remove(i, j int) {
 		h.list = h.list[j:]
 	default:
 		h.list = slices.Delete(h.list, i, j)
+	}
+}
+
+// release takes out list[i:j] of what is held. A long list of which little is left would
+// keep its memory, and not be counted, so it is made anew then.
+func (f *RecvFlow) release(i, j int) {
+	h := &f.held
+	h.remove(i, j)
+	f.unused = uint16(min(int(f.unused)+j-i, math.MaxUint16))
+	if n := len(h.list); n == 0 || int(f.unused) > 32+3*n {
+		h.list, f.unused = slices.Clone(h.list), 0
 	}
 }
 
@@ -139,7 +159,7 @@ func (f *RecvFlow) handSegment(i, j, size int) {
 			msg = append(msg, e.data...)
 		}
 	}
-	f.held.remove(i, j)
+	f.release(i, j)
 	f.hand(first, last, msg)
 }
 
@@ -162,7 +182,7 @@ func (f *RecvFlow) deliver() {
 				return
 			}
 		default:
-			h.remove(0, 1) // the rest of an abandoned message
+			f.release(0, 1) // the rest of an abandoned message
 		}
 	}
 	if f.receiver != nil && !f.hold && f.state == recvLingering {
@@ -184,7 +204,7 @@ func (f *RecvFlow) deliverFirst() bool {
 		f.handSegment(0, end, size)
 		return true
 	case h.list[end-1].last < f.seen.cum, f.state == recvLingering:
-		h.remove(0, end)
+		f.release(0, end)
 		return true
 	}
 	return false

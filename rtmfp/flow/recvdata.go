@@ -57,9 +57,14 @@ func (m *Mux) accept(c wire.UserData) *RecvFlow {
 		m.drop(DropTooManyFlows)
 		return nil
 	}
+	if m.account.Ask(flowMemory+int64(len(c.Options)), beginning) != Granted {
+		m.drop(DropMemory)
+		return nil
+	}
 	f := &RecvFlow{mux: m, id: c.Flow, advertised: -1, capacity: DefaultCapacity}
 	i, _ := m.findRecv(c.Flow)
 	m.recv = slices.Insert(m.recv, i, f)
+	f.book()
 	m.pending.now = true
 	m.owe(f)
 
@@ -68,7 +73,7 @@ func (m *Mux) accept(c wire.UserData) *RecvFlow {
 		f.reject(0)
 		return f
 	}
-	f.metadata = slices.Clone(metadata)
+	f.metadata = string(metadata)
 	f.returnOf = associated
 	accept, err := m.host.Incoming(f)
 	switch {
@@ -158,9 +163,11 @@ func (f *RecvFlow) receive(c chunk) {
 		m.drop(DropBeyondFinal)
 		take = false
 	}
-	if take && !f.admits(c) {
-		m.drop(DropBufferFull)
-		take = false
+	if take {
+		if reason, ok := f.admits(c); !ok {
+			m.drop(reason)
+			take = false
+		}
 	}
 	f.seen.addThrough(c.forward) // 12
 	if take && !f.seen.add(c.seq, maxGaps) {
@@ -187,7 +194,11 @@ func (f *RecvFlow) receive(c chunk) {
 	if f.state <= recvRejected && f.finalSeq != 0 && f.seen.cum >= f.finalSeq {
 		f.complete()
 		f.deliver()
+		if m.err != nil {
+			return
+		}
 	}
+	f.book()
 	if int(f.capacity) < int(f.held.bytes)+1024 {
 		m.pending.now = true // section 3.6.3.4.1
 	}
@@ -196,13 +207,23 @@ func (f *RecvFlow) receive(c chunk) {
 	}
 }
 
-// admits reports whether there is room for c's data. A chunk refused is not
+// admits reports whether there is room for c's data, or why not. A chunk refused is not
 // acknowledged, so its sender tries again. The next in sequence is let in, unless on
 // hold: it completes a message or shows that the message is too large.
-func (f *RecvFlow) admits(c chunk) bool {
+func (f *RecvFlow) admits(c chunk) (DropReason, bool) {
 	if f.state != recvOpen || c.abandon || !f.hold && c.seq == f.seen.cum+1 {
-		return true
+		return 0, true
 	}
 	most := int(f.capacity) + int(f.mux.maxMessage) + receiveSlack
-	return int(f.held.bytes)+len(c.data)+fragmentOverhead <= most
+	if f.capacity < DefaultCapacity {
+		most = int(f.capacity) + smallSlack
+	}
+	size := len(c.data) + fragmentOverhead
+	switch {
+	case int(f.held.bytes)+size > most:
+		return DropBufferFull, false
+	case f.mux.account.Ask(int64(size), refusable) != Granted:
+		return DropMemory, false
+	}
+	return 0, true
 }

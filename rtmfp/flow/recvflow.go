@@ -51,7 +51,7 @@ type RecvFlow struct {
 	mux      *Mux
 	id       uint64
 	receiver Receiver
-	metadata []byte
+	metadata string
 	returnOf *SendFlow
 
 	seen      seqSet
@@ -65,7 +65,9 @@ type RecvFlow struct {
 	at        instant // end of the linger
 
 	capacity   int32
-	advertised int32 // PREV_RWND, in blocks; -1: none
+	booked     int32  // memory counted in the session's account
+	advertised int16  // PREV_RWND, in blocks; -1: none
+	unused     uint16 // entries that the list of held has had before and behind what it has
 
 	state      recvState
 	asReceived bool
@@ -77,9 +79,8 @@ type RecvFlow struct {
 // ID returns the flow's identifier, unique among the far end's flows at one time.
 func (f *RecvFlow) ID() uint64 { return f.id }
 
-// Metadata returns what the far end opened the flow with. The caller does not change
-// it.
-func (f *RecvFlow) Metadata() []byte { return f.metadata }
+// Metadata returns what the far end opened the flow with.
+func (f *RecvFlow) Metadata() []byte { return []byte(f.metadata) }
 
 // ReturnOf returns the sending flow that this one answers, or nil.
 func (f *RecvFlow) ReturnOf() *SendFlow { return f.returnOf }
@@ -95,6 +96,7 @@ func (f *RecvFlow) Reject(code uint64) {
 	if f.state != recvOpen {
 		f.receiver = nil
 		f.held = holdings{}
+		f.book()
 		return
 	}
 	f.receiver = nil
@@ -106,8 +108,19 @@ func (f *RecvFlow) reject(code uint64) {
 	f.mux.shared.Stats.FlowsRejected++
 	f.state, f.code = recvRejected, code
 	f.held = holdings{}
+	f.book()
 	f.mux.owe(f)
 	f.mux.pending.now = true
+}
+
+// book brings what the flow counts in its session's account up to date.
+func (f *RecvFlow) book() {
+	now := int32(0)
+	if f.state != recvClosed {
+		now = flowMemory + int32(len(f.metadata)) + f.held.memory + int32(runMemory*cap(f.seen.runs))
+	}
+	f.mux.account.Add(int64(now - f.booked))
+	f.booked = now
 }
 
 // fail rejects a flow by itself: "the exception code MUST be 0" (section 2.3.16).
@@ -126,6 +139,7 @@ func (f *RecvFlow) SetHold(hold bool) {
 	if !hold {
 		f.deliverHeld()
 		f.deliver()
+		f.book()
 	}
 	f.windowChanged()
 }
@@ -158,6 +172,7 @@ func (f *RecvFlow) ended(err error) {
 func (f *RecvFlow) abort(err error) {
 	f.state = recvClosed
 	f.held = holdings{}
+	f.book()
 	f.ended(err)
 }
 
@@ -186,6 +201,7 @@ func (f *RecvFlow) advance(now instant) bool {
 		return true
 	}
 	f.state = recvClosed
+	f.book()
 	return false
 }
 

@@ -87,7 +87,7 @@ func (f *SendFlow) remove(e *fragment) {
 	}
 	f.queue.remove(e)
 	if g := e.msg; g.left == 0 && !g.abandoned {
-		g.data = nil // a Receipt may keep g
+		f.queue.empty(g) // a Receipt may keep g
 		if g.startBy != 0 || g.finishBy != 0 {
 			f.timed--
 		}

@@ -29,6 +29,7 @@ type SendOptions struct {
 	Priority Priority
 	ReturnOf *RecvFlow  // the flow this one answers, or nil (section 2.3.11.1.2)
 	Events   SendEvents // or nil
+	Buffer   int        // bytes of memory that the flow queues; 0: Config.SendBuffer
 }
 
 // SendEvents is told what happens to a sending flow.
@@ -84,6 +85,7 @@ type SendFlow struct {
 	gap      uint64 // the highest sequence number given up, sent or not
 
 	outstanding int32 // F_OUTSTANDING_BYTES
+	buffer      int32 // the most memory that its queue may take
 	window      int64 // RX_BUFFER_SIZE
 
 	readyNext *SendFlow
@@ -92,6 +94,7 @@ type SendFlow struct {
 	probeEvery time.Duration
 	exception  *Exception
 
+	booked   int32 // memory counted in the session's account
 	timed    int32 // queued messages with a deadline
 	priority Priority
 	state    sendState
@@ -113,7 +116,10 @@ func (m *Mux) Open(metadata []byte, o SendOptions) (*SendFlow, error) {
 	case len(m.send) >= int(m.maxFlows), m.nextID == math.MaxUint32:
 		return nil, ErrTooManyFlows
 	}
-	f := &SendFlow{mux: m, id: uint64(m.nextID), events: o.Events, priority: o.Priority, nextSeq: 1, window: 65536}
+	f := &SendFlow{mux: m, id: uint64(m.nextID), events: o.Events, priority: o.Priority, nextSeq: 1, window: 65536, buffer: m.sendBuffer}
+	if o.Buffer > 0 {
+		f.buffer = int32(o.Buffer)
+	}
 	m.nextID++
 
 	// Metadata first, then the association, as every known sender does.
@@ -130,7 +136,18 @@ func (m *Mux) Open(metadata []byte, o SendOptions) (*SendFlow, error) {
 		f.options = wire.AppendOption(f.options, wire.OptionReturnAssociation, value)
 	}
 	m.send = append(m.send, f)
+	f.book()
 	return f, nil
+}
+
+// book brings what the flow counts in its session's account up to date.
+func (f *SendFlow) book() {
+	now := int32(0)
+	if f.state != sendClosed {
+		now = flowMemory + int32(cap(f.options)) + f.queue.memory
+	}
+	f.mux.account.Add(int64(now - f.booked))
+	f.booked = now
 }
 
 // ID returns the flow's identifier, unique among this end's sending flows.
@@ -139,9 +156,9 @@ func (f *SendFlow) ID() uint64 { return f.id }
 // Metadata returns what the flow was opened with. The caller does not change it.
 func (f *SendFlow) Metadata() []byte { return f.options[f.metadata[0]:f.metadata[1]:f.metadata[1]] }
 
-// Buffered returns how many bytes wait to be acknowledged, with an overhead of 64
-// for every fragment.
-func (f *SendFlow) Buffered() int { return int(f.queue.bytes) }
+// Buffered returns how many bytes of memory the messages take that are not yet
+// acknowledged to their last byte.
+func (f *SendFlow) Buffered() int { return int(f.queue.memory) }
 
 // Priority returns the flow's rank.
 func (f *SendFlow) Priority() Priority { return f.priority }
@@ -156,7 +173,7 @@ func (f *SendFlow) SetPriority(p Priority) {
 }
 
 // Write queues a copy of msg as one message. The errors are a TooLargeError, ErrFull,
-// and, on a flow that is closing or has ended, ErrClosed or the far end's *Exception.
+// ErrMemory, and, on a flow that is closing or has ended, ErrClosed or the far end's *Exception.
 func (f *SendFlow) Write(msg []byte, o WriteOptions) error {
 	m := f.mux
 	switch {
@@ -176,12 +193,17 @@ func (f *SendFlow) Write(msg []byte, o WriteOptions) error {
 		size -= len(f.options) + 1
 	}
 	count := max(1, (len(msg)+size-1)/size)
-	if f.Buffered()+len(msg)+count*fragmentOverhead > int(m.sendBuffer) {
+	memory := messageMemory(len(msg), count)
+	switch {
+	case f.queue.memory > 0 && f.Buffered()+memory > int(f.buffer):
 		f.blocked = true
 		return ErrFull
+	case m.account.overdrawn(int64(memory)):
+		return ErrMemory
 	}
 
 	g := &message{flow: f, data: slices.Clone(msg), receipt: o.Receipt}
+	g.memory = int32(messageMemory(cap(g.data), count))
 	if o.Receipt != nil {
 		*o.Receipt = Receipt{msg: g}
 	}
@@ -243,7 +265,7 @@ func (f *SendFlow) close() {
 
 // newMarker makes an abandoned fragment with no message to it.
 func (f *SendFlow) newMarker(seq uint64) *fragment {
-	g := &message{flow: f, abandoned: true}
+	g := &message{flow: f, abandoned: true, memory: messageOverhead}
 	e := &g.first
 	e.msg, e.seq, e.abandoned = g, seq, true
 	return e
@@ -254,6 +276,7 @@ func (f *SendFlow) settle() {
 	f.settleForward()
 	f.settleProbe()
 	f.mux.activate(f)
+	f.book()
 }
 
 // update settles and tells the user what has come of it. It is called where a
@@ -267,7 +290,7 @@ func (f *SendFlow) update() {
 		f.complete()
 		return
 	}
-	if f.blocked && f.state == sendOpen && f.Buffered() <= int(f.mux.sendBuffer)/2 {
+	if f.blocked && f.state == sendOpen && f.Buffered() <= int(f.buffer)/2 {
 		f.blocked = false
 		if f.events != nil {
 			f.events.Writable(f)
@@ -301,6 +324,7 @@ func (f *SendFlow) abort(err error) {
 	}
 	f.queue = sendQueue{}
 	f.state = sendClosed
+	f.book()
 	f.ended(err)
 }
 
@@ -309,6 +333,7 @@ func (f *SendFlow) advance(now instant) bool {
 	if f.state == sendLingering {
 		if f.at.passed(now) {
 			f.state = sendClosed
+			f.book()
 			return false
 		}
 		f.mux.timers.alarm(f.at)

@@ -13,12 +13,13 @@ const (
 	DropBufferFull                     // above the receive buffer and its slack: not acknowledged
 	DropGaps                           // would open more gaps than are kept: not acknowledged
 	DropClosed                         // arrived after Abort
+	DropMemory                         // above what the session, its prefix or the engine may hold: not acknowledged
 
 	numDropReasons
 )
 
 var dropNames = [numDropReasons]string{
-	"malformed", "orphan", "unknown_flow", "too_many_flows", "duplicate", "beyond_final", "buffer_full", "gaps", "closed",
+	"malformed", "orphan", "unknown_flow", "too_many_flows", "duplicate", "beyond_final", "buffer_full", "gaps", "closed", "memory",
 }
 
 // String returns the reason as a metric label.

@@ -293,7 +293,7 @@ func (w *world) rest() {
 		if d := m.Deadline(); !d.IsZero() {
 			w.t.Errorf("%s has a deadline in %v", e.name, d.Sub(w.now))
 		}
-		if len(m.send) != 0 || len(m.recv) != 0 || m.cc.outstanding != 0 || m.flight.head != nil || m.ready != nil || m.owing.head != nil || m.probes != 0 {
+		if len(m.send) != 0 || len(m.recv) != 0 || m.cc.outstanding != 0 || m.flight.head != nil || m.ready != nil || m.owing.head != nil || m.probes != 0 || m.account.Held() != 0 {
 			w.t.Errorf("%s holds on to something: %+v", e.name, m)
 		}
 	}

@@ -1,6 +1,7 @@
 package netconn
 
 import (
+	"errors"
 	"time"
 
 	"pileus/rtmfp"
@@ -26,6 +27,9 @@ type Conn struct {
 
 	in  *flow.RecvFlow // the client's control flow
 	out *flow.SendFlow // ours, once connect was answered
+
+	unread *rtmfp.Timer // runs while out is full
+	ending *rtmfp.Timer // of the session, once the connection is over
 
 	transaction float64 // of the connect
 	encoding    float64
@@ -93,7 +97,7 @@ func (c *Conn) Reject(code, description string, more ...amf.Member) {
 func (c *Conn) answer(response Command) error {
 	var err error
 	c.out, err = c.session.OpenFlow(Metadata{}.Append(nil), flow.SendOptions{
-		Priority: priorityControl, ReturnOf: c.in, Events: (*connOut)(c),
+		Priority: priorityControl, ReturnOf: c.in, Events: (*connOut)(c), Buffer: max(0, c.server.unread),
 	})
 	if err != nil {
 		return err
@@ -151,7 +155,7 @@ func (c *Conn) SetKeepalive(server, peer time.Duration) error {
 	}
 	s := c.server
 	s.scratch = AppendSetKeepalive(s.scratch[:0], server, peer)
-	return c.out.Write(s.scratch, flow.WriteOptions{})
+	return c.put(s.scratch)
 }
 
 // Close ends the connection: what was sent is still delivered.
@@ -176,11 +180,31 @@ func (c *Conn) write(cmd Command) error {
 	if c.encoding == 3 && c.state == connOpen {
 		t = TypeCommandExtended
 	}
-	err := c.out.Write(c.server.build(cmd, t), flow.WriteOptions{})
-	if err != nil {
-		c.server.stats.drop(DropSend)
+	return c.put(c.server.build(cmd, t))
+}
+
+// put queues a message, and sees to it that a client that never reads does not stay.
+func (c *Conn) put(msg []byte) error {
+	err := c.out.Write(msg, flow.WriteOptions{})
+	if err == nil {
+		return nil
+	}
+	c.server.stats.drop(DropSend)
+	if errors.Is(err, flow.ErrFull) && c.unread == nil && c.server.unread > 0 {
+		c.unread = c.session.Engine().After(unreadTimeout, func() {
+			c.unread = nil
+			c.server.stats.Unread++
+			c.session.Abort(ErrUnread)
+		})
 	}
 	return err
+}
+
+func stop(t **rtmfp.Timer) {
+	if *t != nil {
+		(*t).Stop()
+		*t = nil
+	}
 }
 
 // build encodes a command into the server's scratch buffer.
@@ -202,8 +226,9 @@ func (c *Conn) finish(err error) {
 	c.state = connClosed
 	if c.out != nil {
 		c.out.Close()
-		c.server.closing.add(c, c.session.Engine().Now().Add(closeTimeout))
+		c.ending = c.session.Engine().After(closeTimeout, c.session.Close)
 	}
+	stop(&c.unread)
 	if c.in != nil {
 		c.in.SetHold(false)
 	}
@@ -229,19 +254,25 @@ func (s *connSession) Closed(_ *rtmfp.Session, err error) {
 	c := (*Conn)(s)
 	c.out = nil // all flows are over
 	c.finish(err)
+	stop(&c.ending)
 }
 
 // connOut is a Conn as told about its sending control flow.
 type connOut Conn
 
-func (o *connOut) Writable(*flow.SendFlow) {}
+func (o *connOut) Writable(*flow.SendFlow) { stop(&o.unread) }
 
 // Exception is how many clients close: they reject our control flow and finish
 // their own in the same instant.
 func (o *connOut) Exception(*flow.SendFlow, uint64) { (*Conn)(o).finish(ErrFarClosed) }
 
-func (o *connOut) Closed(*flow.SendFlow, error) {
+// Closed tells what ended the session, if that is what ended the flow.
+func (o *connOut) Closed(_ *flow.SendFlow, err error) {
 	c := (*Conn)(o)
-	c.finish(ErrFarClosed)
+	var rejected *flow.Exception
+	if err == nil || errors.As(err, &rejected) {
+		err = ErrFarClosed
+	}
+	c.finish(err)
 	c.session.Close()
 }

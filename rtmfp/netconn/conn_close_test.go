@@ -89,20 +89,89 @@ func TestCallsAreLimited(t *testing.T) {
 	})
 }
 
-// A client that asks without end and reads nothing costs no more than a flow.
+// A client that asks without end and reads nothing costs no more than a flow, and is
+// closed after some seconds.
 func TestDeafClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := memnet.New(1, line)
 		s := newNode(t, n)
 		r, f := connected(t, n)
+		s.take()
 		r.do(func(*rtmfp.Engine) { r.in[0].SetCapacity(0) })
 		r.send(f, command("echo", 1, amf.Null{}, amf.String("x")))
 		question := command("echo", 1, amf.Null{}, amf.String(strings.Repeat("x", 4000)))
-		for range 150 {
+		for range 40 { // for 8 s
 			r.send(f, question, question)
 		}
-		if got := s.stats().Drops[netconn.DropSend]; got == 0 {
-			t.Error("answers pile up")
+		if got := s.stats(); got.Drops[netconn.DropSend] == 0 || got.Unread != 0 {
+			t.Errorf("answers pile up: %+v", got)
+		}
+		s.take()
+		settle(10 * time.Second)
+		expect(t, "node", s.take(), "closed: netconn: client does not read: use of closed network connection")
+		if got := s.stats(); got.Unread != 1 {
+			t.Errorf("%d clients closed", got.Unread)
+		}
+	})
+}
+
+// A client that reads again in time stays, and so does any if there is no limit.
+func TestSlowClient(t *testing.T) {
+	for _, unread := range []int{0, -1} {
+		synctest.Test(t, func(t *testing.T) {
+			n := memnet.New(1, line)
+			s := newNode(t, n, func(c *netconn.ServerConfig) { c.Unread = unread })
+			r, _ := connected(t, n)
+			for range 3 {
+				r.do(func(*rtmfp.Engine) { r.in[0].SetCapacity(0) })
+				s.conn(0, func(c *nodeConn) {
+					text := amf.String(strings.Repeat("x", 20_000))
+					for range 100 {
+						if c.Send("text", text) != nil {
+							break
+						}
+					}
+				})
+				settle(9 * time.Second)
+				if unread < 0 {
+					settle(20 * time.Second)
+				}
+				r.do(func(*rtmfp.Engine) { r.in[0].SetCapacity(1 << 16) })
+				settle(9 * time.Second)
+			}
+			if got := s.stats(); got.Unread != 0 || got.Drops[netconn.DropSend] == 0 {
+				t.Errorf("%d clients closed, %d messages refused", got.Unread, got.Drops[netconn.DropSend])
+			}
+			s.conn(0, func(c *nodeConn) {
+				if !c.Open() {
+					t.Error("closed")
+				}
+			})
+		})
+	}
+}
+
+// A connection that the node ends is gone after some seconds, whatever its client reads,
+// and if nobody else comes.
+func TestDeafClientIsClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := memnet.New(1, line)
+		s := newNode(t, n)
+		r, _ := connected(t, n)
+		settle(2 * time.Minute)
+		r.do(func(*rtmfp.Engine) {
+			r.in[0].SetCapacity(0)
+			r.session.SetKeepalive(5 * time.Second)
+		})
+		settle(time.Second)
+		s.conn(0, func(c *nodeConn) {
+			_ = c.Send("text", amf.String(strings.Repeat("x", 20_000)))
+			_ = c.Send("text", amf.String(strings.Repeat("x", 20_000)))
+			c.Close()
+		})
+		settle(15 * time.Second)
+		if n := s.sessions(); n != 0 {
+			t.Errorf("%d sessions are open", n)
 		}
 	})
 }

@@ -36,10 +36,14 @@ func (s *connSession) Incoming(_ *rtmfp.Session, f *flow.RecvFlow) (flow.Accept,
 		return reject()
 	}
 	c.flows++
-	if m.StreamID == 0 {
-		return flow.Accept{Receiver: (*connIn)(c)}, nil
+	if m.StreamID != 0 {
+		return flow.Accept{Receiver: &connStream{c, m.StreamID}, Capacity: sideCapacity}, nil
 	}
-	return flow.Accept{Receiver: &connStream{c, m.StreamID}}, nil
+	a := flow.Accept{Receiver: (*connIn)(c)}
+	if f != c.in {
+		a.Capacity = sideCapacity
+	}
+	return a, nil
 }
 
 func (c *Conn) drop(r DropReason) { c.server.stats.drop(r) }

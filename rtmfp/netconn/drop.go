@@ -64,6 +64,7 @@ func DropReasons() []DropReason {
 type Stats struct {
 	Messages uint64 // received, dropped ones included
 	Commands uint64 // understood
+	Unread   uint64 // sessions closed since the client did not read
 	Drops    [dropReasons]uint64
 }
 

@@ -22,6 +22,9 @@ var (
 	// ErrTooMany is returned for one more than a limit of this package.
 	ErrTooMany = errors.New("netconn: too many")
 
+	// ErrUnread ends the session of a client that does not read what it is sent.
+	ErrUnread = fmt.Errorf("netconn: client does not read: %w", net.ErrClosed)
+
 	// ErrNoConnect ends a session whose client did not get connected in time.
 	ErrNoConnect = errors.New("netconn: no connect in time")
 )

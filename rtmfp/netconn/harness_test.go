@@ -108,7 +108,7 @@ type node struct {
 	connect func(c *nodeConn, r netconn.Request)
 }
 
-func newNode(t *testing.T, n *memnet.Network) *node {
+func newNode(t *testing.T, n *memnet.Network, edit ...func(*netconn.ServerConfig)) *node {
 	t.Helper()
 	s := &node{}
 	s.connect = func(c *nodeConn, _ netconn.Request) {
@@ -116,7 +116,11 @@ func newNode(t *testing.T, n *memnet.Network) *node {
 			t.Error(err)
 		}
 	}
-	s.server = netconn.NewServer(netconn.ServerConfig{MaxCommand: 4 << 10}, func(c *netconn.Conn) netconn.ServerHandler {
+	c := netconn.ServerConfig{MaxCommand: 4 << 10}
+	for _, f := range edit {
+		f(&c)
+	}
+	s.server = netconn.NewServer(c, func(c *netconn.Conn) netconn.ServerHandler {
 		h := &nodeConn{Conn: c, node: s}
 		s.conns = append(s.conns, h)
 		return h

@@ -12,6 +12,17 @@ const (
 	// dropped unread.
 	DefaultMaxCommand = 64 << 10
 
+	// DefaultUnread is what waits for one client that does not read, in bytes of
+	// memory: two of the longest messages. A client that leaves so much unread for
+	// unreadTimeout does not read at all; on a line of 64 kbit/s half of it is through
+	// by then.
+	DefaultUnread = 128 << 10
+	unreadTimeout = 10 * time.Second
+
+	// sideCapacity is the receive buffer of a client's flows beside its control flow,
+	// in bytes: what comes there is refused with few words.
+	sideCapacity = 4 << 10
+
 	// maxCalls is how many calls may wait for their answers, per connection.
 	maxCalls = 64
 

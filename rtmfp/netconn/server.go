@@ -1,6 +1,7 @@
 package netconn
 
 import (
+	"cmp"
 	"net/netip"
 	"time"
 
@@ -13,6 +14,10 @@ type ServerConfig struct {
 	// MaxCommand is the longest command taken, in bytes: 0 is
 	// DefaultMaxCommand.
 	MaxCommand int
+	// Unread is how much may wait for a client that does not read, in bytes of memory:
+	// what is sent above it is lost, and who leaves so much for long is closed. 0 is
+	// DefaultUnread, negative as much as any flow queues, and nobody is closed.
+	Unread int
 }
 
 // ServerHandler is the application's side of one NetConnection, told what the
@@ -73,21 +78,19 @@ func newRequest(c Command) Request {
 // Server makes NetConnections of the sessions that clients open.
 type Server struct {
 	maxCommand int
+	unread     int
 	accept     func(*Conn) ServerHandler
 	stats      Stats
 	scratch    []byte // a message being built; flows copy it
 	waiting    timeouts
-	closing    timeouts
 }
 
 // NewServer makes a Server. accept is asked for the handler of each new
 // connection before its connect has come; nil closes the session.
 func NewServer(c ServerConfig, accept func(*Conn) ServerHandler) *Server {
-	s := &Server{maxCommand: c.MaxCommand, accept: accept}
-	if s.maxCommand == 0 {
-		s.maxCommand = DefaultMaxCommand
+	return &Server{
+		maxCommand: cmp.Or(c.MaxCommand, DefaultMaxCommand), unread: cmp.Or(c.Unread, DefaultUnread), accept: accept,
 	}
-	return s
 }
 
 // Accept is for rtmfp.Handler.Accept: a session's handler.
@@ -104,23 +107,14 @@ func (s *Server) Accept(session *rtmfp.Session) rtmfp.SessionHandler {
 func (s *Server) Stats() Stats { return s.stats }
 
 // Deadline is when Advance is wanted next; zero if never.
-func (s *Server) Deadline() time.Time {
-	a, b := s.waiting.next(), s.closing.next()
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
-}
+func (s *Server) Deadline() time.Time { return s.waiting.next() }
 
-// Advance ends the sessions that did not get connected or closed in time.
+// Advance ends the sessions that did not get connected in time.
 func (s *Server) Advance(now time.Time) {
 	for c := range s.waiting.due(now) {
 		if c.state < connOpen {
 			c.finish(ErrNoConnect)
 		}
-	}
-	for c := range s.closing.due(now) {
-		c.session.Close()
 	}
 }
 

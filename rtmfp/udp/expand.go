@@ -111,11 +111,17 @@ func reach(a netip.Addr) int {
 
 // Prefix is the network that one customer usually holds whole: /24 for IPv4, /56 for IPv6. Limits per
 // source count by it. An invalid address gives the zero Prefix.
-func Prefix(a netip.Addr) netip.Prefix {
+func Prefix(a netip.Addr) netip.Prefix { return prefix(a, 24, 56) }
+
+// WidePrefix is the network that one provider's customers, or one customer with many
+// networks, share: /16 for IPv4, /32 for IPv6.
+func WidePrefix(a netip.Addr) netip.Prefix { return prefix(a, 16, 32) }
+
+func prefix(a netip.Addr, bits4, bits6 int) netip.Prefix {
 	a = a.Unmap()
-	bits := 24
+	bits := bits4
 	if a.Is6() {
-		bits = 56
+		bits = bits6
 	}
 	p, err := a.WithZone("").Prefix(bits)
 	if err != nil {
