@@ -60,7 +60,7 @@ func newTwoOf(t *testing.T, a, b lab.Kind, rtt time.Duration, addrs int, seed ui
 			inside = netip.AddrFrom4([4]byte{203, 0, 113, byte(10 + i)})
 		}
 		n.behind(k, inside, seed*2+uint64(i), netip.AddrFrom4([4]byte{100, 64, byte(i), 2}), netip.AddrFrom4([4]byte{198, 51, 100, byte(10 + i)}))
-		u := &user{net: n, id: sharedIdentity(t, i), mode: rtmfp.AnswerIntroductions}
+		u := &user{net: n, id: sharedIdentity(t, i), mode: rtmfp.AnswerIntroductions, greets: true}
 		u.engine, u.addr = n.add(netip.AddrPortFrom(inside, 5000).String(), rtmfp.Config{Identity: u.id, Handler: u, SequentialIDs: true})
 		w.users[i], w.peers[i] = u, n.unforgiving(u, seed*2+uint64(i))
 	}

@@ -251,7 +251,7 @@ func (in *introduction) finish() {
 	}
 	delete(in.node.running, in.key)
 	in.leave()
-	if in.decided {
+	if in.decided() {
 		in.judge()
 	}
 }

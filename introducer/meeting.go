@@ -25,7 +25,7 @@ type introduction struct {
 	// The first answer waits, from held on, until the pair is ripe or has waited for
 	// long enough.
 	held    time.Time // zero: it does not wait, or has not begun to
-	decided bool      // a plan was told
+	told    time.Time // the first plan was; zero: none yet
 	made    strategy.Plan
 	plan    strategy.Plan // made, and what the relay has added
 	pending natprobe.Pending
@@ -127,7 +127,7 @@ func (in *introduction) consider() {
 		in.finish()
 		return
 	}
-	if in.decided && in.anew >= maxAnew {
+	if in.decided() && in.anew >= maxAnew {
 		return
 	}
 	p := in.pair()
@@ -142,9 +142,16 @@ func (in *introduction) consider() {
 		}
 		p.Rushed = true
 	}
+	plan := strategy.Decide(p)
+	if wait := in.yields(&p, &plan, now); wait > 0 && !in.decided() {
+		in.hold(wait)
+		return
+	}
 	stop(in.patience)
-	in.adopt(p, strategy.Decide(p))
+	in.adopt(p, plan)
 }
+
+func (in *introduction) decided() bool { return !in.told.IsZero() }
 
 // reconsider is consider for a plan that does not seem to work: what was refused then may
 // be had now. It reports whether there is another.
@@ -178,7 +185,7 @@ func (in *introduction) again() {
 	if in.asker != nil {
 		in.asker.steady = false
 	}
-	if !in.decided {
+	if !in.decided() {
 		return // the answer will come
 	}
 	if !in.reconsider() && !in.finished {
@@ -190,7 +197,7 @@ func (in *introduction) again() {
 // adopt tells the two of a plan, if it is not what they know.
 func (in *introduction) adopt(p strategy.Pair, plan strategy.Plan) {
 	switch {
-	case !in.decided:
+	case !in.decided():
 		in.made = plan
 		in.begin(p)
 		return
@@ -222,7 +229,7 @@ func (in *introduction) adopt(p strategy.Pair, plan strategy.Plan) {
 
 // begin tells of the first plan.
 func (in *introduction) begin(p strategy.Pair) {
-	in.decided = true
+	in.told = in.engine.Now()
 	if p.Rushed {
 		in.node.stats.Rushed++
 	}

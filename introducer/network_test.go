@@ -101,6 +101,7 @@ type user struct {
 	events    []amf.Object
 	commands  []netconn.Command
 	mode      rtmfp.IntroductionMode // towards the node
+	greets    bool                   // it says something over each session at once, as who calls does
 	args      []amf.Value            // of connect
 	accepted  []*rtmfp.Session       // opened by others
 	opened    []*rtmfp.Session       // by us
@@ -196,7 +197,12 @@ func (u *user) Accept(s *rtmfp.Session) rtmfp.SessionHandler {
 // Closed of a ClientHandler takes other arguments.
 type sessions struct{ *user }
 
-func (h sessions) Opened(s *rtmfp.Session)          { h.opened = append(h.opened, s) }
+func (h sessions) Opened(s *rtmfp.Session) {
+	h.opened = append(h.opened, s)
+	if h.greets {
+		s.Ping()
+	}
+}
 func (h sessions) Closed(_ *rtmfp.Session, e error) { h.closed = append(h.closed, e) }
 func (h sessions) Incoming(*rtmfp.Session, *flow.RecvFlow) (flow.Accept, error) {
 	return flow.Accept{}, nil

@@ -69,6 +69,30 @@ func (p *Pair) Hold() time.Duration {
 	return min(max(3*max(p.Initiator.RTT, p.Target.RTT)+holdSlack, leastHold), mostHold)
 }
 
+const (
+	unknownRTT = 100 * time.Millisecond
+	mostOpen   = 2 * time.Second
+)
+
+// OpenTime is how long a call may take to open a session without the relay: by a Redirect,
+// an RHello, a Cookie Change where a port has changed, and a RIKeying, some of
+// which are lost or late; over a way that takes no longer than by the node.
+func (p *Pair) OpenTime() time.Duration {
+	sum := time.Duration(0)
+	for _, s := range []*Side{&p.Initiator, &p.Target} {
+		if s.RTT > 0 {
+			sum += s.RTT
+		} else {
+			sum += unknownRTT
+		}
+	}
+	return min(4*sum+usualPace, mostOpen)
+}
+
+// GlareShows reports whether both ends see two direct calls that cross at one
+// address: neither's port changes with the destination.
+func (p *Pair) GlareShows() bool { return p.Initiator.keepsPort() && p.Target.keepsPort() }
+
 // Pace is how the node repeats Redirects and FIHellos by itself: Times more, the
 // first after First, each after Interval.
 type Pace struct {
