@@ -18,7 +18,7 @@ import (
 
 // deepen measures the rest, with the first server that answered or, where none did,
 // what else there is. What takes no server goes on beside it.
-func (m *measurement) deepen(ctx context.Context) {
+func (m *measurement) deepen(ctx context.Context, found []located) {
 	known := report.New(m.record, time.Now(), nil)
 	if !known.Server.IsValid() {
 		return
@@ -50,7 +50,7 @@ func (m *measurement) deepen(ctx context.Context) {
 	for i, t := range m.turns {
 		work.Go(func() { relays[i] = relayed.Try(ctx, t) })
 	}
-	depth := m.measure(ctx, known)
+	depth := m.measure(ctx, known, found)
 	work.Wait()
 	depth.Gateways, depth.Services, depth.IPv6 = rest.gateways, append(rest.services, relays...), rest.ipv6
 	if rest.node.Works == natprobe.Yes {
@@ -60,14 +60,16 @@ func (m *measurement) deepen(ctx context.Context) {
 }
 
 // measure asks the server.
-func (m *measurement) measure(ctx context.Context, known report.Report) report.Depth {
+func (m *measurement) measure(ctx context.Context, known report.Report, found []located) report.Depth {
 	i := slices.IndexFunc(m.record.Runs, func(r report.Run) bool { return r.Server == known.Server })
 	if !known.Seen.IsValid() || i < 0 {
 		return report.Depth{}
 	}
 	local := known.Local.Addr()
+	config := m.config(ctx, found, i)
+	config.Server = known.Server
 	c := prober.DepthConfig{
-		Config: m.config(ctx, known.Server, i), Run: m.record.Runs[i], Behavior: known.Behavior,
+		Config: config, Run: m.record.Runs[i], Behavior: known.Behavior,
 		MTU: m.record.Host.MTUOf(local), Lifetime: m.c.Duration("lifetime"),
 		OpenTOS: func() (*udp.Conn, error) { return udp.Listen(netip.AddrPortFrom(local, 0), udp.Options{}) },
 	}
@@ -85,16 +87,26 @@ func (m *measurement) six(ctx context.Context, asked netip.AddrPort) prober.SixC
 	c := prober.SixConfig{Host: m.record.Host, Lookup: func(ctx context.Context, name string) ([]netip.Addr, error) {
 		return net.DefaultResolver.LookupNetIP(ctx, "ip6", name)
 	}}
+	add := func(a netip.AddrPort) {
+		if !slices.Contains(c.Servers, a) {
+			c.Servers = append(c.Servers, a)
+		}
+	}
 	for _, s := range m.servers {
 		for _, a := range s.addrs {
 			if a.Addr().Is6() {
-				c.Server = netip.AddrPortFrom(a.Addr(), asked.Port())
-				return c
+				add(a)
 			}
 		}
-		if addr, err := c.Lookup(ctx, s.host); err == nil && !asked.Addr().Is6() {
-			c.Server = netip.AddrPortFrom(addr[0], asked.Port())
-			return c
+		if asked.Addr().Is6() || len(c.Servers) > 0 {
+			continue
+		}
+		addrs, err := c.Lookup(ctx, s.host)
+		if err != nil {
+			continue // it has none
+		}
+		for _, a := range addrs[:min(len(addrs), maxAddrs)] {
+			add(netip.AddrPortFrom(a, asked.Port()))
 		}
 	}
 	return c

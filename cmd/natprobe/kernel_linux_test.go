@@ -237,3 +237,62 @@ func TestKernelFallbacks(t *testing.T) {
 		})
 	}
 }
+
+// named has commands at a site find hosts by a file of their own, as in /etc/hosts.
+func (n *network) named(t *testing.T, hosts string, cmd *exec.Cmd) *exec.Cmd {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "hosts")
+	if err := os.WriteFile(file, []byte(hosts), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wrapped := exec.CommandContext(context.Background(), "unshare", append([]string{
+		"--mount", "--propagation", "private", "sh", "-c", `mount --bind "$0" /etc/hosts && exec "$@"`, file,
+	}, cmd.Args...)...)
+	wrapped.Env = cmd.Env
+	return wrapped
+}
+
+// A name is asked for at all its addresses, in the forms that people type.
+func TestKernelNames(t *testing.T) {
+	t.Parallel()
+	n := startLab(t, "N4", "N12")
+	six := n.natprobe("serve", "--address", n.Node().Addrs[2].String())
+	if err := n.Node().Start(six); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = six.Process.Kill()
+		_ = six.Wait() // it was killed
+	})
+	hosts := fmt.Sprintf("192.0.2.77 twin.example\n%v twin.example\n%v six.example\n", lab.FirstNodeAddress, n.Node().Addrs[2])
+	for _, test := range []struct {
+		site  string
+		args  []string
+		code  int
+		class natprobe.Class
+		says  string
+	}{
+		{"N4", []string{"--server", "twin.example"}, exitDirect, natprobe.PortRestricted, "192.0.2.77:3478 did not answer"},
+		{"N4", []string{"--server", "stun:twin.example:3478"}, exitDirect, natprobe.PortRestricted, "192.0.2.77:3478 did not answer"},
+		{"N4", []string{"--server", "rtmfp://twin.example/"}, exitUnsure, natprobe.ClassUnknown, "192.0.2.77:1935 did not answer"},
+		{"N12", []string{"--server", "six.example"}, exitUnsure, natprobe.ClassUnknown, "add -6"},
+		{"N12", []string{"-6", "--server", "turn:six.example"}, exitDirect, natprobe.ClassUnknown, ""},
+	} {
+		t.Run(test.site+" "+strings.Join(test.args, " "), func(t *testing.T) {
+			t.Parallel()
+			cmd := n.named(t, hosts, n.natprobe(append([]string{"run", "--quick", "--json"}, test.args...)...))
+			var out, errs bytes.Buffer
+			cmd.Stdout, cmd.Stderr = &out, &errs
+			if err := n.Hosts(test.site)[0].Start(cmd); err != nil {
+				t.Fatal(err)
+			}
+			_ = cmd.Wait() // its code says how it ends
+			if code := cmd.ProcessState.ExitCode(); code != test.code || !strings.Contains(out.String()+errs.String(), test.says) {
+				t.Errorf("exit %d, want %d: %s%s", code, test.code, &out, &errs)
+			}
+			if out.Len() > 0 && decode[report.Report](t, out.String()).Class != test.class {
+				t.Errorf("want %v: %s", test.class, &out)
+			}
+		})
+	}
+}

@@ -1,12 +1,10 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"net/netip"
+	"net"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -42,7 +40,7 @@ Example:
    natprobe pair --server 203.0.113.1                       here
    natprobe pair --server 203.0.113.1 --code K7QF3-M2XDT    there`, pair.Lifetime/time.Minute, configs.BitRate(pair.MaxRate), pair.MaxTime),
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "server", EnvVars: []string{"NATPROBE_SERVER"}, Usage: "be introduced by the pileus node at `HOST[:PORT]`"},
+			&cli.StringFlag{Name: "server", EnvVars: []string{"NATPROBE_SERVER"}, Usage: "be introduced by the pileus node at `HOST[:PORT]`, or rtmfp://HOST[:PORT]"},
 			&cli.StringFlag{Name: "code", Usage: "meet who got `CODE` (default: make one, and wait)"},
 			&cli.StringFlag{Name: "key", Usage: "developer `KEY`, where the node asks for one"},
 			&cli.BoolFlag{Name: "6", Usage: "reach the node over IPv6"},
@@ -109,21 +107,13 @@ func pairConfig(c *cli.Context) (pair.Config, error) {
 			return config, usage("--code: %w", err)
 		}
 	}
-	if config.Server, err = resolveNode(c.Context, "--server", c.String("server"), c.Bool("6")); err != nil {
+	nodes, err := resolveNode(c.Context, net.DefaultResolver.LookupNetIP, "--server", c.String("server"), c.Bool("6"))
+	if err != nil {
 		return config, err
 	}
+	config.Server, config.Others = nodes[0], nodes[1:]
 	config.Host, _ = os.Hostname() // it is but shown
 	return config, nil
-}
-
-// resolveNode finds the address of a node that a flag names.
-func resolveNode(ctx context.Context, flag, name string, v6 bool) (netip.AddrPort, error) {
-	s, err := resolve(ctx, flag, name, v6)
-	if err != nil {
-		return netip.AddrPort{}, err
-	}
-	// Of the ports that are tried where none is named, this is the node's.
-	return s.addrs[max(0, slices.IndexFunc(s.addrs, func(a netip.AddrPort) bool { return a.Port() == nodePort }))], nil
 }
 
 // otherSide says what is to be done at the other side.

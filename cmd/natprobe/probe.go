@@ -3,9 +3,9 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -45,7 +45,7 @@ Examples:
 // measureFlags say what to measure and how.
 func measureFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringSliceFlag{Name: "server", EnvVars: []string{"NATPROBE_SERVER"}, Usage: "ask `HOST[:PORT]`, a pileus node or a STUN server (ports 3478 and 1935 are tried); repeatable"},
+		&cli.StringSliceFlag{Name: "server", EnvVars: []string{"NATPROBE_SERVER"}, Usage: "ask `HOST[:PORT]`, a pileus node or a STUN server, also as stun:, turn: or rtmfp: URI (ports 3478 and 1935 are tried, and every address of a name); repeatable"},
 		turnFlag(),
 		&cli.BoolFlag{Name: "6", Usage: "ask over IPv6"},
 		&cli.BoolFlag{Name: "quick", Usage: "skip the binding lifetime: ten seconds at most instead of minutes"},
@@ -71,7 +71,7 @@ func probe(c *cli.Context) error {
 // measure does one run, with progress on stderr. What was interrupted is a report
 // too.
 func measure(c *cli.Context) (report.Report, error) {
-	servers, err := resolveAll(c.Context, c.StringSlice("server"), c.Bool("6"))
+	servers, err := resolveAll(c.Context, net.DefaultResolver.LookupNetIP, c.StringSlice("server"), c.Bool("6"))
 	if err != nil {
 		return report.Report{}, err
 	}
@@ -101,62 +101,84 @@ type measurement struct {
 	turns    []relayed.Server
 	bind     netip.Addr
 	progress *progress
-	record   report.Record
+
+	mu     sync.Mutex // of the trace
+	record report.Record
 }
 
 func (m *measurement) run(ctx context.Context) error {
-	for i, s := range m.servers {
-		run, err := m.ask(ctx, s, i)
-		if err != nil {
-			return err
+	found, err := m.find(ctx)
+	if err != nil {
+		return err
+	}
+	for i, f := range found {
+		run := f.Run
+		if f.answers {
+			if run, err = f.Ask(ctx, m.config(ctx, found, i)); err != nil && !errors.Is(err, prober.ErrNoAnswer) && !run.Interrupted {
+				return failed(err)
+			}
 		}
+		run.Notes = append(m.servers[i].notes, run.Notes...)
 		m.record.Runs = append(m.record.Runs, run)
 		if run.Interrupted { // what is known by then is a report
 			return nil
 		}
 	}
-	m.deepen(ctx)
+	m.deepen(ctx, found)
 	if ctx.Err() != nil {
 		m.record.Notes = append(m.record.Notes, "interrupted: what is missing was not measured to its end")
 	}
 	return nil
 }
 
-// ask tries the addresses of one server until one answers; if none does, the run is
-// that of the first.
-func (m *measurement) ask(ctx context.Context, s server, index int) (first report.Run, err error) {
-	for i, addr := range s.addrs {
-		run, err := prober.Ask(ctx, m.config(ctx, addr, index))
-		silent := errors.Is(err, prober.ErrNoAnswer)
-		switch {
-		case err != nil && !silent && !run.Interrupted:
-			return run, failed(err)
-		case !silent:
-			return run, nil
-		case i == 0:
-			first = run
-		default:
-			first.Notes = append(first.Notes, fmt.Sprintf("port %d is silent too", addr.Port()))
-		}
-	}
-	return first, nil
+// located is a server, and where it was found.
+type located struct {
+	prober.Found
+	answers bool
 }
 
-func (m *measurement) config(ctx context.Context, addr netip.AddrPort, index int) prober.Config {
-	config := prober.Config{Server: addr, Phase: m.progress.set, Trace: m.trace}
+// find looks for all servers at the same time, so that each can be held against those
+// that answer.
+func (m *measurement) find(ctx context.Context) ([]located, error) {
+	found := make([]located, len(m.servers))
+	errs := make([]error, len(m.servers))
+	var work sync.WaitGroup
+	for i, s := range m.servers {
+		work.Go(func() {
+			c := m.config(ctx, nil, i)
+			c.Server, c.Others = s.addrs[0], s.addrs[1:]
+			var err error
+			found[i].Found, err = prober.Find(ctx, c)
+			switch {
+			case err == nil:
+				found[i].answers = true
+			case !errors.Is(err, prober.ErrNoAnswer) && !found[i].Run.Interrupted:
+				errs[i] = failed(err)
+			}
+		})
+	}
+	work.Wait()
+	return found, errors.Join(errs...)
+}
+
+// config is for the i-th server, held against the others that were found.
+func (m *measurement) config(ctx context.Context, found []located, i int) prober.Config {
+	config := prober.Config{Phase: m.progress.set, Trace: m.trace}
 	if m.bind.IsValid() {
 		config.ListenAt = listenOn(ctx, m.bind)
 		config.Listen = func() (net.PacketConn, error) { return config.ListenAt(0) }
 	}
-	for i, other := range m.servers {
-		if i != index {
-			config.Further = append(config.Further, other.addrs[0])
+	for j, other := range found {
+		if j != i && other.answers {
+			config.Further = append(config.Further, other.Run.Server)
 		}
 	}
 	return config
 }
 
 func (m *measurement) trace(e report.Event) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if len(m.record.Trace) < report.MaxEvents {
 		m.record.Trace = append(m.record.Trace, e)
 	}

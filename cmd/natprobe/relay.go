@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"strings"
 	"time"
 
@@ -116,12 +117,12 @@ func relaysOf(c *cli.Context, p *progress) (all []measurable, err error) {
 		}})
 	}
 	for _, name := range splices {
-		node, err := resolveNode(c.Context, "--splice", name, c.Bool("6"))
+		nodes, err := resolveNode(c.Context, net.DefaultResolver.LookupNetIP, "--splice", name, c.Bool("6"))
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, measurable{"splice", node.String(), func(ctx context.Context) (relayed.Result, error) {
-			return pair.Through(ctx, pair.Config{Server: node, Key: c.String("key"), Rate: rate, Time: duration, Phase: p.set})
+		all = append(all, measurable{"splice", nodes[0].String(), func(ctx context.Context) (relayed.Result, error) {
+			return pair.Through(ctx, pair.Config{Server: nodes[0], Others: nodes[1:], Key: c.String("key"), Rate: rate, Time: duration, Phase: p.set})
 		}})
 	}
 	return all, nil

@@ -2,7 +2,7 @@ package prober
 
 import (
 	"context"
-	"net"
+	"errors"
 	"net/netip"
 	"slices"
 	"time"
@@ -19,8 +19,8 @@ var wellKnown = []netip.Addr{netip.MustParseAddr("192.0.0.170"), netip.MustParse
 
 // SixConfig says whom to ask over IPv6, if anybody.
 type SixConfig struct {
-	Server netip.AddrPort // zero: nobody
-	Host   report.Host
+	Servers []netip.AddrPort // where one may answer; none: nobody
+	Host    report.Host
 	// Lookup finds the IPv6 addresses of a name.
 	Lookup func(ctx context.Context, name string) ([]netip.Addr, error)
 	Trace  func(report.Event)
@@ -34,35 +34,23 @@ func Six(ctx context.Context, c SixConfig) report.IPv6 {
 	if addrs, err := c.Lookup(lookup, "ipv4only.arpa"); err == nil {
 		v.NAT64 = nat64(addrs)
 	}
+	if len(c.Servers) == 0 {
+		if v.Global {
+			v.Text = "not tried: no server was named that has one"
+		}
+		return v
+	}
+	found, err := Find(ctx, Config{Server: c.Servers[0], Others: c.Servers[1:], Trace: c.Trace})
 	switch {
-	case !c.Server.IsValid() && v.Global:
-		v.Text = "not tried: no server was named that has one"
+	case errors.Is(err, ErrNoAnswer):
+		v.Text = "but no answer from " + c.Servers[0].String()
 		return v
-	case !c.Server.IsValid():
-		return v
-	}
-	local, err := Route(ctx, c.Server)
-	if err != nil {
-		v.Text = "no route to " + c.Server.Addr().String()
+	case err != nil:
+		v.Text = "no route to " + c.Servers[0].Addr().String()
 		return v
 	}
-	r := newRunner(Config{Server: c.Server, Trace: c.Trace, Listen: func() (net.PacketConn, error) {
-		var lc net.ListenConfig
-		return lc.ListenPacket(ctx, "udp6", netip.AddrPortFrom(local, 0).String())
-	}})
-	defer r.close()
-	s, err := r.open()
-	if err != nil {
-		v.Text = plain(err)
-		return v
-	}
-	a := r.filled(s, c.Server, natprobe.MinTries)
-	if r.round(ctx, a) != nil || !a.answered {
-		v.Text = "but no answer from " + c.Server.String()
-		return v
-	}
-	v.Local, v.Seen, v.Translated = s.local, a.answer.Seen, natprobe.No
-	if v.Seen.Addr() != local {
+	v.Local, v.Seen, v.Translated = found.Local, found.Seen, natprobe.No
+	if v.Seen.Addr() != v.Local.Addr() {
 		v.Translated = natprobe.Yes
 	}
 	return v

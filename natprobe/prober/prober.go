@@ -19,6 +19,9 @@ import (
 // Config says whom to ask.
 type Config struct {
 	Server netip.AddrPort
+	// Others are further addresses and ports at which the same server may answer: the
+	// best that does is asked.
+	Others []netip.AddrPort
 	// Listen opens a socket on a port of its own choice, on a concrete address.
 	// Nil is the address from which this host reaches Server.
 	Listen func() (net.PacketConn, error)
@@ -65,16 +68,26 @@ func Run(ctx context.Context, c Config) (report.Report, error) {
 
 // Ask is Run without a conclusion.
 func Ask(ctx context.Context, c Config) (report.Run, error) {
+	found, err := Find(ctx, c)
+	if err != nil {
+		return found.Run, err
+	}
+	return found.Ask(ctx, c)
+}
+
+// Ask asks the server where it was found to answer. c is as for Find.
+func (f Found) Ask(ctx context.Context, c Config) (report.Run, error) {
+	c.Server = f.Run.Server
 	if c.Listen == nil {
 		if err := c.listen(ctx); err != nil {
-			return report.Run{Server: c.Server}, err
+			return f.Run, err
 		}
 	}
 	r := newRunner(c)
 	defer r.close()
 	err := r.run(ctx)
 	return report.Run{
-		Server: c.Server, Observations: r.record, Notes: r.notes, Interrupted: ctx.Err() != nil,
+		Server: c.Server, Observations: r.record, Notes: append(f.Run.Notes, r.notes...), Interrupted: ctx.Err() != nil,
 	}, err
 }
 

@@ -52,6 +52,7 @@ type ask struct {
 	request              binding.Request
 	limit                int
 	every                time.Duration // between tries; 0: interval
+	grace                time.Duration // for an answer to the last one; 0: grace
 	due                  time.Time
 
 	finished bool
@@ -200,7 +201,7 @@ func (r *runner) sendOne(a *ask, now time.Time) {
 	a.At = now
 	a.due = now.Add(cmp.Or(a.every, interval))
 	if a.Tries == a.limit {
-		a.due = now.Add(grace)
+		a.due = now.Add(cmp.Or(a.grace, grace))
 	}
 	// A failure to send counts like a loss: the next try may do better.
 	data := a.request.Append(nil)

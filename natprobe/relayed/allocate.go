@@ -16,7 +16,11 @@ import (
 	"pileus/natprobe/report"
 )
 
-const patience = 5 * time.Second
+// patience is for all addresses of a server, and leastPatience for each at least.
+const (
+	patience      = 5 * time.Second
+	leastPatience = 2 * time.Second
+)
 
 // allocation is a relay on a server.
 type allocation struct {
@@ -24,6 +28,7 @@ type allocation struct {
 	conn    net.PacketConn // to the server
 	relay   net.PacketConn // at the server
 	local   netip.Addr
+	far     netip.AddrPort // the server
 	mapped  netip.AddrPort // of conn, as the server sees it; zero over TCP and TLS
 	relayed netip.AddrPort
 }
@@ -39,10 +44,12 @@ func (a *allocation) close() {
 }
 
 // Try asks for a relay, and gives it back.
-func Try(ctx context.Context, s Server) report.Service {
+func Try(ctx context.Context, s Server) report.Service { return try(ctx, s, names) }
+
+func try(ctx context.Context, s Server, find lookup) report.Service {
 	service := report.Service{Name: s.Name(), At: s.String(), Works: natprobe.Yes}
 	began := time.Now()
-	a, err := allocate(ctx, s)
+	a, err := allocate(ctx, s, find)
 	if err != nil {
 		service.Works, service.Text = natprobe.No, reason(err)
 		return service
@@ -54,24 +61,57 @@ func Try(ctx context.Context, s Server) report.Service {
 
 // reason is what a TURN server said, in a line.
 func reason(err error) string {
-	if t, ok := errors.AsType[net.Error](err); ok && t.Timeout() || errors.Is(err, context.DeadlineExceeded) {
-		return "no answer"
+	if silent(err) {
+		return report.NoAnswer
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok {
 		err = op.Err
 	}
 	text, _, _ := strings.Cut(err.Error(), "\n")
-	if strings.Contains(text, "all retransmissions failed") {
-		return "no answer"
-	}
 	return text
 }
 
-func allocate(ctx context.Context, s Server) (_ *allocation, err error) {
+// unreached reports whether there is no way to the address.
+func unreached(err error) bool {
+	_, ok := errors.AsType[*net.OpError](err)
+	return ok
+}
+
+// silent reports whether nothing was said. The client's error for that has no type.
+func silent(err error) bool {
+	t, ok := errors.AsType[net.Error](err)
+	return ok && t.Timeout() || errors.Is(err, context.DeadlineExceeded) || strings.Contains(err.Error(), "all retransmissions failed")
+}
+
+// allocate asks at the server's addresses in turn, until one says something. Over TCP
+// and TLS the dialer does that.
+func allocate(ctx context.Context, s Server, find lookup) (*allocation, error) {
+	hosts := []string{s.Host}
+	if s.Transport == "udp" {
+		var err error
+		if hosts, err = s.addresses(ctx, find); err != nil {
+			return nil, err
+		}
+	}
+	var first error
+	for _, host := range hosts {
+		a, err := allocateAt(ctx, s, host, max(leastPatience, patience/time.Duration(len(hosts))))
+		if err == nil || ctx.Err() != nil || !silent(err) && !unreached(err) {
+			return a, err
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return nil, first
+}
+
+// allocateAt asks at one address.
+func allocateAt(ctx context.Context, s Server, host string, patience time.Duration) (_ *allocation, err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	a := &allocation{}
-	if err := a.connect(ctx, s); err != nil {
+	if err := a.connect(ctx, s, host); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -79,14 +119,21 @@ func allocate(ctx context.Context, s Server) (_ *allocation, err error) {
 			a.close()
 		}
 	}()
+	network, err := fixedOn(a.far)
+	if err != nil {
+		return nil, err
+	}
 	a.client, err = turn.NewClient(&turn.ClientConfig{
-		STUNServerAddr: s.Host, TURNServerAddr: s.Host, Conn: a.conn, Username: s.User, Password: s.Password,
+		STUNServerAddr: s.Host, TURNServerAddr: s.Host, Conn: a.conn, Username: s.User, Password: s.Password, Net: network,
 	})
 	if err != nil {
 		return nil, err
 	}
-	// The client has its own patience, which a blocked port exhausts it.
-	stop := context.AfterFunc(ctx, func() { _ = a.conn.Close() })
+	// The client has a patience of its own, which a blocked port exhausts.
+	stop := context.AfterFunc(ctx, func() {
+		a.client.Close()
+		_ = a.conn.Close()
+	})
 	defer stop()
 	if err := a.client.Listen(); err != nil {
 		return nil, err
@@ -105,17 +152,17 @@ func allocate(ctx context.Context, s Server) (_ *allocation, err error) {
 }
 
 // connect opens the way to the server.
-func (a *allocation) connect(ctx context.Context, s Server) error {
+func (a *allocation) connect(ctx context.Context, s Server, host string) error {
 	var d net.Dialer
 	network := s.Transport
 	if network == "tls" {
 		network = "tcp"
 	}
-	conn, err := d.DialContext(ctx, network, s.Host)
+	conn, err := d.DialContext(ctx, network, host)
 	if err != nil {
 		return err
 	}
-	a.local = addrPort(conn.LocalAddr()).Addr()
+	a.local, a.far = addrPort(conn.LocalAddr()).Addr(), addrPort(conn.RemoteAddr())
 	switch s.Transport {
 	case "udp": // the client wants a socket that is not connected
 		_ = conn.Close()

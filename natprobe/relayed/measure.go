@@ -67,7 +67,7 @@ type Result struct {
 // is its peer. Both have one clock, so that delays are true ones.
 func Measure(ctx context.Context, s Server, rate float64, duration time.Duration) (Result, error) {
 	r := Result{Schema: Schema, Server: s.String(), Over: s.Transport, Asked: rate}
-	a, err := allocate(ctx, s)
+	a, err := allocate(ctx, s, names)
 	if err != nil {
 		return r, errors.New(reason(err))
 	}

@@ -30,6 +30,8 @@ func (h *handler) Accept(s *rtmfp.Session) rtmfp.SessionHandler {
 
 func (h *handler) Connected(info amf.Object) {
 	r := (*runner)(h)
+	r.cfg.Server = r.conn.Session().Addr()
+	r.report.Server = r.cfg.Server.String()
 	r.report.Here.Public, _ = netip.ParseAddrPort(info.String("publicAddress"))
 	// No answer is wanted: a server that does not know it ignores it.
 	_ = r.conn.Send("introduction.notify", amf.Boolean(true))
