@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"time"
 
@@ -12,6 +14,8 @@ import (
 	"pileus/cmd/internal/program"
 	"pileus/cmd/natprobe/pair"
 	"pileus/configs"
+	"pileus/natprobe/prober"
+	"pileus/natprobe/report"
 )
 
 // nodePort is where nodes listen for clients (RFC 7425 section 5.1).
@@ -64,7 +68,7 @@ func meetPair(c *cli.Context) error {
 	p.stop()
 	switch {
 	case errors.Is(err, pair.ErrNoUDP):
-		return &program.ExitError{Code: exitNoUDP, Err: err}
+		return silentNode(c.Context, config, err)
 	case err != nil:
 		return failed(err)
 	}
@@ -84,6 +88,24 @@ func meetPair(c *cli.Context) error {
 	case pair.NotMet:
 	}
 	return &program.ExitError{Code: exitUnsure}
+}
+
+// silentNode tells no UDP from no node: STUN answers where there is UDP, or somebody says
+// that nothing listens.
+func silentNode(ctx context.Context, config pair.Config, silent error) error {
+	c := prober.Config{Server: config.Server, Others: config.Others}
+	for _, at := range append([]netip.AddrPort{config.Server}, config.Others...) {
+		c.Others = append(c.Others, netip.AddrPortFrom(at.Addr(), defaultPorts[0]))
+	}
+	found, err := prober.Find(ctx, c)
+	r := report.New(report.Record{Runs: []report.Run{found.Run}}, time.Now(), nil)
+	switch {
+	case err == nil:
+		return failed(fmt.Errorf("no node answers at %v; UDP is there, for %v answers to STUN", config.Server, found.Run.Server))
+	case r.NoUDP:
+		return &program.ExitError{Code: exitNoUDP, Err: silent}
+	}
+	return failed(fmt.Errorf("no node answers at %v; %s", config.Server, r.Verdict))
 }
 
 func pairConfig(c *cli.Context) (pair.Config, error) {

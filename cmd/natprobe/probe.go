@@ -167,6 +167,7 @@ func (m *measurement) config(ctx context.Context, found []located, i int) prober
 	if m.bind.IsValid() {
 		config.ListenAt = listenOn(ctx, m.bind)
 		config.Listen = func() (net.PacketConn, error) { return config.ListenAt(0) }
+		config.Refused = prober.RefusedFrom(m.bind)
 	}
 	for j, other := range found {
 		if j != i && other.answers {

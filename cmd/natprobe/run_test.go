@@ -95,16 +95,53 @@ func TestRunAgainstARealServer(t *testing.T) {
 	}
 }
 
+// No UDP is what nothing at all comes back from. A port that is closed, or whose answers
+// are of no use, is something else, also to who looks for a node.
 func TestNoUDP(t *testing.T) {
-	closed, err := net.ListenPacket("udp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := closed.LocalAddr().String()
-	closed.Close()
-	code, out, _ := call(t, "run", "--quick", "--server", addr)
-	if code != exitNoUDP || !strings.HasPrefix(out, "no UDP: ") {
-		t.Errorf("exit %d: %s", code, out)
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		answer func(c net.PacketConn, b []byte, from net.Addr) // nil: the port is closed
+		code   int
+		says   string
+	}{
+		{"silent", func(net.PacketConn, []byte, net.Addr) {}, exitNoUDP, "no UDP: "},
+		{"closed", nil, exitUnsure, "UDP comes back, but nothing is known: 127.0.0.1 says: nothing listens there"},
+		{"echo", func(c net.PacketConn, b []byte, from net.Addr) { _, _ = c.WriteTo(b, from) }, exitUnsure, "UDP comes back, but nothing is known: 127.0.0.1:"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			c, err := net.ListenPacket("udp4", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { c.Close() })
+			addr := c.LocalAddr().String()
+			if test.answer == nil {
+				c.Close()
+			} else {
+				go func() {
+					buf := make([]byte, 2048)
+					for {
+						n, from, err := c.ReadFrom(buf)
+						if err != nil {
+							return
+						}
+						test.answer(c, buf[:n], from)
+					}
+				}()
+			}
+			code, out, errs := call(t, "run", "--quick", "--server", addr)
+			if code != test.code || !strings.HasPrefix(out, test.says) {
+				t.Errorf("exit %d: %s%s", code, out, errs)
+			}
+			if test.answer == nil && runtime.GOOS == "linux" { // else some other program's port may speak there
+				code, out, errs = call(t, "pair", "--server", addr)
+				if code != exitUnsure || !strings.Contains(errs, "no node answers at "+addr) {
+					t.Errorf("pair: exit %d: %s%s", code, out, errs)
+				}
+			}
+		})
 	}
 }
 

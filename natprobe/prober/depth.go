@@ -97,7 +97,7 @@ func (d *depth) helpful(ctx context.Context) netip.AddrPort {
 // runner makes one for a test of its own: tests share nothing but callbacks.
 func (d *depth) runner() *runner {
 	c := d.Config
-	c.Phase = nil
+	c.Phase, c.RTT = nil, d.Run.RTT
 	c.Trace = d.event
 	return newRunner(c)
 }

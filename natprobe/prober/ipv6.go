@@ -40,7 +40,10 @@ func Six(ctx context.Context, c SixConfig) report.IPv6 {
 		}
 		return v
 	}
-	found, err := Find(ctx, Config{Server: c.Servers[0], Others: c.Servers[1:], Trace: c.Trace})
+	found, err := Find(ctx, Config{
+		Server: c.Servers[0], Others: c.Servers[1:], Trace: c.Trace,
+		Refused: func(context.Context, netip.AddrPort) (by netip.Addr, text string) { return by, text }, // silence is told, not why
+	})
 	switch {
 	case errors.Is(err, ErrNoAnswer):
 		v.Text = "but no answer from " + c.Servers[0].String()

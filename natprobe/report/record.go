@@ -31,9 +31,28 @@ type Record struct {
 type Run struct {
 	Server       netip.AddrPort         `json:"server,omitzero"`
 	Observations []natprobe.Observation `json:"observations"`
+	Heard        []Heard                `json:"heard,omitempty"` // what came and answers nothing
+	RTT          time.Duration          `json:"rttNs,omitempty"` // of the first answer
 	Notes        []string               `json:"notes,omitempty"`
 	Interrupted  bool                   `json:"interrupted,omitempty"`
 }
+
+// Heard is packets that came to a run's sockets and are no answers as they should be.
+type Heard struct {
+	Kind  HeardKind      `json:"kind"`
+	From  netip.AddrPort `json:"from"` // of ICMP without a port, 0
+	Text  string         `json:"text"`
+	Count int            `json:"count"`
+}
+
+// HeardKind says what came.
+type HeardKind string
+
+const (
+	HeardSTUN  HeardKind = "stun"  // STUN, but no answer that is of use
+	HeardOther HeardKind = "other" // something else over UDP
+	HeardICMP  HeardKind = "icmp"  // that a packet is not let through
+)
 
 // Host is the interfaces of this host that could have been used.
 type Host struct {

@@ -48,12 +48,16 @@ type Report struct {
 func New(rec Record, now time.Time, reach func(natprobe.Behavior) Reach) Report {
 	r := Report{Schema: Schema, Record: rec}
 	asked := r.classify(now)
+	blind := r.blind()
+	if blind != "" {
+		r.Behavior, r.Ports, r.Disagreements = natprobe.Behavior{}, nil, nil
+	}
 	r.Class = r.Behavior.Class()
 	r.LegacyName = r.Class.LegacyName()
 	if !r.NoUDP {
 		r.Direct = meetsHomeRouter(r.Behavior)
 	}
-	if reach != nil && r.Seen.IsValid() {
+	if reach != nil && r.Seen.IsValid() && blind == "" {
 		met := reach(r.Behavior)
 		r.Reach = &met
 	}
@@ -61,6 +65,9 @@ func New(rec Record, now time.Time, reach func(natprobe.Behavior) Reach) Report 
 		r.Advice = r.Behavior.Advice()
 	}
 	r.Verdict = r.verdict(asked)
+	if blind != "" {
+		r.Verdict = "nothing is known: " + blind
+	}
 	return r
 }
 
@@ -98,7 +105,7 @@ func (r *Report) classify(now time.Time) (asked int) {
 	if !r.Server.IsValid() && len(r.Runs) > 0 {
 		r.Server = r.Runs[0].Server
 	}
-	if asked > 0 && answers == 0 && !r.Seen.IsValid() {
+	if asked > 0 && answers == 0 && !r.Seen.IsValid() && !r.heardUDP() {
 		r.NoUDP, r.Direct = true, natprobe.No
 	}
 	r.Behavior, r.Disagreements = consensusOf(behaviors)
@@ -116,9 +123,11 @@ func (r *Report) classify(now time.Time) (asked int) {
 func (r *Report) verdict(asked int) string {
 	switch {
 	case r.NoUDP && len(r.Runs) == 1:
-		return fmt.Sprintf("no UDP: %v did not answer any of %d requests", r.Server, asked)
+		return fmt.Sprintf("no UDP: %v did not answer any of %d requests%s", r.Server, asked, r.refusedBy())
 	case r.NoUDP:
-		return fmt.Sprintf("no UDP: none of %d servers answered any of %d requests", len(r.Runs), asked)
+		return fmt.Sprintf("no UDP: none of %d servers answered any of %d requests%s", len(r.Runs), asked, r.refusedBy())
+	case !r.Seen.IsValid() && r.heardUDP():
+		return "UDP comes back, but nothing is known: " + r.heardFirst()
 	case !r.Seen.IsValid():
 		return "nothing is known: no server was heard of"
 	case r.Reach != nil:

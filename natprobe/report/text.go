@@ -58,9 +58,12 @@ func (r Report) Lines() []Line {
 			own = r.Local.String() + r.on()
 		}
 		line("address", "%s seen as %v by %v%s", own, r.Seen, r.Server, translation(r.Behavior))
-		behaviorLines(r.Behavior, line)
+		if r.blind() == "" {
+			behaviorLines(r.Behavior, line)
+		}
 		portsLines(r.Ports, line)
 	}
+	r.heardLines(line)
 	if nats := r.NATs(); nats != "" {
 		line("NATs", "%s", nats)
 	}
