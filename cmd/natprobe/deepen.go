@@ -43,9 +43,7 @@ func (m *measurement) deepen(ctx context.Context, found []located) {
 		})
 	}
 	work.Go(func() { rest.services = prober.Fallbacks(ctx, known.Server, local) })
-	work.Go(func() {
-		rest.node = prober.Node(ctx, netip.AddrPortFrom(known.Server.Addr(), prober.NodePort), local)
-	})
+	work.Go(func() { rest.node = askNodes(ctx, known, found, local) })
 	relays := make([]report.Service, len(m.turns))
 	for i, t := range m.turns {
 		work.Go(func() { relays[i] = relayed.Try(ctx, t) })
@@ -57,6 +55,25 @@ func (m *measurement) deepen(ctx context.Context, found []located) {
 		depth.Node = &rest.node
 	}
 	m.record.Depth = depth
+}
+
+// askNodes looks for a node at each server's address, and returns what the first one
+// tells.
+func askNodes(ctx context.Context, known report.Report, found []located, local netip.Addr) report.Node {
+	addrs := []netip.Addr{known.Server.Addr()}
+	for _, f := range found {
+		if a := f.Run.Server.Addr(); f.answers && a.Is4() == addrs[0].Is4() && !slices.Contains(addrs, a) {
+			addrs = append(addrs, a)
+		}
+	}
+	nodes := make([]report.Node, len(addrs))
+	var work sync.WaitGroup
+	for i, a := range addrs {
+		work.Go(func() { nodes[i] = prober.Node(ctx, netip.AddrPortFrom(a, prober.NodePort), local) })
+	}
+	work.Wait()
+	i := slices.IndexFunc(nodes, func(n report.Node) bool { return n.Works == natprobe.Yes })
+	return nodes[max(0, i)]
 }
 
 // measure asks the server.

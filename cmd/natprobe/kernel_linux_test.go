@@ -66,11 +66,11 @@ func startLab(t *testing.T, sites ...string) *network {
 	})
 	n := &network{up, t.TempDir()}
 	n.certify(t)
-	startNode(t, fmt.Sprintf(`listen: ["%v:1935"]
-alternate: ["%v"]
+	startNode(t, fmt.Sprintf(`listen: ["%v:1935", "[%[4]v]:1935"]
+alternate: ["%[2]v"]
 turn: {listen: [3478], users: {alice: secret}, tls: {listen: [5349], cert: %s/cert.pem, key: %[3]s/key.pem}}
 admin: {listen: ""}
-`, lab.FirstNodeAddress, lab.SecondNodeAddress, n.dir), n.Node().Start)
+`, lab.FirstNodeAddress, lab.SecondNodeAddress, n.dir, n.Node().Addrs[2]), n.Node().Start)
 	return n
 }
 
@@ -256,7 +256,8 @@ func (n *network) named(t *testing.T, hosts string, cmd *exec.Cmd) *exec.Cmd {
 func TestKernelNames(t *testing.T) {
 	t.Parallel()
 	n := startLab(t, "N4", "N12")
-	six := n.natprobe("serve", "--address", n.Node().Addrs[2].String())
+	alone := n.Node().Addrs[3] // where no node is
+	six := n.natprobe("serve", "--address", alone.String())
 	if err := n.Node().Start(six); err != nil {
 		t.Fatal(err)
 	}
@@ -274,9 +275,13 @@ func TestKernelNames(t *testing.T) {
 	}{
 		{"N4", []string{"--server", "twin.example"}, exitDirect, natprobe.PortRestricted, "192.0.2.77:3478 did not answer"},
 		{"N4", []string{"--server", "stun:twin.example:3478"}, exitDirect, natprobe.PortRestricted, "192.0.2.77:3478 did not answer"},
-		{"N4", []string{"--server", "rtmfp://twin.example/"}, exitUnsure, natprobe.ClassUnknown, "192.0.2.77:1935 did not answer"},
+		{"N4", []string{"--server", "rtmfp://twin.example/"}, exitDirect, natprobe.PortRestricted, "192.0.2.77:1935 did not answer"},
 		{"N12", []string{"--server", "six.example"}, exitUnsure, natprobe.ClassUnknown, "add -6"},
-		{"N12", []string{"-6", "--server", "turn:six.example"}, exitDirect, natprobe.ClassUnknown, ""},
+		// A firewall is what a node sees by its introductions, whatever it has of addresses;
+		// to another server it may be none.
+		{"N12", []string{"-6", "--server", "turn:six.example"}, exitDirect, natprobe.Firewall, "public host behind a stateful firewall"},
+		{"N12", []string{"-6", "--server", alone.String()}, exitUnsure, natprobe.ClassUnknown, "public host, filtering unknown (a server with two addresses"},
+		{"N12", []string{"-6", "--server", alone.String(), "--server", "six.example"}, exitDirect, natprobe.Firewall, ""},
 	} {
 		t.Run(test.site+" "+strings.Join(test.args, " "), func(t *testing.T) {
 			t.Parallel()

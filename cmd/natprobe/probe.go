@@ -26,7 +26,8 @@ func runCommand() *cli.Command {
 		Usage: "test the network of this host",
 		Description: `Asks a pileus node, or any server of RFC 8489. One with two addresses (RFC 5780)
 tells everything; with one address the filter, and what other addresses see, stay
-unknown. Several servers are held against each other. This network's router is asked
+unknown, but for what a node finds out by its introductions. Several servers are held
+against each other. This network's router is asked
 for its own address; PCP tells that with a mapping of a port, which is released at
 once and lets nobody in.
 

@@ -15,7 +15,10 @@ func meetsHomeRouter(b natprobe.Behavior) natprobe.Answer {
 	switch {
 	case b.BlockedRoutes.Answer == natprobe.Yes, b.AnswersIntroductions.Answer == natprobe.No:
 		return natprobe.No
-	case b.Public.Answer == natprobe.Yes, b.Mapping == natprobe.EIM, b.Mapping.Dependent() && b.Allocation == natprobe.Stepping:
+	case b.Public.Answer == natprobe.Yes && b.Filtering != natprobe.FilteringUnknown,
+		b.Mapping == natprobe.EIM, b.Mapping.Dependent() && b.Allocation == natprobe.Stepping:
+		// A host without NAT of whose filter nothing is known, and that was heard of at one
+		// server's address alone, may reach nobody else.
 		return natprobe.Yes
 	case b.Mapping.Dependent() && (b.Allocation == natprobe.Random || b.Allocation == natprobe.Ranged):
 		return natprobe.No
@@ -40,7 +43,10 @@ type Report struct {
 	Behavior      natprobe.Behavior `json:"behavior"`
 	Ports         *natprobe.Ports   `json:"ports,omitempty"`
 	Disagreements []Disagreement    `json:"disagreements,omitempty"`
+	Unknown       []Unknown         `json:"unknown,omitempty"`
 	Record
+
+	introduced struct{ mapping, filtering bool } // what the node's introductions tell, and servers did not
 }
 
 // New classifies a record at now. reach, which may be nil, says whom a host
@@ -49,6 +55,7 @@ func New(rec Record, now time.Time, reach func(natprobe.Behavior) Reach) Report 
 	r := Report{Schema: Schema, Record: rec}
 	asked := r.classify(now)
 	blind := r.blind()
+	r.Unknown = r.unknowns()
 	if blind != "" {
 		r.Behavior, r.Ports, r.Disagreements = natprobe.Behavior{}, nil, nil
 	}
@@ -109,6 +116,12 @@ func (r *Report) classify(now time.Time) (asked int) {
 		r.NoUDP, r.Direct = true, natprobe.No
 	}
 	r.Behavior, r.Disagreements = consensusOf(behaviors)
+	if node, ok := r.byIntroduction(); ok {
+		servers := r.Behavior
+		r.Behavior, r.Disagreements = consensusOf(append(behaviors, node))
+		r.introduced.mapping = r.Behavior.Mapping != servers.Mapping
+		r.introduced.filtering = r.Behavior.Filtering != servers.Filtering
+	}
 	if l := r.Depth.Load; l.Changed() {
 		// It only looked as if one port served all.
 		r.Disagreements = append(r.Disagreements, Disagreement{
@@ -131,7 +144,7 @@ func (r *Report) verdict(asked int) string {
 	case !r.Seen.IsValid():
 		return "nothing is known: no server was heard of"
 	case r.Reach != nil:
-		return describe(r.Behavior) + ": " + r.Reach.clause()
+		return describe(r.Behavior) + r.howToTell() + ": " + r.Reach.clause()
 	}
-	return describe(r.Behavior)
+	return describe(r.Behavior) + r.howToTell()
 }
