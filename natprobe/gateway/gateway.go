@@ -82,6 +82,20 @@ func (n *network) ask(ctx context.Context) []report.Gateway {
 	return all
 }
 
+// isRouter reports whether an address is that of the default router.
+func (n *network) isRouter(a netip.Addr) bool { return n.router.IsValid() && a == n.router.Addr() }
+
+// understood tells silence from what makes no sense.
+func understood(err error) error {
+	if said, ok := errors.AsType[sayError](err); ok {
+		return said
+	}
+	if _, ok := errors.AsType[net.Error](err); ok || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return errStrange
+}
+
 // sayError is for people as it is: nothing in it is a router's own words.
 type sayError string
 
@@ -92,6 +106,9 @@ const (
 	errNoRouter  = sayError("no default router is known")
 	errNoAddress = sayError("it has no outside address")
 	errStrange   = sayError("its answer was not understood")
+	// errElsewhere: a device speaks for itself. Whoever is on this network could
+	// otherwise have this host ask any other.
+	errElsewhere = sayError("its answer leads to another host, which is not asked")
 )
 
 // plain keeps to words of this package's own.
