@@ -36,7 +36,11 @@ func (m *measurement) deepen(ctx context.Context, found []located) {
 	}
 	var work sync.WaitGroup
 	if !known.Server.Addr().IsLoopback() { // else no router is on the way
-		work.Go(func() { rest.gateways = gateway.Ask(ctx) })
+		way := gateway.WayTo(local, known.Server.Addr())
+		m.record.Way = wayOf(m.record.Host, way)
+		if known.Server.Addr().Is4() { // routers of IPv6 translate nothing
+			work.Go(func() { rest.gateways = gateway.Ask(ctx, way) })
+		}
 		work.Go(func() {
 			six := prober.Six(ctx, m.six(ctx, known.Server))
 			rest.ipv6 = &six

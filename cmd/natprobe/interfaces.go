@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"pileus/natprobe/gateway"
 	"pileus/natprobe/report"
 )
 
@@ -42,6 +43,18 @@ func thisHost() report.Host {
 		}
 	}
 	return host
+}
+
+// wayOf is how packets leave; nil where the system does not tell.
+func wayOf(host report.Host, w gateway.Way) *report.Way {
+	if w.Interface == "" {
+		return nil
+	}
+	way := report.Way{Interface: w.Interface, Router: w.Router}
+	for _, i := range host.Interfaces {
+		way.Tunnel = way.Tunnel || i.Name == w.Interface && i.Tunnel
+	}
+	return &way
 }
 
 // boundTo finds the address that --bind names: one, or that of an interface.

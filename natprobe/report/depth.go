@@ -201,6 +201,7 @@ func (r *Report) NATs() string {
 	for _, g := range r.Depth.Gateways {
 		switch {
 		case !g.External.IsValid() || !r.Seen.IsValid() || g.External == r.Seen.Addr():
+		case g.External.Is4() != r.Seen.Addr().Is4() || !r.Way.leads(g.At):
 		case udp.SharedSpace.Contains(g.External):
 			return fmt.Sprintf("the router's own address is %v: it is behind a carrier's NAT", g.External)
 		case g.External.IsPrivate():
@@ -213,7 +214,7 @@ func (r *Report) NATs() string {
 		return fmt.Sprintf("this host's address, %v, is of a carrier's NAT", r.Local.Addr())
 	}
 	for _, g := range r.Depth.Gateways {
-		if g.External.IsValid() && g.External == r.Seen.Addr() {
+		if g.External.IsValid() && g.External == r.Seen.Addr() && r.Way.leads(g.At) {
 			return fmt.Sprintf("one: the router has %v itself", g.External)
 		}
 	}

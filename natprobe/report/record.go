@@ -21,6 +21,7 @@ const Schema = "natprobe-report/1"
 // the same report of it again.
 type Record struct {
 	Host  Host     `json:"host,omitzero"`
+	Way   *Way     `json:"way,omitempty"`
 	Runs  []Run    `json:"runs"` // one a server
 	Depth Depth    `json:"depth,omitzero"`
 	Trace []Event  `json:"trace,omitempty"`
@@ -65,6 +66,19 @@ type Interface struct {
 	MTU    int            `json:"mtu"`              // bytes of an IP packet
 	Tunnel bool           `json:"tunnel,omitempty"` // a VPN, by its kind or name
 	Addrs  []netip.Prefix `json:"addrs,omitempty"`
+}
+
+// Way is how packets to the server leave this host.
+type Way struct {
+	Interface string     `json:"interface"`
+	Tunnel    bool       `json:"tunnel,omitempty"`
+	Router    netip.Addr `json:"router,omitzero"` // that takes them; zero: none
+}
+
+// leads reports whether what is at an address stands on the way. Where nothing is known of
+// that, it may.
+func (w *Way) leads(at string) bool {
+	return w == nil || w.Router.IsValid() && at == w.Router.String()
 }
 
 // MTUOf returns the MTU of the interface that has addr; 0 if none has.

@@ -63,6 +63,7 @@ func (r Report) Lines() []Line {
 		}
 		portsLines(r.Ports, line)
 	}
+	r.Way.describe(line)
 	r.heardLines(line)
 	if nats := r.NATs(); nats != "" {
 		line("NATs", "%s", nats)

@@ -71,6 +71,18 @@ func (d *Depth) describe(line liner) {
 	}
 }
 
+func (w *Way) describe(line liner) {
+	switch {
+	case w == nil:
+	case w.Tunnel:
+		line("way", "by %s, a tunnel: what is said here is of its far end, not of this network", w.Interface)
+	case w.Router.IsValid():
+		line("way", "by %s, router %v", w.Interface, w.Router)
+	default:
+		line("way", "by %s, on which is no router", w.Interface)
+	}
+}
+
 func arrive(a natprobe.Answer) string {
 	return map[natprobe.Answer]string{natprobe.Yes: "arrive", natprobe.No: "do not arrive", natprobe.Unknown: "unknown"}[a]
 }
