@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/netip"
 	"strings"
@@ -73,7 +74,10 @@ func boundTo(name string, host report.Host, is4 bool) (netip.Addr, error) {
 				return p.Addr(), nil
 			}
 		}
-		return netip.Addr{}, usage("--bind: interface %s has no address of the server's family", name)
+		return netip.Addr{}, failed(fmt.Errorf("interface %s has no address of the server's family", name))
+	}
+	if _, err := net.InterfaceByName(name); err == nil {
+		return netip.Addr{}, failed(fmt.Errorf("interface %s is down, or has no address", name))
 	}
 	return netip.Addr{}, usage("--bind: %q is neither an address nor an interface; there are %s", name, strings.Join(known, ", "))
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"net"
 	"net/netip"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -108,6 +109,46 @@ func TestKernelWays(t *testing.T) {
 				if test.says != "" && !strings.Contains(g.Text, test.says) && g.Protocol != "UPnP IGD" || g.External.IsValid() {
 					t.Errorf("%+v", g)
 				}
+			}
+		})
+	}
+}
+
+// A network that goes away for a while ends no watch, whatever it is bound to, and no
+// progress goes into a pipe.
+func TestKernelWatch(t *testing.T) {
+	t.Parallel()
+	n := startLab(t, "N4", "N4.bound")
+	for _, site := range []string{"N4", "N4.bound"} {
+		t.Run(site, func(t *testing.T) {
+			t.Parallel()
+			args := []string{"watch", "--quick", "--every", "10s", "--server", lab.FirstNodeAddress.String()}
+			if site == "N4.bound" {
+				args = append(args, "--bind", "eth0")
+			}
+			host := n.Hosts(site)[0]
+			var out, errs said
+			cmd := n.natprobe(args...)
+			cmd.Stdout, cmd.Stderr = &out, &errs
+			if err := host.Start(cmd); err != nil {
+				t.Fatal(err)
+			}
+			out.after(t, "RTMFP")
+			addr := strings.TrimSuffix(host.Addrs[0].String(), "2")
+			inNamespace(t, host.Namespace, "ip addr flush dev eth0", "ip link set eth0 down")
+			out.after(t, "not measured")
+			inNamespace(t, host.Namespace, "ip link set eth0 up", "ip addr add "+addr+"2/24 dev eth0", "ip route add default via "+addr+"1")
+			out.after(t, "answered again, after")
+			if err := cmd.Process.Signal(os.Interrupt); err != nil {
+				t.Fatal(err)
+			}
+			_ = cmd.Wait() // its code says how it ends
+			last := strings.Split(strings.TrimSpace(out.String()), "\n")
+			if code := cmd.ProcessState.ExitCode(); code != exitDirect || !strings.Contains(last[len(last)-1], "no answer 1 time") || strings.Contains(out.String(), "invalid") {
+				t.Errorf("exit %d: %s%s", code, &out, &errs)
+			}
+			if errs.String() != "" {
+				t.Errorf("on stderr: %s", &errs)
 			}
 		})
 	}

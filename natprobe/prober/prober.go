@@ -128,7 +128,7 @@ func Route(ctx context.Context, server netip.AddrPort) (netip.Addr, error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "udp", server.String())
 	if err != nil {
-		return netip.Addr{}, fmt.Errorf("no route to %v: %w", server, err)
+		return netip.Addr{}, fmt.Errorf("no route to %v: %s", server, plain(err))
 	}
 	defer conn.Close()
 	return addrPort(conn.LocalAddr()).Addr(), nil
