@@ -2,10 +2,12 @@ package relayed
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/pion/logging"
 	"github.com/pion/turn/v3"
@@ -62,7 +64,26 @@ func TestIPv6(t *testing.T) {
 	if s := Try(t.Context(), Server{Host: at.String(), Transport: "udp", User: "alice", Password: "secret"}); s.Works != natprobe.Yes {
 		t.Errorf("%+v", s)
 	}
-	if s := Try(t.Context(), Server{Host: at.String(), Transport: "udp", User: "alice", Password: "wrong"}); s.Works != natprobe.No || s.Text == "no answer" {
-		t.Errorf("with a wrong password: %+v", s)
+	if s := Try(t.Context(), Server{Host: at.String(), Transport: "udp", User: "alice", Password: "wrong"}); s.Works != natprobe.No || s.Text != "error 400: refused" {
+		t.Errorf("with a wrong password: %+v", s) // this server's word for it
+	}
+}
+
+// What a server says is told in this program's words.
+func TestReason(t *testing.T) {
+	now := time.Unix(1_700_000_100, 0)
+	for _, test := range []struct{ user, says, want string }{
+		{"alice", "Allocate error response (error 401: \x1b[2JUnauthorized)", "error 401: user or password is not the server's"},
+		{"1700000000:alice", "Allocate error response (error 401: Unauthorized)", "error 401: the name expired at 2023-11-14T22:13:20Z"},
+		{"1700000200:alice", "Allocate error response (error 401: Unauthorized)", "error 401: user or password is not the server's"},
+		{"", "Allocate error response (error 401: Unauthorized)", "error 401: it wants a user and a password"},
+		{"alice", "Allocate error response (error 486: )", "error 486: this user has all the relays that he may have"},
+		{"alice", "Allocate error response (error 699: x)", "error 699: refused"},
+		{"alice", "all retransmissions failed for x", "no answer"},
+		{"alice", "something else\nand more", "something else"},
+	} {
+		if got := (Server{User: test.user}).reason(errors.New(test.says), now); got != test.want {
+			t.Errorf("%s of %q: %q, want %q", test.says, test.user, got, test.want)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"regexp"
 	"strings"
 	"time"
 
@@ -51,7 +52,7 @@ func try(ctx context.Context, s Server, find lookup) report.Service {
 	began := time.Now()
 	a, err := allocate(ctx, s, find)
 	if err != nil {
-		service.Works, service.Text = natprobe.No, reason(err)
+		service.Works, service.Text = natprobe.No, s.reason(err, time.Now())
 		return service
 	}
 	defer a.close()
@@ -59,8 +60,12 @@ func try(ctx context.Context, s Server, find lookup) report.Service {
 	return service
 }
 
-// reason is what a TURN server said, in a line.
-func reason(err error) string {
+// refused is the error that a server answers with. The client's has no type, and the
+// server's own words in it.
+var refused = regexp.MustCompile(`\(error (\d{3})\b`)
+
+// reason is what a TURN server said, in a line of this program's words.
+func (s Server) reason(err error, now time.Time) string {
 	if silent(err) {
 		return report.NoAnswer
 	}
@@ -68,7 +73,26 @@ func reason(err error) string {
 		err = op.Err
 	}
 	text, _, _ := strings.Cut(err.Error(), "\n")
-	return text
+	code := refused.FindStringSubmatch(text)
+	if code == nil {
+		return text
+	}
+	at, expired := s.Expired(now)
+	meaning := map[string]string{
+		"401": "user or password is not the server's", "403": "it gives no relay to anybody, or not to this user",
+		"437": "it has a relay for this port already", "438": "its nonce is too old", "441": "another user has a relay there",
+		"442": "it has no relay of that transport", "486": "this user has all the relays that he may have",
+		"508": "it has no room for more relays", "500": "it has a fault of its own",
+	}[code[1]]
+	switch {
+	case code[1] == "401" && expired:
+		meaning = "the name expired at " + at.UTC().Format(time.RFC3339)
+	case code[1] == "401" && s.User == "":
+		meaning = "it wants a user and a password"
+	case meaning == "":
+		meaning = "refused"
+	}
+	return fmt.Sprintf("error %s: %s", code[1], meaning)
 }
 
 // unreached reports whether there is no way to the address.

@@ -69,7 +69,7 @@ func Measure(ctx context.Context, s Server, rate float64, duration time.Duration
 	r := Result{Schema: Schema, Server: s.String(), Over: s.Transport, Asked: rate}
 	a, err := allocate(ctx, s, names)
 	if err != nil {
-		return r, errors.New(reason(err))
+		return r, errors.New(s.reason(err, time.Now()))
 	}
 	defer a.close()
 	r.Relayed = a.relayed
