@@ -49,7 +49,7 @@ func startLab(t *testing.T, sites ...string) *network {
 	c := kernel.Config{Delay: 10 * time.Millisecond}
 	for _, s := range sites { // of a kind, or of a kind with a suffix
 		name, _, _ := strings.Cut(s, ".")
-		kind, ok := lab.KindNamed(name)
+		kind, ok := labKind(name)
 		if !ok {
 			t.Fatalf("there is no kind %s", name)
 		}
@@ -72,6 +72,17 @@ turn: {listen: [3478], users: {alice: secret}, tls: {listen: [5349], cert: %s/ce
 admin: {listen: ""}
 `, lab.FirstNodeAddress, lab.SecondNodeAddress, n.dir, n.Node().Addrs[2]), n.Node().Start)
 	return n
+}
+
+// labKind is one of the lab, or N4v6: a home router with IPv6 and a firewall for it.
+func labKind(name string) (lab.Kind, bool) {
+	if name != "N4v6" {
+		return lab.KindNamed(name)
+	}
+	kind, ok := lab.KindNamed("N12")
+	home, _ := lab.KindNamed("N4")
+	kind.Chain, kind.Looks = home.Chain, home.Looks
+	return kind, ok
 }
 
 func (n *network) certify(t *testing.T) {

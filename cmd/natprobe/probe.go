@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -48,7 +50,7 @@ func measureFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringSliceFlag{Name: "server", EnvVars: []string{"NATPROBE_SERVER"}, Usage: "ask `HOST[:PORT]`, a pileus node or a STUN server, also as stun:, turn: or rtmfp: URI (ports 3478 and 1935 are tried, and every address of a name); repeatable"},
 		turnFlag(),
-		&cli.BoolFlag{Name: "6", Usage: "ask over IPv6"},
+		&cli.BoolFlag{Name: "6", Usage: "ask over IPv6; servers of IPv4 through a NAT64, if there is one"},
 		&cli.BoolFlag{Name: "quick", Usage: "skip the binding lifetime: ten seconds at most instead of minutes"},
 		&cli.DurationFlag{Name: "lifetime", Value: defaultLifetime, Usage: "wait up to `TIME` for a mapping to end"},
 		&cli.StringFlag{Name: "bind", Usage: "use `ADDRESS` or an interface by its name (default: the one that leads to the server)"},
@@ -72,7 +74,7 @@ func probe(c *cli.Context) error {
 // measure does one run, with progress on stderr. What was interrupted is a report
 // too.
 func measure(c *cli.Context) (report.Report, error) {
-	servers, err := resolveAll(c.Context, net.DefaultResolver.LookupNetIP, c.StringSlice("server"), c.Bool("6"))
+	servers, err := resolve(c)
 	if err != nil {
 		return report.Report{}, err
 	}
@@ -93,6 +95,19 @@ func measure(c *cli.Context) (report.Report, error) {
 		return report.Report{}, err
 	}
 	return report.New(m.record, time.Now(), predict.Reach), nil
+}
+
+// resolve finds the servers, and over IPv6 whether a NAT64 leads to those of IPv4.
+func resolve(c *cli.Context) ([]server, error) {
+	f := resolver{find: net.DefaultResolver.LookupNetIP, v6: c.Bool("6")}
+	if f.v6 && c.IsSet("server") {
+		f.nat64 = prober.NAT64(c.Context, lookup6)
+	}
+	return f.all(c.Context, c.StringSlice("server"))
+}
+
+func lookup6(ctx context.Context, name string) ([]netip.Addr, error) {
+	return net.DefaultResolver.LookupNetIP(ctx, "ip6", name)
 }
 
 // measurement is a run in the making.
@@ -120,6 +135,9 @@ func (m *measurement) run(ctx context.Context) error {
 			}
 		}
 		run.Notes = append(m.servers[i].notes, run.Notes...)
+		if run.NAT64 = m.servers[i].nat64; run.NAT64.IsValid() {
+			run.Own, _ = prober.Route(ctx, m.wire(i, run.Server)) // it was there a moment ago
+		}
 		m.record.Runs = append(m.record.Runs, run)
 		if run.Interrupted { // what is known by then is a report
 			return nil
@@ -154,7 +172,7 @@ func (m *measurement) find(ctx context.Context) ([]located, error) {
 			case err == nil:
 				found[i].answers = true
 			case !errors.Is(err, prober.ErrNoAnswer) && !found[i].Run.Interrupted:
-				errs[i] = failed(err)
+				errs[i] = failed(m.hint(err))
 			}
 		})
 	}
@@ -165,10 +183,24 @@ func (m *measurement) find(ctx context.Context) ([]located, error) {
 // config is for the i-th server, held against the others that were found.
 func (m *measurement) config(ctx context.Context, found []located, i int) prober.Config {
 	config := prober.Config{Phase: m.progress.set, Trace: m.trace}
-	if m.bind.IsValid() {
-		config.ListenAt = listenOn(ctx, m.bind)
+	local, prefix := m.bind, m.servers[i].nat64
+	if prefix.IsValid() && !local.IsValid() {
+		local, _ = prober.Route(ctx, m.wire(i, m.servers[i].addrs[0])) // without a way, nothing is sent
+	}
+	if local.IsValid() {
+		config.ListenAt = listenOn(ctx, local)
+		config.Refused = prober.RefusedFrom(local)
+	}
+	if prefix.IsValid() {
+		listenAt := prober.Through(prefix, listenOn(ctx, local))
+		config.ListenAt = listenAt
+		config.Refused = func(ctx context.Context, to netip.AddrPort) (netip.Addr, string) {
+			by, text := prober.RefusedFrom(local)(ctx, m.wire(i, to))
+			return prober.Extract(prefix, netip.AddrPortFrom(by, 1)).Addr(), text
+		}
+	}
+	if config.ListenAt != nil {
 		config.Listen = func() (net.PacketConn, error) { return config.ListenAt(0) }
-		config.Refused = prober.RefusedFrom(m.bind)
 	}
 	for j, other := range found {
 		if j != i && other.answers {
@@ -176,6 +208,22 @@ func (m *measurement) config(ctx context.Context, found []located, i int) prober
 		}
 	}
 	return config
+}
+
+// wire is where packets to an address of the i-th server go.
+func (m *measurement) wire(i int, a netip.AddrPort) netip.AddrPort {
+	return prober.Synthesize(m.servers[i].nat64, a)
+}
+
+// hint says what to try where a host without IPv4 was to ask over it.
+func (m *measurement) hint(err error) error {
+	four := slices.ContainsFunc(m.record.Host.Interfaces, func(i report.Interface) bool {
+		return slices.ContainsFunc(i.Addrs, func(p netip.Prefix) bool { return p.Addr().Is4() })
+	})
+	if four || m.c.Bool("6") {
+		return err
+	}
+	return fmt.Errorf("%w; this host has no IPv4 address: -6 asks over IPv6, servers of IPv4 through a NAT64 if there is one", err)
 }
 
 func (m *measurement) trace(e report.Event) {

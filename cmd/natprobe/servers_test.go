@@ -77,7 +77,7 @@ func TestServersAsTyped(t *testing.T) {
 		{"stun:99", false, "192.0.2.7:99", ""}, // a host of that name
 		{"udp://old.example:99", false, "192.0.2.1:99", ""},
 	} {
-		s, err := resolve(t.Context(), names, "--server", test.typed, test.six)
+		s, err := resolver{find: names, v6: test.six}.resolve(t.Context(), test.typed)
 		if err != nil {
 			t.Errorf("%q: %v", test.typed, err)
 			continue
@@ -123,7 +123,7 @@ func TestServersThatCannotBe(t *testing.T) {
 		{"nobody.example", false, exitUnsure, []string{"nobody.example is not found"}},
 		{"stun:nobody.example:1", false, exitUnsure, []string{"nobody.example is not found"}},
 	} {
-		s, err := resolve(t.Context(), names, "--server", test.typed, test.six)
+		s, err := resolver{find: names, v6: test.six}.resolve(t.Context(), test.typed)
 		var exit *program.ExitError
 		if !errors.As(err, &exit) || exit.Code != test.code {
 			t.Errorf("%q: %+v, %v", test.typed, s, err)
@@ -160,6 +160,33 @@ func TestNodesAsTyped(t *testing.T) {
 		var exit *program.ExitError
 		if !errors.As(err, &exit) || exit.Code != exitUsage || !strings.Contains(err.Error(), "rtmfp:") {
 			t.Errorf("%q: %v", typed, err)
+		}
+	}
+}
+
+// Over IPv6, servers of IPv4 are asked through a NAT64 if there is one, by whatever
+// address or name.
+func TestServersBehindNAT64(t *testing.T) {
+	prefix := netip.MustParsePrefix("64:ff9b::/96")
+	find := func(_ context.Context, _, host string) ([]netip.Addr, error) {
+		switch host {
+		case "dns64.example": // as DNS64 answers for a host of IPv4 alone
+			return []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("64:ff9b::c000:201")}, nil
+		case "both.example":
+			return []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("64:ff9b::c000:201")}, nil
+		}
+		return names(t.Context(), "ip", host)
+	}
+	for typed, want := range map[string]string{
+		"192.0.2.1": "192.0.2.1:9 64:ff9b::/96", "64:ff9b::c000:201": "192.0.2.1:9 64:ff9b::/96", "dns64.example": "192.0.2.1:9 64:ff9b::/96",
+		"old.example": "192.0.2.1:9 64:ff9b::/96", "both.example": "[2001:db8::1]:9 invalid Prefix", "2001:db8::1": "[2001:db8::1]:9 invalid Prefix",
+	} {
+		if strings.Contains(typed, "::") {
+			typed = "[" + typed + "]"
+		}
+		s, err := resolver{find: find, v6: true, nat64: prefix}.resolve(t.Context(), typed+":9")
+		if err != nil || s.addrs[0].String()+" "+s.nat64.String() != want {
+			t.Errorf("%s: %+v, %v; want %s", typed, s, err, want)
 		}
 	}
 }

@@ -13,10 +13,6 @@ import (
 
 const lookupPatience = 2 * time.Second
 
-// The addresses that ipv4only.arpa has (RFC 7050 section 2.2): in IPv6 addresses of
-// that name, they stand behind the prefix of a NAT64.
-var wellKnown = []netip.Addr{netip.MustParseAddr("192.0.0.170"), netip.MustParseAddr("192.0.0.171")}
-
 // SixConfig says whom to ask over IPv6, if anybody.
 type SixConfig struct {
 	Servers []netip.AddrPort // where one may answer; none: nobody
@@ -29,11 +25,7 @@ type SixConfig struct {
 // Six says what there is of IPv6.
 func Six(ctx context.Context, c SixConfig) report.IPv6 {
 	v := report.IPv6{Global: hasGlobal6(c.Host)}
-	lookup, cancel := context.WithTimeout(ctx, lookupPatience)
-	defer cancel()
-	if addrs, err := c.Lookup(lookup, "ipv4only.arpa"); err == nil {
-		v.NAT64 = nat64(addrs)
-	}
+	v.NAT64 = NAT64(ctx, c.Lookup)
 	if len(c.Servers) == 0 {
 		if v.Global {
 			v.Text = "not tried: no server was named that has one"
@@ -65,29 +57,4 @@ func hasGlobal6(h report.Host) bool {
 			return p.Addr().Is6() && p.Addr().IsGlobalUnicast() && !p.Addr().IsPrivate()
 		})
 	})
-}
-
-// nat64 finds the prefix, of the lengths and places that RFC 6052 section 2.2 has.
-func nat64(addrs []netip.Addr) netip.Prefix {
-	for _, a := range addrs {
-		if !a.Is6() || a.Is4In6() {
-			continue
-		}
-		b := a.As16()
-		for _, bits := range []int{96, 64, 56, 48, 40, 32} {
-			var four [4]byte
-			at := bits / 8
-			for i := range four {
-				if at == 8 { // bits 64 to 71 are zero
-					at++
-				}
-				four[i] = b[at]
-				at++
-			}
-			if slices.Contains(wellKnown, netip.AddrFrom4(four)) {
-				return netip.PrefixFrom(a, bits).Masked()
-			}
-		}
-	}
-	return netip.Prefix{}
 }

@@ -42,6 +42,11 @@ func openPath(ctx context.Context, local netip.Addr, to netip.AddrPort) (*pathCo
 	return p, nil
 }
 
+// setTTL has packets from now on end at so many hops.
+func (p *pathConn) setTTL(hops int) error {
+	return p.set(unix.IP_TTL, unix.IPV6_UNICAST_HOPS, hops)
+}
+
 func (p *pathConn) set(four, six, value int) error {
 	level, option := unix.IPPROTO_IP, four
 	if p.six {

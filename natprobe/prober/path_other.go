@@ -26,6 +26,8 @@ func openPath(ctx context.Context, local netip.Addr, to netip.AddrPort) (*pathCo
 	return &pathConn{conn.(*net.UDPConn)}, nil //nolint:forcetypeassert // "udp" makes no other
 }
 
+func (p *pathConn) setTTL(int) error { return errors.ErrUnsupported }
+
 func (p *pathConn) next(deadline time.Time) (said icmpError, data []byte, err error) {
 	if err := p.SetReadDeadline(deadline); err != nil {
 		return said, nil, err

@@ -245,7 +245,7 @@ func (r *runner) usable(other netip.AddrPort) netip.AddrPort {
 	if other.IsValid() && other.Port() != server.Port() {
 		r.otherPort = other.Port() // it may have that, whatever it takes for its addresses
 	}
-	r.notes = append(r.notes, why+": who is let in, and what other addresses see, takes one (any second server tells the mapping)")
+	r.notes = append(r.notes, why)
 	return netip.AddrPort{}
 }
 

@@ -31,6 +31,8 @@ type Record struct {
 // Run is what one server was asked.
 type Run struct {
 	Server       netip.AddrPort         `json:"server,omitzero"`
+	NAT64        netip.Prefix           `json:"nat64,omitzero"` // by which Server, an IPv4 address, was reached over IPv6
+	Own          netip.Addr             `json:"own,omitzero"`   // then: this host's address
 	Observations []natprobe.Observation `json:"observations"`
 	Heard        []Heard                `json:"heard,omitempty"` // what came and answers nothing
 	RTT          time.Duration          `json:"rttNs,omitempty"` // of the first answer

@@ -64,11 +64,17 @@ func New(rec Record, now time.Time, reach func(natprobe.Behavior) Reach) Report 
 	if !r.NoUDP {
 		r.Direct = meetsHomeRouter(r.Behavior)
 	}
+	if r.sixAlone() {
+		r.Direct, reach = natprobe.No, nil
+	}
 	if reach != nil && r.Seen.IsValid() && blind == "" {
 		met := reach(r.Behavior)
 		r.Reach = &met
 	}
-	if r.Class != natprobe.ClassUnknown {
+	switch {
+	case r.sixAlone():
+		r.Advice = "Peers are named by their IPv4 addresses, to which a host that has IPv6 alone cannot send. 464XLAT on this host (a CLAT), or peers and a node with IPv6, avoid the relay."
+	case r.Class != natprobe.ClassUnknown:
 		r.Advice = r.Behavior.Advice()
 	}
 	r.Verdict = r.verdict(asked)
@@ -95,6 +101,9 @@ func (r *Report) classify(now time.Time) (asked int) {
 			case natprobe.KindReported:
 				if !r.Local.IsValid() {
 					r.Local = o.Seen
+					if run.Own.IsValid() {
+						r.Local = netip.AddrPortFrom(run.Own, o.Seen.Port())
+					}
 				}
 			case natprobe.KindControlMapping:
 				asked += o.Tries
@@ -122,6 +131,11 @@ func (r *Report) classify(now time.Time) (asked int) {
 		r.introduced.mapping = r.Behavior.Mapping != servers.Mapping
 		r.introduced.filtering = r.Behavior.Filtering != servers.Filtering
 	}
+	if r.spread() != nil { // it only looks as if each destination had a port of its own
+		r.Behavior.Mapping, r.Behavior.MappingBy.Answer = natprobe.MappingUnknown, natprobe.Unknown
+		r.Behavior.Allocation, r.Behavior.Step = natprobe.AllocationUnknown, 0
+		return asked
+	}
 	if l := r.Depth.Load; l.Changed() {
 		// It only looked as if one port served all.
 		r.Disagreements = append(r.Disagreements, Disagreement{
@@ -143,8 +157,10 @@ func (r *Report) verdict(asked int) string {
 		return "UDP comes back, but nothing is known: " + r.heardFirst()
 	case !r.Seen.IsValid():
 		return "nothing is known: no server was heard of"
+	case r.sixAlone():
+		return describe(r.Behavior, r.place()) + ": this host has no IPv4, so that peers which have nothing else take a relay"
 	case r.Reach != nil:
-		return describe(r.Behavior) + r.howToTell() + ": " + r.Reach.clause()
+		return describe(r.Behavior, r.place()) + r.howToTell() + ": " + r.Reach.clause()
 	}
-	return describe(r.Behavior) + r.howToTell()
+	return describe(r.Behavior, r.place()) + r.howToTell()
 }

@@ -108,7 +108,7 @@ func TestUnknowns(t *testing.T) {
 		},
 		"a NAT, one address": {
 			nat, nil, natprobe.Unknown, natprobe.ClassUnknown,
-			"NAT, mapping EIM or ADM, filtering unknown (a server with two addresses, or a pileus node tells)", "mapping filtering", "mapping: told by a second server",
+			"NAT, mapping EIM or ADM, filtering unknown (a server with two addresses, or a pileus node tells)", "mapping filtering", "mapping: told by a second --server",
 		},
 		"a NAT, and a node's introductions": {
 			nat, introduced(natprobe.APDF, natprobe.EIM, natprobe.PortRestricted, "198.51.100.1:50000"), natprobe.Yes, natprobe.PortRestricted,
@@ -152,6 +152,105 @@ func TestUnknowns(t *testing.T) {
 		var out bytes.Buffer
 		if err := r.WriteText(&out, Style{}); err != nil || !strings.Contains(out.String(), test.evidence) {
 			t.Errorf("%s: %v: %s", name, err, &out)
+		}
+	}
+}
+
+// What stands between a host and the Internet is named after what is known of it, and no
+// further.
+func TestArrangements(t *testing.T) {
+	addr := netip.MustParseAddr
+	router := &Way{Interface: "eth0", Router: addr("192.168.1.1")}
+	public := addr("198.51.100.1")
+	hops := func(beyond, at int, names ...string) *Path {
+		p := &Path{Beyond: beyond, At: at}
+		for _, n := range names {
+			p.Hops = append(p.Hops, addr(n))
+		}
+		return p
+	}
+	local := func(rec *Record, text string) {
+		for i, o := range rec.Runs[0].Observations {
+			if o.Kind == natprobe.KindReported {
+				rec.Runs[0].Observations[i].Seen = netip.AddrPortFrom(addr(text), 40000)
+			}
+		}
+	}
+	const usual = "endpoint-independent mapping, port-restricted"
+	for name, test := range map[string]struct {
+		change  func(*Record)
+		verdict string
+		nats    string
+	}{
+		"nothing is known": {func(*Record) {}, "home router, " + usual, ""},
+		"one NAT, by hops": {func(r *Record) { r.Depth.Path = hops(0, 1, "192.168.1.1", "203.0.113.1") }, "home router, " + usual, "one: 192.168.1.1 has 198.51.100.1 itself"},
+		"one NAT, by the router": {func(r *Record) {
+			r.Way, r.Depth.Gateways = router, []Gateway{{Protocol: "PCP", At: "192.168.1.1", External: public}}
+		}, "home router, " + usual, "one: the router has 198.51.100.1 itself"},
+		"a carrier's NAT, by hops": {
+			func(r *Record) { r.Depth.Path = hops(1, 2, "192.168.1.1", "100.64.0.1") }, "home router behind a carrier's NAT, " + usual,
+			"two: 198.51.100.1 is 2 hops away, behind 192.168.1.1, and the way goes on through a carrier's 100.64.0.1",
+		},
+		"a carrier's NAT somewhere": {
+			func(r *Record) { r.Depth.Path = hops(2, 0, "192.168.1.1", "100.64.0.1") }, "home router behind a carrier's NAT, " + usual,
+			"two: 198.51.100.1 is 3 hops away or more, behind 100.64.0.1, and the way goes on through a carrier's 100.64.0.1",
+		},
+		"another NAT, whose it is": {
+			func(r *Record) { r.Depth.Path = hops(1, 2, "192.168.1.1", "10.0.0.1") }, "home router, " + usual,
+			"the router has not the public address: 198.51.100.1 is 2 hops away, behind 192.168.1.1, so that another NAT translates, by itself or too",
+		},
+		"carriers' addresses, but one NAT": {func(r *Record) { r.Depth.Path = hops(0, 1, "192.168.1.1", "100.64.0.1") }, "home router, " + usual, "one: "},
+		"a file that somebody changed":     {func(r *Record) { r.Depth.Path = &Path{Beyond: 9, At: 1} }, "home router, " + usual, ""},
+		"a carrier's NAT, by the router": {func(r *Record) {
+			r.Way, r.Depth.Gateways = router, []Gateway{{Protocol: "PCP", At: "192.168.1.1", External: addr("100.64.0.7")}}
+		}, "home router behind a carrier's NAT, " + usual, "two: the router's own address is 100.64.0.7"},
+		"another router's word": {func(r *Record) {
+			r.Way, r.Depth.Gateways = router, []Gateway{{Protocol: "UPnP IGD", At: "192.168.1.254", External: addr("100.64.0.7")}}
+		}, "home router, " + usual, ""},
+		"of another family": {func(r *Record) {
+			r.Way, r.Depth.Gateways = router, []Gateway{{Protocol: "PCP", At: "192.168.1.1", External: addr("2001:db8::1")}}
+		}, "home router, " + usual, ""},
+		"464XLAT on this host": {func(r *Record) {
+			local(r, "192.0.0.1")
+			r.Depth.IPv6 = &IPv6{NAT64: netip.MustParsePrefix("64:ff9b::/96")}
+		}, "464XLAT, " + usual, "464XLAT: this host's IPv4 address, 192.0.0.1, is translated to IPv6, and by the carrier's NAT64 (64:ff9b::/96) back"},
+		"464XLAT or DS-Lite": {func(r *Record) { local(r, "192.0.0.2") }, "IPv4 over IPv6, " + usual, "this host's IPv4 address, 192.0.0.2, is for IPv4 that is carried over IPv6"},
+		"464XLAT in the router": {func(r *Record) {
+			r.Way, r.Depth.Gateways = router, []Gateway{{Protocol: "PCP", At: "192.168.1.1", External: addr("192.0.0.1")}}
+		}, "IPv4 over IPv6, " + usual, "the router's own IPv4 address, 192.0.0.1, is for IPv4"},
+		"a carrier's customer itself": {func(r *Record) { local(r, "100.64.3.4") }, "carrier's NAT, " + usual, "this host's address, 100.64.3.4, is of a carrier's NAT"},
+		"NAT64, and IPv4 too": {func(r *Record) {
+			r.Runs[0].NAT64, r.Runs[0].Own = netip.MustParsePrefix("64:ff9b::/96"), addr("2001:db8::2")
+			r.Host.Interfaces = []Interface{{Name: "eth0", Addrs: []netip.Prefix{netip.MustParsePrefix("192.168.1.2/24")}}}
+		}, "NAT64, " + usual, "NAT64 by 64:ff9b::/96"},
+		"NAT64, and IPv6 alone": {func(r *Record) {
+			r.Runs[0].NAT64, r.Runs[0].Own = netip.MustParsePrefix("64:ff9b::/96"), addr("2001:db8::2")
+			r.Host.Interfaces = []Interface{{Name: "eth0", Addrs: []netip.Prefix{netip.MustParsePrefix("2001:db8::2/64")}}}
+		}, "NAT64, " + usual + ": this host has no IPv4", "NAT64 by 64:ff9b::/96"},
+		"several lines": {func(r *Record) {
+			for i, o := range r.Runs[0].Observations {
+				if o.Kind == natprobe.KindMapping && o.Node.Port()%2 == 0 {
+					r.Runs[0].Observations[i].Seen = netip.MustParseAddrPort("203.0.113.9:40000")
+				}
+			}
+			r.Runs[0].Server = nodeMain
+		}, "router with several lines: NAT, mapping unknown", "each flow leaves by one of 198.51.100.1, 203.0.113.9, with one port on each"},
+		"several addresses of a symmetric NAT": {func(r *Record) {
+			for i, o := range r.Runs[0].Observations {
+				if o.Kind == natprobe.KindMapping {
+					r.Runs[0].Observations[i].Seen = netip.AddrPortFrom(addr("203.0.113.9"), uint16(50000+i))
+				}
+			}
+		}, "symmetric NAT", ""},
+	} {
+		rec := recordOf(home())
+		test.change(&rec)
+		r := New(rec, at(2000), nil)
+		if !strings.HasPrefix(r.Verdict, test.verdict) || !strings.HasPrefix(r.NATs(), test.nats) || test.nats == "" && r.NATs() != "" {
+			t.Errorf("%s: %q, %q", name, r.Verdict, r.NATs())
+		}
+		if (r.Direct == natprobe.Yes) != strings.HasSuffix(test.verdict, usual) {
+			t.Errorf("%s: direct %v", name, r.Direct)
 		}
 	}
 }

@@ -48,6 +48,7 @@ func full() Report {
 		IPv6:     &IPv6{Global: true, Local: ap("[2001:db8::2]:5000"), Seen: ap("[2001:db8::2]:5000"), Translated: natprobe.No, NAT64: netip.MustParsePrefix("64:ff9b::/96")},
 		Gateways: []Gateway{{Protocol: "UPnP IGD", At: "192.168.1.1", External: netip.MustParseAddr("100.64.0.7"), Took: time.Second}, {Protocol: "NAT-PMP", At: "192.168.1.1", Text: "no answer"}},
 		Services: []Service{{Name: "STUN over TCP", At: "192.0.2.1:3478", Works: natprobe.Yes, Took: 82 * time.Millisecond, Text: "seen as 198.51.100.1:5000"}},
+		Path:     &Path{Hops: []netip.Addr{netip.MustParseAddr("192.168.1.1"), {}, netip.MustParseAddr("100.64.0.1")}, Beyond: 1},
 		Node:     &Node{At: nodeMain, Works: natprobe.Yes, Took: 126 * time.Millisecond, Fingerprint: "be5a", Seen: ap("198.51.100.1:40000"), Class: natprobe.SymmetricRandom, Mapping: natprobe.APDM, Filtering: natprobe.APDF},
 	}
 	rec.Trace = []Event{

@@ -15,7 +15,7 @@ type Unknown struct {
 }
 
 const (
-	howSecondServer = "a second server, by another --server"
+	howSecondServer = "a second --server"
 	howTwoAddresses = "a server with two addresses, or a pileus node"
 	howAgain        = "the same again, or another server"
 )
@@ -34,7 +34,7 @@ func (r *Report) unknowns() []Unknown {
 		if len(r.heardAt()) > 1 {
 			how = howAgain
 		}
-		if b.Public.Answer != natprobe.Yes { // without a NAT, nothing is mapped
+		if b.Public.Answer != natprobe.Yes && r.spread() == nil { // without a NAT, nothing is mapped; over several lines, nobody can tell
 			all = append(all, Unknown{"mapping", how})
 		}
 	}
