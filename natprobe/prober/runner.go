@@ -34,8 +34,9 @@ type runner struct {
 	heard  []report.Heard // at most maxHeard
 	asked  map[base]bool  // every question of the run, so that late answers are known
 
-	sent, unsent int   // packets that left this host, and that it did not let leave
-	sendError    error // why, the latest
+	latest       time.Time // when a packet was sent
+	sent, unsent int       // packets that left this host, and that it did not let leave
+	sendError    error     // why, the latest
 }
 
 // base is what the transactions of all tries of a question have in common. Each has one
@@ -177,6 +178,10 @@ func (r *runner) round(ctx context.Context, asks ...*ask) error {
 func (r *runner) roundUntil(ctx context.Context, over func() bool, asks ...*ask) error {
 	for !over() {
 		asks, r.added = append(asks, r.added...), nil
+		// What has come is read first: nothing is asked again that is answered.
+		if r.receiveWaiting(asks); over() {
+			return nil
+		}
 		next := r.send(asks)
 		if next.IsZero() {
 			return nil
@@ -195,18 +200,41 @@ func (r *runner) roundUntil(ctx context.Context, over func() bool, asks ...*ask)
 	return nil
 }
 
+// receiveWaiting takes what has come by now; not more, for others may send without end.
+func (r *runner) receiveWaiting(asks []*ask) {
+	for range cap(r.inbox) {
+		select {
+		case p := <-r.inbox:
+			r.receive(asks, p)
+		default:
+			return
+		}
+	}
+}
+
 // send sends what is due, and returns when the next is; zero if nothing is left.
 func (r *runner) send(asks []*ask) (next time.Time) {
 	now := time.Now()
 	for _, a := range asks {
 		if !a.finished && !a.due.After(now) {
-			r.sendOne(a, now)
+			r.sendOne(a, r.moment())
 		}
 		if !a.finished && (next.IsZero() || a.due.Before(next)) {
 			next = a.due
 		}
 	}
 	return next
+}
+
+// moment is the time, and never the same twice: in which order packets were sent, and so
+// mappings made, is told by nothing else. A machine that is busy has many due at once.
+func (r *runner) moment() time.Time {
+	now := time.Now()
+	if !now.After(r.latest) {
+		now = r.latest.Add(time.Nanosecond)
+	}
+	r.latest = now
+	return now
 }
 
 func (r *runner) sendOne(a *ask, now time.Time) {
