@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"syscall"
 	"time"
 	"unsafe"
@@ -107,49 +108,38 @@ func parseErrors(control []byte) (said icmpError) {
 		origin, typ, code, offender := m.Data[4], m.Data[5], m.Data[6], m.Data[extended:]
 		switch family := binary.NativeEndian.Uint16(offender); {
 		case origin == unix.SO_EE_ORIGIN_ICMP && family == unix.AF_INET && len(offender) >= 8:
-			said = icmpError{by: netip.AddrFrom4([4]byte(offender[4:8])), kind: icmp4(typ, code)}
+			said = icmpError{by: netip.AddrFrom4([4]byte(offender[4:8])), kind: icmp4.kind(typ, code)}
 		case origin == unix.SO_EE_ORIGIN_ICMP6 && family == unix.AF_INET6 && len(offender) >= 24:
-			said = icmpError{by: netip.AddrFrom16([16]byte(offender[8:24])), kind: icmp6(typ, code)}
+			said = icmpError{by: netip.AddrFrom16([16]byte(offender[8:24])), kind: icmp6.kind(typ, code)}
 		}
 	}
 	return said
 }
 
-// icmp4 is what a message says (RFC 792, RFC 1812 section 5.2.7.1).
-func icmp4(typ, code uint8) icmpKind {
-	const unreachable, exceeded = 3, 11
-	switch {
-	case typ == exceeded:
-		return icmpExpired
-	case typ != unreachable:
-		return icmpOther
-	}
-	switch code {
-	case 3:
-		return icmpPort
-	case 9, 10, 13:
-		return icmpProhibited
-	case 0, 1, 5, 6, 7, 11, 12:
-		return icmpUnreachable
-	}
-	return icmpOther
+// icmpCodes are the numbers of a version of ICMP.
+type icmpCodes struct {
+	unreachable, exceeded     uint8   // types
+	port, prohibited, nowhere []uint8 // codes of unreachable
 }
 
-// icmp6 is what a message says (RFC 4443 section 3).
-func icmp6(typ, code uint8) icmpKind {
-	const unreachable, exceeded = 1, 3
+var (
+	// RFC 792, RFC 1812 section 5.2.7.1.
+	icmp4 = icmpCodes{3, 11, []uint8{3}, []uint8{9, 10, 13}, []uint8{0, 1, 5, 6, 7, 11, 12}}
+	// RFC 4443 section 3.
+	icmp6 = icmpCodes{1, 3, []uint8{4}, []uint8{1, 5, 6}, []uint8{0, 2, 3}}
+)
+
+func (c icmpCodes) kind(typ, code uint8) icmpKind {
 	switch {
-	case typ == exceeded:
+	case typ == c.exceeded:
 		return icmpExpired
-	case typ != unreachable:
+	case typ != c.unreachable:
 		return icmpOther
-	}
-	switch code {
-	case 4:
+	case slices.Contains(c.port, code):
 		return icmpPort
-	case 1, 5, 6:
+	case slices.Contains(c.prohibited, code):
 		return icmpProhibited
-	case 0, 2, 3:
+	case slices.Contains(c.nowhere, code):
 		return icmpUnreachable
 	}
 	return icmpOther
