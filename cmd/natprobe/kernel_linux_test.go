@@ -287,6 +287,7 @@ func TestKernelNames(t *testing.T) {
 		{"N4", []string{"--server", "twin.example"}, exitDirect, natprobe.PortRestricted, "192.0.2.77:3478 did not answer"},
 		{"N4", []string{"--server", "stun:twin.example:3478"}, exitDirect, natprobe.PortRestricted, "192.0.2.77:3478 did not answer"},
 		{"N4", []string{"--server", "rtmfp://twin.example/"}, exitDirect, natprobe.PortRestricted, "192.0.2.77:1935 did not answer"},
+		{"N4", []string{"--server", "2001:db8:ffff::1", "--server", "twin.example"}, exitDirect, natprobe.PortRestricted, "no route to [2001:db8:ffff::1]:3478"},
 		{"N12", []string{"--server", "six.example"}, exitUnsure, natprobe.ClassUnknown, "add -6"},
 		// A firewall is what a node sees by its introductions, whatever it has of addresses;
 		// to another server it may be none.

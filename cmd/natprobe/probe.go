@@ -177,7 +177,15 @@ func (m *measurement) find(ctx context.Context) ([]located, error) {
 		})
 	}
 	work.Wait()
-	return found, errors.Join(errs...)
+	if !slices.Contains(errs, nil) {
+		return nil, errors.Join(errs...)
+	}
+	for i, err := range errs {
+		if err != nil { // one of several that cannot be asked is no reason not to ask the others
+			found[i].Run.Notes = append(found[i].Run.Notes, err.Error())
+		}
+	}
+	return found, nil
 }
 
 // config is for the i-th server, held against the others that were found.

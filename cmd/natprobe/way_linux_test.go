@@ -102,6 +102,9 @@ func TestKernelWays(t *testing.T) {
 			if r.Way == nil || r.Way.Router != test.router || r.Way.Tunnel != test.tunnel || r.Seen.Addr() != test.seen {
 				t.Errorf("seen at %v by %+v", r.Seen, r.Way)
 			}
+			if wants := map[bool]string{true: "NAT behind tun0, a tunnel, ", false: "home router, "}[test.tunnel]; test.site != "N0" && !strings.HasPrefix(r.Verdict, wants) {
+				t.Errorf("%q, want %q", r.Verdict, wants)
+			}
 			if got := asked(); got > 0 {
 				t.Errorf("%d packets for %s", got, test.at)
 			}

@@ -26,7 +26,7 @@ func (r *Report) place() string { return r.arranged().place }
 func (r *Report) NATs() string { return r.arranged().text }
 
 func (r *Report) arranged() arrangement {
-	for _, find := range []func() arrangement{r.behindNAT64, r.behindLines, r.behindIPv6, r.behindRouters, r.behindHops, r.behindCarrier, r.behindOne} {
+	for _, find := range []func() arrangement{r.behindNAT64, r.behindLines, r.behindIPv6, r.behindTunnel, r.behindRouters, r.behindHops, r.behindCarrier, r.behindOne} {
 		if a := find(); a.text != "" {
 			return a
 		}
@@ -74,6 +74,17 @@ func (r *Report) behindIPv6() arrangement {
 	}
 }
 
+// behindTunnel: whoever translates is at its far end, or behind.
+func (r *Report) behindTunnel() arrangement {
+	if r.Way == nil || !r.Way.Tunnel || r.Behavior.Public.Answer != natprobe.No {
+		return arrangement{}
+	}
+	return arrangement{
+		fmt.Sprintf("NAT behind %s, a tunnel", r.Way.Interface),
+		fmt.Sprintf("%s is a tunnel (a VPN, or a line of its own): who translates is at its far end, and not in this network", r.Way.Interface),
+	}
+}
+
 const carriers = "home router behind a carrier's NAT"
 
 // behindRouters: a router on the way that told its own address has not the one seen.
@@ -108,8 +119,6 @@ func (r *Report) behindHops() arrangement {
 	switch {
 	case behind > 0 && !udp.SharedSpace.Contains(r.Local.Addr()):
 		return arrangement{carriers, fmt.Sprintf("two: %s, and the way goes on through a carrier's %v", far, p.Hops[behind])}
-	case r.Way != nil && r.Way.Tunnel:
-		return arrangement{"", far}
 	}
 	return arrangement{"", "the router has not the public address: " + far + ", so that another NAT translates, by itself or too"}
 }

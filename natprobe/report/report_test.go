@@ -227,6 +227,13 @@ func TestArrangements(t *testing.T) {
 			r.Runs[0].NAT64, r.Runs[0].Own = netip.MustParsePrefix("64:ff9b::/96"), addr("2001:db8::2")
 			r.Host.Interfaces = []Interface{{Name: "eth0", Addrs: []netip.Prefix{netip.MustParsePrefix("2001:db8::2/64")}}}
 		}, "NAT64, " + usual + ": this host has no IPv4", "NAT64 by 64:ff9b::/96"},
+		"a VPN": {func(r *Record) {
+			r.Way, r.Depth.Path = &Way{Interface: "wg0", Tunnel: true}, hops(0, 1, "10.8.0.1")
+		}, "NAT behind wg0, a tunnel, " + usual, "wg0 is a tunnel"},
+		"464XLAT by a tunnel's interface": {func(r *Record) {
+			local(r, "192.0.0.4")
+			r.Way = &Way{Interface: "clat4", Tunnel: true}
+		}, "IPv4 over IPv6, " + usual, "this host's IPv4 address, 192.0.0.4"},
 		"several lines": {func(r *Record) {
 			for i, o := range r.Runs[0].Observations {
 				if o.Kind == natprobe.KindMapping && o.Node.Port()%2 == 0 {
@@ -251,6 +258,43 @@ func TestArrangements(t *testing.T) {
 		}
 		if (r.Direct == natprobe.Yes) != strings.HasSuffix(test.verdict, usual) {
 			t.Errorf("%s: direct %v", name, r.Direct)
+		}
+	}
+}
+
+// What else comes back over UDP makes "no UDP" untrue.
+func TestUDPElsewhere(t *testing.T) {
+	asked := natprobe.Observation{Kind: natprobe.KindControlMapping, Node: nodeMain, At: at(1020), Since: at(0), Tries: 7}
+	server := nodeMain.Addr()
+	for name, test := range map[string]struct {
+		change func(*Record)
+		noUDP  bool
+		says   string
+	}{
+		"nothing":       {func(*Record) {}, true, "no UDP: "},
+		"RTMFP":         {func(r *Record) { r.Depth.Node = &Node{At: nodeMain, Works: natprobe.Yes} }, false, "UDP comes back, but nothing is known: 192.0.2.1:1935 answers to RTMFP"},
+		"no RTMFP":      {func(r *Record) { r.Depth.Node = &Node{At: nodeMain, Works: natprobe.No} }, true, "no UDP: "},
+		"IPv6":          {func(r *Record) { r.Depth.IPv6 = &IPv6{Seen: netip.MustParseAddrPort("[2001:db8::2]:9")} }, false, "UDP comes back, but nothing is known: 192.0.2.1:1935 is silent over IPv4, and answers over IPv6: run natprobe with -6"},
+		"TURN":          {func(r *Record) { r.Depth.Services = []Service{{Name: OverUDP, Works: natprobe.Yes}} }, false, "UDP comes back, but nothing is known: TURN answers"},
+		"TURN over TCP": {func(r *Record) { r.Depth.Services = []Service{{Name: "TURN over TCP", Works: natprobe.Yes}} }, true, "no UDP: "},
+		"a closed port": {func(r *Record) {
+			r.Runs[0].Heard = []Heard{{HeardICMP, netip.AddrPortFrom(server, 0), "nothing listens there", 1}}
+		}, false, "UDP comes back, but nothing is known: 192.0.2.1 says: nothing listens there"},
+		"somebody's word": {func(r *Record) {
+			r.Runs[0].Heard = []Heard{{Kind: HeardICMP, Text: "nothing listens there, or a firewall says so", Count: 1}}
+		}, false, "UDP comes back, but nothing is known: nothing listens there, or"},
+		"a firewall": {func(r *Record) {
+			r.Runs[0].Heard = []Heard{{HeardICMP, netip.MustParseAddrPort("192.168.1.1:0"), "a firewall refuses this", 1}}
+		}, true, "no UDP: 192.0.2.1:1935 did not answer any of 7 requests; 192.168.1.1 says: a firewall refuses this"},
+		"another's answer": {func(r *Record) {
+			r.Runs[0].Heard = []Heard{{HeardSTUN, netip.MustParseAddrPort("203.0.113.9:9"), "an answer from another address", 1}}
+		}, false, "UDP comes back, but nothing is known: 203.0.113.9:9 sends: an answer from another address"},
+	} {
+		rec := recordOf([]natprobe.Observation{asked})
+		test.change(&rec)
+		r := New(rec, at(2000), nil)
+		if r.NoUDP != test.noUDP || !strings.HasPrefix(r.Verdict, test.says) || (r.Direct == natprobe.No) != test.noUDP {
+			t.Errorf("%s: %t, %v, %q", name, r.NoUDP, r.Direct, r.Verdict)
 		}
 	}
 }

@@ -88,12 +88,19 @@ func (w *Way) describe(line liner) {
 	switch {
 	case w == nil:
 	case w.Tunnel:
-		line("way", "by %s, a tunnel: what is said here is of its far end, not of this network", w.Interface)
+		line("way", "by %s, a tunnel%s", w.Interface, optional(", router ", w.router()))
 	case w.Router.IsValid():
 		line("way", "by %s, router %v", w.Interface, w.Router)
 	default:
 		line("way", "by %s, on which is no router", w.Interface)
 	}
+}
+
+func (w *Way) router() string {
+	if !w.Router.IsValid() {
+		return ""
+	}
+	return w.Router.String()
 }
 
 func arrive(a natprobe.Answer) string {
