@@ -48,10 +48,7 @@ func (c *client) Command(cmd netconn.Command) bool {
 	}
 	n := c.node
 	n.stats.Calls++
-	args := cmd.Args
-	if !amf.IsNull(cmd.Object) {
-		args = append(amf.Args{cmd.Object}, args...) // some clients leave the null out
-	}
+	args := cmd.Given()
 	var result amf.Value
 	failed := &callError{codeTooFast, "too many calls in a short time; wait some seconds"}
 	if c.peer.calls.Take(c.conn.Session().Engine().Now(), callRate, callBurst) {

@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/netip"
 	"strings"
 
+	"pileus/natprobe/gateway"
 	"pileus/natprobe/report"
 )
 
@@ -44,6 +46,18 @@ func thisHost() report.Host {
 	return host
 }
 
+// wayOf is how packets leave; nil where the system does not tell.
+func wayOf(host report.Host, w gateway.Way) *report.Way {
+	if w.Interface == "" {
+		return nil
+	}
+	way := report.Way{Interface: w.Interface, Router: w.Router}
+	for _, i := range host.Interfaces {
+		way.Tunnel = way.Tunnel || i.Name == w.Interface && i.Tunnel
+	}
+	return &way
+}
+
 // boundTo finds the address that --bind names: one, or that of an interface.
 func boundTo(name string, host report.Host, is4 bool) (netip.Addr, error) {
 	if addr, err := netip.ParseAddr(name); err == nil {
@@ -60,7 +74,10 @@ func boundTo(name string, host report.Host, is4 bool) (netip.Addr, error) {
 				return p.Addr(), nil
 			}
 		}
-		return netip.Addr{}, usage("--bind: interface %s has no address of the server's family", name)
+		return netip.Addr{}, failed(fmt.Errorf("interface %s has no address of the server's family", name))
+	}
+	if _, err := net.InterfaceByName(name); err == nil {
+		return netip.Addr{}, failed(fmt.Errorf("interface %s is down, or has no address", name))
 	}
 	return netip.Addr{}, usage("--bind: %q is neither an address nor an interface; there are %s", name, strings.Join(known, ", "))
 }

@@ -49,7 +49,7 @@ func startLab(t *testing.T, sites ...string) *network {
 	c := kernel.Config{Delay: 10 * time.Millisecond}
 	for _, s := range sites { // of a kind, or of a kind with a suffix
 		name, _, _ := strings.Cut(s, ".")
-		kind, ok := lab.KindNamed(name)
+		kind, ok := labKind(name)
 		if !ok {
 			t.Fatalf("there is no kind %s", name)
 		}
@@ -66,12 +66,23 @@ func startLab(t *testing.T, sites ...string) *network {
 	})
 	n := &network{up, t.TempDir()}
 	n.certify(t)
-	startNode(t, fmt.Sprintf(`listen: ["%v:1935"]
-alternate: ["%v"]
+	startNode(t, fmt.Sprintf(`listen: ["%v:1935", "[%[4]v]:1935"]
+alternate: ["%[2]v"]
 turn: {listen: [3478], users: {alice: secret}, tls: {listen: [5349], cert: %s/cert.pem, key: %[3]s/key.pem}}
 admin: {listen: ""}
-`, lab.FirstNodeAddress, lab.SecondNodeAddress, n.dir), n.Node().Start)
+`, lab.FirstNodeAddress, lab.SecondNodeAddress, n.dir, n.Node().Addrs[2]), n.Node().Start)
 	return n
+}
+
+// labKind is one of the lab, or N4v6: a home router with IPv6 and a firewall for it.
+func labKind(name string) (lab.Kind, bool) {
+	if name != "N4v6" {
+		return lab.KindNamed(name)
+	}
+	kind, ok := lab.KindNamed("N12")
+	home, _ := lab.KindNamed("N4")
+	kind.Chain, kind.Looks = home.Chain, home.Looks
+	return kind, ok
 }
 
 func (n *network) certify(t *testing.T) {
@@ -233,6 +244,71 @@ func TestKernelFallbacks(t *testing.T) {
 			}
 			if r.NoUDP != blocked || strings.HasPrefix(r.Verdict, "no UDP") != blocked {
 				t.Errorf("%s", r.Verdict)
+			}
+		})
+	}
+}
+
+// named has commands at a site find hosts by a file of their own, as in /etc/hosts.
+func (n *network) named(t *testing.T, hosts string, cmd *exec.Cmd) *exec.Cmd {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "hosts")
+	if err := os.WriteFile(file, []byte(hosts), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wrapped := exec.CommandContext(context.Background(), "unshare", append([]string{
+		"--mount", "--propagation", "private", "sh", "-c", `mount --bind "$0" /etc/hosts && exec "$@"`, file,
+	}, cmd.Args...)...)
+	wrapped.Env = cmd.Env
+	return wrapped
+}
+
+// A name is asked for at all its addresses, in the forms that people type.
+func TestKernelNames(t *testing.T) {
+	t.Parallel()
+	n := startLab(t, "N4", "N12")
+	alone := n.Node().Addrs[3] // where no node is
+	six := n.natprobe("serve", "--address", alone.String())
+	if err := n.Node().Start(six); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = six.Process.Kill()
+		_ = six.Wait() // it was killed
+	})
+	hosts := fmt.Sprintf("192.0.2.77 twin.example\n%v twin.example\n%v six.example\n", lab.FirstNodeAddress, n.Node().Addrs[2])
+	for _, test := range []struct {
+		site  string
+		args  []string
+		code  int
+		class natprobe.Class
+		says  string
+	}{
+		{"N4", []string{"--server", "twin.example"}, exitDirect, natprobe.PortRestricted, "192.0.2.77:3478 did not answer"},
+		{"N4", []string{"--server", "stun:twin.example:3478"}, exitDirect, natprobe.PortRestricted, "192.0.2.77:3478 did not answer"},
+		{"N4", []string{"--server", "rtmfp://twin.example/"}, exitDirect, natprobe.PortRestricted, "192.0.2.77:1935 did not answer"},
+		{"N4", []string{"--server", "2001:db8:ffff::1", "--server", "twin.example"}, exitDirect, natprobe.PortRestricted, "no route to [2001:db8:ffff::1]:3478"},
+		{"N12", []string{"--server", "six.example"}, exitUnsure, natprobe.ClassUnknown, "add -6"},
+		// A firewall is what a node sees by its introductions, whatever it has of addresses;
+		// to another server it may be none.
+		{"N12", []string{"-6", "--server", "turn:six.example"}, exitDirect, natprobe.Firewall, "public host behind a stateful firewall"},
+		{"N12", []string{"-6", "--server", alone.String()}, exitUnsure, natprobe.ClassUnknown, "public host, filtering unknown (a server with two addresses"},
+		{"N12", []string{"-6", "--server", alone.String(), "--server", "six.example"}, exitDirect, natprobe.Firewall, ""},
+	} {
+		t.Run(test.site+" "+strings.Join(test.args, " "), func(t *testing.T) {
+			t.Parallel()
+			cmd := n.named(t, hosts, n.natprobe(append([]string{"run", "--quick", "--json"}, test.args...)...))
+			var out, errs bytes.Buffer
+			cmd.Stdout, cmd.Stderr = &out, &errs
+			if err := n.Hosts(test.site)[0].Start(cmd); err != nil {
+				t.Fatal(err)
+			}
+			_ = cmd.Wait() // its code says how it ends
+			if code := cmd.ProcessState.ExitCode(); code != test.code || !strings.Contains(out.String()+errs.String(), test.says) {
+				t.Errorf("exit %d, want %d: %s%s", code, test.code, &out, &errs)
+			}
+			if out.Len() > 0 && decode[report.Report](t, out.String()).Class != test.class {
+				t.Errorf("want %v: %s", test.class, &out)
 			}
 		})
 	}

@@ -50,6 +50,11 @@ func (s *said) String() string {
 	return s.text.String()
 }
 
+// screen is a terminal: what is done is told there.
+type screen struct{ said }
+
+func (*screen) IsTerminal() bool { return true }
+
 // after waits for a word, and returns the next one.
 func (s *said) after(t *testing.T, words string) string {
 	t.Helper()

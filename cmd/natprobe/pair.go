@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -14,6 +14,8 @@ import (
 	"pileus/cmd/internal/program"
 	"pileus/cmd/natprobe/pair"
 	"pileus/configs"
+	"pileus/natprobe/prober"
+	"pileus/natprobe/report"
 )
 
 // nodePort is where nodes listen for clients (RFC 7425 section 5.1).
@@ -42,7 +44,7 @@ Example:
    natprobe pair --server 203.0.113.1                       here
    natprobe pair --server 203.0.113.1 --code K7QF3-M2XDT    there`, pair.Lifetime/time.Minute, configs.BitRate(pair.MaxRate), pair.MaxTime),
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "server", EnvVars: []string{"NATPROBE_SERVER"}, Usage: "be introduced by the pileus node at `HOST[:PORT]`"},
+			&cli.StringFlag{Name: "server", EnvVars: []string{"NATPROBE_SERVER"}, Usage: "be introduced by the pileus node at `HOST[:PORT]`, or rtmfp://HOST[:PORT]"},
 			&cli.StringFlag{Name: "code", Usage: "meet who got `CODE` (default: make one, and wait)"},
 			&cli.StringFlag{Name: "key", Usage: "developer `KEY`, where the node asks for one"},
 			&cli.BoolFlag{Name: "6", Usage: "reach the node over IPv6"},
@@ -66,7 +68,7 @@ func meetPair(c *cli.Context) error {
 	p.stop()
 	switch {
 	case errors.Is(err, pair.ErrNoUDP):
-		return &program.ExitError{Code: exitNoUDP, Err: err}
+		return silentNode(c.Context, config, err)
 	case err != nil:
 		return failed(err)
 	}
@@ -86,6 +88,24 @@ func meetPair(c *cli.Context) error {
 	case pair.NotMet:
 	}
 	return &program.ExitError{Code: exitUnsure}
+}
+
+// silentNode tells no UDP from no node: STUN answers where there is UDP, or somebody says
+// that nothing listens.
+func silentNode(ctx context.Context, config pair.Config, silent error) error {
+	c := prober.Config{Server: config.Server, Others: config.Others}
+	for _, at := range append([]netip.AddrPort{config.Server}, config.Others...) {
+		c.Others = append(c.Others, netip.AddrPortFrom(at.Addr(), defaultPorts[0]))
+	}
+	found, err := prober.Find(ctx, c)
+	r := report.New(report.Record{Runs: []report.Run{found.Run}}, time.Now(), nil)
+	switch {
+	case err == nil:
+		return failed(fmt.Errorf("no node answers at %v; UDP is there, for %v answers to STUN", config.Server, found.Run.Server))
+	case r.NoUDP:
+		return &program.ExitError{Code: exitNoUDP, Err: silent}
+	}
+	return failed(fmt.Errorf("no node answers at %v; %s", config.Server, r.Verdict))
 }
 
 func pairConfig(c *cli.Context) (pair.Config, error) {
@@ -109,21 +129,13 @@ func pairConfig(c *cli.Context) (pair.Config, error) {
 			return config, usage("--code: %w", err)
 		}
 	}
-	if config.Server, err = resolveNode(c.Context, "--server", c.String("server"), c.Bool("6")); err != nil {
+	nodes, err := resolveNode(c.Context, net.DefaultResolver.LookupNetIP, "--server", c.String("server"), c.Bool("6"))
+	if err != nil {
 		return config, err
 	}
+	config.Server, config.Others = nodes[0], nodes[1:]
 	config.Host, _ = os.Hostname() // it is but shown
 	return config, nil
-}
-
-// resolveNode finds the address of a node that a flag names.
-func resolveNode(ctx context.Context, flag, name string, v6 bool) (netip.AddrPort, error) {
-	s, err := resolve(ctx, flag, name, v6)
-	if err != nil {
-		return netip.AddrPort{}, err
-	}
-	// Of the ports that are tried where none is named, this is the node's.
-	return s.addrs[max(0, slices.IndexFunc(s.addrs, func(a netip.AddrPort) bool { return a.Port() == nodePort }))], nil
 }
 
 // otherSide says what is to be done at the other side.

@@ -11,8 +11,8 @@ import (
 // progressEvery is how often people hear of a test that goes on.
 const progressEvery = time.Second
 
-// progress tells on stderr what is being done: on a terminal in one line that is
-// gone at the end, else in a line each time.
+// progress tells on stderr what is being done, on a terminal alone, in one line that is
+// gone at the end: a pipe or a file would keep them all.
 type progress struct {
 	out      io.Writer
 	terminal bool
@@ -71,15 +71,18 @@ func (p *progress) run() {
 func (p *progress) tick() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	text := fmt.Sprintf("%d s: %s", int(time.Since(p.began).Seconds()), p.phase)
 	if p.terminal {
-		fmt.Fprintf(p.out, "\r\x1b[K%s", text)
-	} else {
-		fmt.Fprintf(p.out, "natprobe: %s\n", text)
+		fmt.Fprintf(p.out, "\r\x1b[K%d s: %s", int(time.Since(p.began).Seconds()), p.phase)
 	}
 }
 
+// terminal is what says by itself whether it is one.
+type terminal interface{ IsTerminal() bool }
+
 func isTerminal(w io.Writer) bool {
+	if t, ok := w.(terminal); ok {
+		return t.IsTerminal()
+	}
 	f, ok := w.(*os.File)
 	if !ok {
 		return false

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"strings"
 	"time"
 
@@ -20,7 +21,7 @@ import (
 func turnFlag() *cli.StringSliceFlag {
 	return &cli.StringSliceFlag{
 		Name: "turn", EnvVars: []string{"NATPROBE_TURN"}, KeepSpace: true,
-		Usage: "ask for a relay at `URL`, turn:USER:PASSWORD@HOST[:PORT][?transport=tcp], or turns: for TLS; repeatable",
+		Usage: "ask for a relay at `URL`, turn:USER:PASSWORD@HOST[:PORT][?transport=tcp], or turns: for TLS; USER may be EXPIRY:NAME of the TURN REST API, any other colon in it is %3A, and a percent sign %25; repeatable",
 	}
 }
 
@@ -44,6 +45,7 @@ command line.
 Examples:
 
    natprobe relay --turn turn:alice:secret@203.0.113.1 --rate 2mbit --time 10s
+   natprobe relay --turn turn:1767225600:alice:c2VjcmV0/w==@203.0.113.1
    natprobe relay --splice 203.0.113.1`, configs.BitRate(relayed.MaxRate), configs.BitRate(pair.MaxRate), relayed.MaxTime, relayed.MaxBytes/1_000_000),
 		Flags: []cli.Flag{
 			turnFlag(),
@@ -116,12 +118,12 @@ func relaysOf(c *cli.Context, p *progress) (all []measurable, err error) {
 		}})
 	}
 	for _, name := range splices {
-		node, err := resolveNode(c.Context, "--splice", name, c.Bool("6"))
+		nodes, err := resolveNode(c.Context, net.DefaultResolver.LookupNetIP, "--splice", name, c.Bool("6"))
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, measurable{"splice", node.String(), func(ctx context.Context) (relayed.Result, error) {
-			return pair.Through(ctx, pair.Config{Server: node, Key: c.String("key"), Rate: rate, Time: duration, Phase: p.set})
+		all = append(all, measurable{"splice", nodes[0].String(), func(ctx context.Context) (relayed.Result, error) {
+			return pair.Through(ctx, pair.Config{Server: nodes[0], Others: nodes[1:], Key: c.String("key"), Rate: rate, Time: duration, Phase: p.set})
 		}})
 	}
 	return all, nil

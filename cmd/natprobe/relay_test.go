@@ -32,7 +32,8 @@ func TestRelayThroughSplice(t *testing.T) {
 		}
 	}
 
-	var text, progress said
+	var text said
+	var progress screen
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan int)
 	go func() {

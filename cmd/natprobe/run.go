@@ -39,8 +39,9 @@ Exit codes:
 
    0    direct with home routers and all easier kinds
    1    a home router can be reached through a relay only
-   2    no UDP to the server
-   3    could not test: no server was named or found, or what was seen fits several kinds
+   2    no UDP: nothing came back from any server
+   3    could not test: no server was named or found, what came is no answer, or what
+        was seen fits several kinds
    64   the command line is wrong`,
 		Commands:  []*cli.Command{runCommand(), watchCommand(), classifyCommand(), predictCommand(), relayCommand(), pairCommand(), serveCommand(), labCommand()},
 		Writer:    stdout,

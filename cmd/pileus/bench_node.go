@@ -21,7 +21,8 @@ func benchCommand() *cli.Command {
 			Description: `Simulates RTMFP clients, each with a source address of its own in 127.0.0.0/8,
 and reports what they saw; with --pid or --run also the server's CPU time and
 memory. Works against any server that speaks RTMFP. Every phase is bounded in
-time; all of them take about two minutes a round.
+time; all of them take about two minutes a round. If one of them fails, the exit
+code is 1.
 
 With --run the tool starts each server itself, afresh for every measurement, on
 core 0 with the load on core 1, in turns; the result is the median of the

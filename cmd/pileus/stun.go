@@ -15,7 +15,7 @@ import (
 
 // stunResponder answers STUN Binding requests at every socket of the node:
 // behaviour discovery (RFC 5780) at stun.ports, elsewhere the observed address
-// alone. It has no socket, and may be called from any goroutine.
+// alone; clients of RFC 3489 where nothing but STUN and TURN is spoken. It has no socket, and may be called from any goroutine.
 type stunResponder struct {
 	names   udp.Names
 	servers map[netip.Addr]binding.Server // by own address

@@ -92,3 +92,49 @@ func TestServeSTUNWithOneAddress(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 }
+
+// classic sends a Binding request of RFC 3489, and gives the mapped address that comes
+// back; "" for silence.
+func classic(t *testing.T, to string) string {
+	t.Helper()
+	c, err := net.Dial("udp4", to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	request := append([]byte{0, 1, 0, 0}, "sixteen bytes ID"...)
+	if _, err := c.Write(request); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.SetReadDeadline(time.Now().Add(500 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 1500)
+	n, err := c.Read(b)
+	if err != nil {
+		return ""
+	}
+	a, err := binding.ParseAnswer(b[:n])
+	if err != nil || string(b[4:20]) != string(request[4:20]) || a.Seen.String() != c.LocalAddr().String() {
+		t.Errorf("%s: %x: %+v, %v", to, b[:n], a, err)
+	}
+	return a.Seen.String()
+}
+
+// Clients of RFC 3489 are answered where nothing but STUN and TURN is spoken, and nowhere
+// else: RTMFP may look like them.
+func TestServeAnswersRFC3489(t *testing.T) {
+	p := free(t, 4)
+	file := config(t, "stun: {ports: ["+p[0]+", "+p[1]+"]}\nrelay: {extra: []}\nturn: {users: {alice: secret}, listen: ["+p[0]+", "+p[3]+"]}\n")
+	n := serving(t, "--config", file, "--listen", "127.0.0.1:0", "--probe-ports", p[2], "--admin", "")
+	for _, port := range []string{p[0], p[1], p[3]} {
+		if classic(t, "127.0.0.1:"+port) == "" {
+			t.Errorf("no answer at %s", port)
+		}
+	}
+	for _, port := range []string{n.find(`listening    127\.0\.0\.1:(\d+)/udp`), p[2]} {
+		if got := classic(t, "127.0.0.1:"+port); got != "" {
+			t.Errorf("an answer at %s: %s", port, got)
+		}
+	}
+}

@@ -113,7 +113,7 @@ func (n *node) answerBinding(t turn.Transport, local, from netip.AddrPort, reque
 		a, _ := binding.Server{}.Respond(request, from, local)
 		return a.Data
 	}
-	a, ok := n.stun.responder.answer(time.Now(), binding.Received{Data: request, From: from, Local: local})
+	a, ok := n.stun.responder.answer(time.Now(), binding.Received{Data: request, From: from, Local: local, Alone: true})
 	if !ok {
 		return nil
 	}

@@ -85,9 +85,8 @@ func (r *Response) fill(m *stun.Message, bytes int, result []byte, set []stun.Se
 	r.Data = append(encode(m, stun.BindingSuccess, set...), make([]byte, missing%4)...)
 }
 
-func parsePathResult(m *stun.Message) *PathResult {
-	v, err := m.Get(attrPathResult)
-	if err != nil || len(v) != pathLen {
+func parsePathResult(v []byte) *PathResult {
+	if len(v) != pathLen {
 		return nil
 	}
 	return &PathResult{TOS: v[0], Bytes: int(binary.BigEndian.Uint16(v[2:])), Whole: v[1]&pathWhole != 0}

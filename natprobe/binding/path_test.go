@@ -54,9 +54,10 @@ func TestDescribe(t *testing.T) {
 	r, _ := both.RespondTo(Received{Data: req, From: client, Local: at(a1, 3478), TOS: 3, HasTOS: true})
 	refused, _ := Server{}.Respond(Request{ChangeIP: true}.Append(nil), client, at(a1, 3478))
 	for want, b := range map[string][]byte{
-		"not STUN":          {1, 2, 3},
-		"Binding request":   req,
-		"Binding error 420": refused.Data,
+		"3 bytes that are no STUN": {1, 2, 3},
+		"an empty packet":          {},
+		"Binding request":          req,
+		"Binding error 420, an attribute of the request is not known":                                   refused.Data,
 		"Binding success: seen as 192.0.2.7:40000; other address 203.0.113.2:3479; asked with TOS 0x03": r.Data,
 	} {
 		if got := Describe(b); got != want {

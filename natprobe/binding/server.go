@@ -34,6 +34,7 @@ type Received struct {
 	TOS         uint8 // IPv4 TOS or IPv6 traffic class
 	HasTOS      bool  // the socket carries it, both ways
 	CanBeWhole  bool  // whoever sends the answer obeys Response.Whole
+	Alone       bool  // nothing but STUN comes to that socket: clients of RFC 3489 are answered, too
 }
 
 // The largest padding that comes back is that of a request of one Ethernet frame.
@@ -56,6 +57,9 @@ func (s Server) Respond(req []byte, from, local netip.AddrPort) (Response, bool)
 // which nothing is to be said.
 func (s Server) RespondTo(d Received) (Response, bool) {
 	req, from, local := d.Data, d.From, d.Local
+	if d.Alone && IsClassicRequest(req) {
+		return s.classic(d)
+	}
 	if s.discovers(local) {
 		req = Trimmed(req)
 	}

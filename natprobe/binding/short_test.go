@@ -8,8 +8,8 @@ import (
 	"github.com/pion/stun/v2"
 )
 
-// pion/stun reads two bytes of an address that may have none, behind the end of the
-// message.
+// An attribute that has no room for what it should have: package stun reads two bytes
+// behind the end of the message.
 func TestShortAddress(t *testing.T) {
 	for _, typ := range []stun.AttrType{stun.AttrXORMappedAddress, stun.AttrMappedAddress, stun.AttrOtherAddress, stun.AttrErrorCode} {
 		for _, kind := range []stun.MessageType{stun.BindingSuccess, stun.BindingError} {
@@ -17,7 +17,7 @@ func TestShortAddress(t *testing.T) {
 			b := append(slices.Clone(m.Raw), 0, 0, 0, 0)
 			binary.BigEndian.PutUint16(b[2:], 4)
 			binary.BigEndian.PutUint16(b[20:], uint16(typ))
-			if a, err := ParseAnswer(slices.Clip(b)); err == nil {
+			if a, err := ParseAnswer(slices.Clip(b)); err == nil && (kind == stun.BindingSuccess || a.Code != NoCode) {
 				t.Errorf("%v %v: %+v", kind, typ, a)
 			}
 		}

@@ -1,5 +1,5 @@
-// Package gateway asks this network's router for its own outside address, in the
-// protocols that home routers speak. Where that is not the address seen outside,
+// Package gateway finds the router on the way to somebody, and asks it for its own
+// outside address, in the protocols that home routers speak. Where that is not the address seen outside,
 // there is another NAT behind it. Nothing is changed in a router, but that PCP
 // tells the address only with a mapping: of a port of this package's own, which
 // lets nobody in, and taken back at once.
@@ -14,27 +14,25 @@ import (
 	"sync"
 	"time"
 
-	defaultroute "github.com/jackpal/gateway"
-
 	"pileus/natprobe/report"
 )
 
 // network is where routers are looked for.
 type network struct {
-	router netip.AddrPort // the default one, where PCP and NAT-PMP are spoken; zero: none is known
+	router netip.AddrPort // the one on the way, where PCP and NAT-PMP are spoken; zero: there is none
 	hosts  []netip.Addr   // this host's own, from which UPnP's routers are called
 	group  netip.AddrPort // at which they listen
 }
 
-// Ask asks in every protocol at once. What told no address has a text instead.
-func Ask(ctx context.Context) []report.Gateway { return here().ask(ctx) }
+// Ask asks whoever is on a way, in every protocol at once. What told no address has a text
+// instead.
+func Ask(ctx context.Context, w Way) []report.Gateway { return w.network().ask(ctx) }
 
-func here() *network {
-	n := &network{hosts: multicasting(), group: ssdpGroup}
-	if ip, err := defaultroute.DiscoverGateway(); err == nil { // else there is none
-		if addr, ok := netip.AddrFromSlice(ip); ok {
-			n.router = netip.AddrPortFrom(addr.Unmap(), routerPort)
-		}
+// network is the one that the way goes through first.
+func (w Way) network() *network {
+	n := &network{hosts: w.on(multicasting()), group: ssdpGroup}
+	if w.Router.Is4() && w.Router.IsGlobalUnicast() {
+		n.router = netip.AddrPortFrom(w.Router, routerPort)
 	}
 	return n
 }
@@ -82,6 +80,20 @@ func (n *network) ask(ctx context.Context) []report.Gateway {
 	return all
 }
 
+// isRouter reports whether an address is that of the router on the way.
+func (n *network) isRouter(a netip.Addr) bool { return n.router.IsValid() && a == n.router.Addr() }
+
+// understood tells silence from what makes no sense.
+func understood(err error) error {
+	if said, ok := errors.AsType[sayError](err); ok {
+		return said
+	}
+	if _, ok := errors.AsType[net.Error](err); ok || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return errStrange
+}
+
 // sayError is for people as it is: nothing in it is a router's own words.
 type sayError string
 
@@ -89,9 +101,12 @@ func (e sayError) Error() string { return string(e) }
 
 const (
 	errSilent    = sayError(report.NoAnswer)
-	errNoRouter  = sayError("no default router is known")
+	errNoRouter  = sayError("no router is on this way, or none is known")
 	errNoAddress = sayError("it has no outside address")
 	errStrange   = sayError("its answer was not understood")
+	// errElsewhere: a device speaks for itself. Whoever is on this network could
+	// otherwise have this host ask any other.
+	errElsewhere = sayError("its answer leads to another host, which is not asked")
 )
 
 // plain keeps to words of this package's own.

@@ -86,9 +86,21 @@ func TestNobody(t *testing.T) {
 	}
 }
 
-func TestHere(t *testing.T) {
-	n := here()
-	if n.group != ssdpGroup || n.router.IsValid() && n.router.Port() != routerPort {
+// Only a router that can be asked is, and only on the way's own link.
+func TestWay(t *testing.T) {
+	for router, want := range map[string]string{
+		"192.168.1.1": "192.168.1.1:5351", "0.0.0.0": "invalid AddrPort", "127.0.0.1": "invalid AddrPort", "fe80::1": "invalid AddrPort",
+	} {
+		n := Way{Router: netip.MustParseAddr(router)}.network()
+		if n.group != ssdpGroup || n.router.String() != want {
+			t.Errorf("%s: %+v", router, n)
+		}
+	}
+	if n := (Way{Interface: "nosuch0"}).network(); len(n.hosts) > 0 || n.router.IsValid() {
 		t.Errorf("%+v", n)
+	}
+	loopback := netip.MustParseAddr("127.0.0.1")
+	if w := WayTo(loopback, loopback); w.Router.IsValid() {
+		t.Errorf("to this host itself: %+v", w)
 	}
 }

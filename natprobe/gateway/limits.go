@@ -13,7 +13,7 @@ const (
 	// searchTime is how long UPnP's routers may take to answer to multicast: more
 	// than the second that they are asked to answer within.
 	searchTime = 2 * time.Second
-	// maxAnswers are taken to one search, and as many of the default router's.
+	// maxAnswers are taken to a search, and as many of the default router's.
 	// There are tens of devices on a network.
 	maxAnswers = 64
 	// maxAnswerBytes bounds a datagram of theirs: it has a few lines.
@@ -26,6 +26,10 @@ const (
 	// maxBody bounds a description and an answer, in bytes. Descriptions of whole
 	// home servers have some tens of KiB.
 	maxBody = 256 << 10
+	// maxElements of a text are read: more than descriptions of whole home servers have.
+	maxElements = 1 << 14
+	// maxFaults of a text are passed over.
+	maxFaults = 64
 	// maxHeader bounds the header of an HTTP response, in bytes.
 	maxHeader = 16 << 10
 	// fetchTime is for one of them, from the connection to its last byte.

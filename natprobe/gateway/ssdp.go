@@ -1,19 +1,17 @@
 package gateway
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
-
-	"github.com/huin/goupnp/ssdp"
 )
 
 // device is one that answered a search.
@@ -22,70 +20,77 @@ type device struct {
 	description *url.URL
 }
 
-// search asks who on the network has a service. Answers that would have a third
-// host asked are left: descriptions are fetched from whoever says to have one. It
-// calls enough when no more is to be looked for, and ends when ctx does.
-func (n *network) search(ctx context.Context, service string, enough func()) ([]device, error) {
-	answers, err := ssdp.RawSearch(ctx, &multicast{n: n, service: service, enough: enough}, service, sends)
-	if err != nil {
-		return nil, err
-	}
-	var found []device
-	for _, a := range answers {
-		if where, err := a.Location(); err == nil {
-			found = append(found, device{hostOf(where), where})
-		}
-	}
-	return found, nil
+// targets are what is searched for: devices answer to the names of their services, of
+// themselves, or of both, in each version that they know.
+var targets = []string{
+	"urn:schemas-upnp-org:service:WANIPConnection:2",
+	"urn:schemas-upnp-org:service:WANIPConnection:1",
+	"urn:schemas-upnp-org:service:WANPPPConnection:1",
+	"urn:schemas-upnp-org:device:InternetGatewayDevice:2",
+	"urn:schemas-upnp-org:device:InternetGatewayDevice:1",
+	// Anything that speaks UPnP answers to this; only the default router is listened to.
+	rootDevice,
 }
 
 const (
+	rootDevice = "upnp:rootdevice"
+
 	sends     = 3 // datagrams get lost
 	sendEvery = 100 * time.Millisecond
+	// answerWithin is how long devices wait at most, in seconds, each for a time of its
+	// own, so that not all answer at once.
+	answerWithin = 1
 )
 
-// hostOf is the address in a URL; zero for a name, which routers do not use.
-func hostOf(u *url.URL) netip.Addr {
-	addr, err := netip.ParseAddr(u.Hostname())
-	if err != nil {
-		return netip.Addr{}
-	}
-	return addr.Unmap()
+// wanted reports whether a search target, or a name that has one in it, is that of a
+// gateway, in any version.
+func wanted(name string) bool {
+	name = strings.ToLower(name)
+	return slices.ContainsFunc(targets, func(t string) bool {
+		t = strings.ToLower(t)
+		return t != rootDevice && strings.Contains(name, t[:strings.LastIndexByte(t, ':')])
+	})
 }
 
-// multicast is the client of package ssdp: its own takes any number of answers,
-// and writes to the log of the whole program.
-type multicast struct {
-	n       *network
-	service string
-	enough  func()
-
-	mu  sync.Mutex
-	all []*http.Response
-}
-
-// DoWithContext implements ssdp.HTTPUClientCtx.
-func (m *multicast) DoWithContext(request *http.Request, times int) ([]*http.Response, error) {
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\n", request.Method, request.URL.RequestURI())
-	if err := request.Header.Write(&b); err != nil {
-		return nil, err
-	}
-	b.WriteString("\r\n")
-	errs := make([]error, len(m.n.hosts))
+// devices searches from all of this host's addresses at once, until the default router
+// has answered or ctx is done. The default router comes first.
+func (n *network) devices(ctx context.Context) ([]device, error) {
+	ctx, cancel := context.WithTimeout(ctx, searchTime)
+	defer cancel()
+	s := &search{n: n, enough: cancel}
+	errs := make([]error, len(n.hosts))
 	var work sync.WaitGroup
-	for i, host := range m.n.hosts {
-		work.Go(func() { errs[i] = m.from(request.Context(), host, b.Bytes(), times) })
+	for i, host := range n.hosts {
+		work.Go(func() { errs[i] = s.from(ctx, host) })
 	}
 	work.Wait()
-	if len(m.all) > 0 {
-		return m.all, nil // some interface or other always leads nowhere
+	found := s.found
+	slices.SortStableFunc(found, func(a, b device) int { return n.distance(a) - n.distance(b) })
+	if found = found[:min(len(found), maxDevices)]; len(found) > 0 {
+		return found, nil // some interface or other always leads nowhere
 	}
 	return nil, errors.Join(errs...)
 }
 
-// from searches from one address until ctx is done.
-func (m *multicast) from(ctx context.Context, host netip.Addr, request []byte, times int) error {
+// distance orders the default routers before others.
+func (n *network) distance(d device) int {
+	if n.isRouter(d.at) {
+		return 0
+	}
+	return 1
+}
+
+// search is one for gateways.
+type search struct {
+	n      *network
+	enough func() // no more is to be looked for
+
+	mu    sync.Mutex
+	found []device // each once, in the order in which they answered
+}
+
+// from searches from one address.
+func (s *search) from(ctx context.Context, host netip.Addr) error {
 	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(host, 0)))
 	if err != nil {
 		return err
@@ -95,15 +100,17 @@ func (m *multicast) from(ctx context.Context, host netip.Addr, request []byte, t
 	defer stop()
 	buf := make([]byte, maxAnswerBytes)
 	for sent := 0; ctx.Err() == nil; {
-		if sent < times {
+		deadline, _ := ctx.Deadline() // devices set one
+		if sent < sends {
 			sent++
-			if _, err := conn.WriteToUDPAddrPort(request, m.n.group); err != nil {
-				return err
+			for _, t := range targets {
+				if _, err := conn.WriteToUDPAddrPort(searchFor(t), s.n.group); err != nil {
+					return err
+				}
 			}
-			if err := conn.SetReadDeadline(time.Now().Add(sendEvery)); err != nil {
-				return err
-			}
-		} else if err := m.untilDone(ctx, conn); err != nil {
+			deadline = time.Now().Add(sendEvery)
+		}
+		if err := conn.SetReadDeadline(deadline); err != nil {
 			return err
 		}
 		for ctx.Err() == nil {
@@ -114,37 +121,83 @@ func (m *multicast) from(ctx context.Context, host netip.Addr, request []byte, t
 			if err != nil {
 				return err
 			}
-			m.take(buf[:read], from.Addr().Unmap())
+			s.take(buf[:read], from.Addr().Unmap())
 		}
 	}
 	return nil
 }
 
-func (m *multicast) untilDone(ctx context.Context, conn *net.UDPConn) error {
-	deadline, _ := ctx.Deadline() // devices set one
-	return conn.SetReadDeadline(deadline)
+// searchFor is a request of UPnP Device Architecture 1.1, section 1.3.2.
+func searchFor(target string) []byte {
+	return fmt.Appendf(nil, "M-SEARCH * HTTP/1.1\r\nHOST: %v\r\nMAN: \"ssdp:discover\"\r\nMX: %d\r\nST: %s\r\n\r\n", ssdpGroup, answerWithin, target)
 }
 
-// take keeps an answer that may be used. The search is over with the default
-// router's own, which no number of others keeps out.
-func (m *multicast) take(b []byte, from netip.Addr) {
-	answer, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(b)), nil)
-	if err != nil || answer.StatusCode != http.StatusOK || answer.Header.Get("ST") != m.service {
+// take keeps an answer that may be used. The search is over with the default router's
+// own, which no number of others keeps out.
+func (s *search) take(b []byte, from netip.Addr) {
+	router := s.n.isRouter(from)
+	where, gateway := locationIn(b, from)
+	if where == nil || !gateway && !router {
 		return
 	}
-	_ = answer.Body.Close() // it has none that is of use
-	if where, err := answer.Location(); err != nil || hostOf(where) != from {
-		return
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	again := slices.ContainsFunc(s.found, func(d device) bool { return d.at == from && d.description.String() == where.String() })
+	if !again && (len(s.found) < maxAnswers || router && len(s.found) < 2*maxAnswers) {
+		s.found = append(s.found, device{from, where})
 	}
-	router := from == m.n.router.Addr()
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if len(m.all) < maxAnswers || router && len(m.all) < 2*maxAnswers {
-		m.all = append(m.all, answer)
+	if router && gateway {
+		s.enough()
 	}
-	if router {
-		m.enough()
+}
+
+// locationIn reads an answer: where the description is, nil for what is of no use, and
+// whether it is one of a gateway. What would have a third host asked is of no use:
+// descriptions are fetched from whoever says to have one.
+func locationIn(b []byte, from netip.Addr) (where *url.URL, gateway bool) {
+	h, _, ok := parseHead(b)
+	if !ok || h.status != 200 {
+		return nil, false
 	}
+	// Not all that answer repeat what they were asked, or in the same letters.
+	gateway = slices.ContainsFunc([]string{"ST", "USN", "NT"}, func(name string) bool { return wanted(h.get(name)) })
+	return resolve(&url.URL{Scheme: "http", Host: hostPort(from, 0)}, h.get("LOCATION"), from), gateway
+}
+
+// resolve finds what a device names in its text, at the device itself; nil if it is
+// elsewhere, or nothing.
+func resolve(base *url.URL, text string, device netip.Addr) *url.URL {
+	text = strings.TrimSpace(text)
+	if text == "" {
+		return nil
+	}
+	u, err := base.Parse(text)
+	if err != nil || u.Opaque != "" {
+		u, err = url.Parse("http://" + text) // some leave the scheme out, and a host looks like one
+	}
+	if err != nil || !strings.EqualFold(u.Scheme, "http") {
+		return nil
+	}
+	addr, err := netip.ParseAddr(u.Hostname())
+	switch {
+	case err == nil && (addr.IsUnspecified() || addr.IsLoopback() && !device.IsLoopback()):
+		port, _ := strconv.ParseUint(u.Port(), 10, 16)
+		u.Host = hostPort(device, uint16(port)) // it means itself
+	case err == nil && addr.Unmap() != device:
+		return nil
+	}
+	u.Scheme, u.User = "http", nil
+	return u
+}
+
+func hostPort(addr netip.Addr, port uint16) string {
+	if port == 0 && addr.Is6() {
+		return "[" + addr.String() + "]"
+	}
+	if port == 0 {
+		return addr.String()
+	}
+	return netip.AddrPortFrom(addr, port).String()
 }
 
 // multicasting lists this host's addresses of IPv4 on interfaces that can.

@@ -3,29 +3,22 @@ package gateway
 import (
 	"cmp"
 	"context"
-	"encoding/xml"
-	"errors"
-	"io"
+	"fmt"
 	"net"
-	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
-	"sync"
-
-	"github.com/huin/goupnp"
-	"github.com/huin/goupnp/soap"
+	"strconv"
+	"strings"
 )
 
-// services know the outside address. Which one there is depends on a router's
-// age, and on its line.
-var services = []string{
-	"urn:schemas-upnp-org:service:WANIPConnection:2",
-	"urn:schemas-upnp-org:service:WANIPConnection:1",
-	"urn:schemas-upnp-org:service:WANPPPConnection:1",
-}
+// The client is this package's own. A library would have to be one that reads what
+// devices really send: goupnp wants XML without a fault in the encoding that it says,
+// exact search targets and HTTP as net/http has it, takes any number of answers, and
+// fetches from whatever host they name.
 
-// upnp asks whatever Internet gateway device answers to multicast, the default
-// router first.
+// upnp asks whatever Internet gateway device answers to multicast, the default router
+// first.
 func (n *network) upnp(ctx context.Context) (told, error) {
 	found, err := n.devices(ctx)
 	if len(found) == 0 {
@@ -41,158 +34,130 @@ func (n *network) upnp(ctx context.Context) (told, error) {
 	return told{at: found[0].at}, err
 }
 
-// devices searches for all services at once.
-func (n *network) devices(ctx context.Context) ([]device, error) {
-	ctx, cancel := context.WithTimeout(ctx, searchTime)
-	defer cancel()
-	var mu sync.Mutex
-	var found []device
-	var failed error
-	var work sync.WaitGroup
-	for _, s := range services {
-		work.Go(func() {
-			some, err := n.search(ctx, s, cancel)
-			mu.Lock()
-			defer mu.Unlock()
-			found = append(found, some...)
-			failed = cmp.Or(failed, err)
-		})
-	}
-	work.Wait()
-	if len(found) > 0 {
-		failed = nil
-	}
-	seen := make(map[string]bool)
-	found = slices.DeleteFunc(found, func(d device) bool {
-		again := seen[d.description.String()]
-		seen[d.description.String()] = true
-		return again
-	})
-	slices.SortStableFunc(found, func(a, b device) int {
-		return cmp.Compare(n.distance(a), n.distance(b))
-	})
-	return found[:min(len(found), maxDevices)], failed
+// service is one that knows the outside address.
+type service struct {
+	kind    string   // its type, as the device writes it
+	control *url.URL // nil: it is elsewhere, or nowhere
 }
 
-// distance orders the default router before others.
-func (n *network) distance(d device) int {
-	if d.at == n.router.Addr() {
-		return 0
+// kinds are the services that know it, best first. Which one there is depends on a
+// router's age, and on its line.
+var kinds = []string{"WANIPConnection:2", "WANIPConnection", "WANPPPConnection"}
+
+// rank orders services by kind; len(kinds) is none.
+func rank(kind string) int {
+	i := slices.IndexFunc(kinds, func(k string) bool {
+		return strings.Contains(strings.ToLower(kind), strings.ToLower(k))
+	})
+	if i < 0 {
+		return len(kinds)
 	}
-	return 1
+	return i
 }
 
 // external asks the device for the address.
 func (d device) external(ctx context.Context) (netip.Addr, error) {
-	client := d.client()
-	root, err := d.describe(ctx, client)
+	description, err := d.fetch(ctx, "GET", d.description, "")
 	if err != nil {
-		return netip.Addr{}, err
+		return netip.Addr{}, understood(err)
 	}
 	err = errStrange // it has none of the services
-	asked := 0
-	for _, name := range services {
-		for _, s := range root.Device.FindService(name) {
-			if asked++; asked > maxServices {
-				return netip.Addr{}, err
-			}
-			if hostOf(&s.ControlURL.URL) != d.at {
-				err = errElsewhere
-				continue
-			}
-			connection := soap.NewSOAPClient(s.ControlURL.URL)
-			connection.HTTPClient = *client
-			var answer struct{ NewExternalIPAddress string }
-			if err = connection.PerformActionCtx(ctx, name, "GetExternalIPAddress", nil, &answer); err != nil {
-				err = understood(err)
-				continue
-			}
-			addr, failed := netip.ParseAddr(answer.NewExternalIPAddress)
-			if failed == nil && addr.IsGlobalUnicast() {
-				return addr.Unmap(), nil
-			}
-			err = errNoAddress
+	found := d.services(description)
+	for _, s := range found[:min(len(found), maxServices)] {
+		if s.control == nil {
+			err = errElsewhere
+			continue
 		}
+		addr, failed := d.ask(ctx, s)
+		if failed == nil {
+			return addr, nil
+		}
+		err = failed
 	}
 	return netip.Addr{}, err
 }
 
-// describe fetches and reads the device's description.
-func (d device) describe(ctx context.Context, client *http.Client) (*goupnp.RootDevice, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, d.description.String(), nil)
-	if err != nil {
-		return nil, errStrange
-	}
-	answer, err := client.Do(request)
-	if err != nil {
-		return nil, understood(err)
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		return nil, errStrange
-	}
-	var root goupnp.RootDevice
-	decoder := xml.NewDecoder(answer.Body)
-	decoder.DefaultSpace = goupnp.DeviceXMLNamespace
-	if err := decoder.Decode(&root); err != nil {
-		return nil, understood(err)
-	}
+// services reads a description: those that know the address, best first.
+func (d device) services(description []byte) []service {
 	base := d.description
-	if root.URLBaseStr != "" {
-		if base, err = base.Parse(root.URLBaseStr); err != nil {
-			return nil, errStrange
+	all := elements(description)
+	if text, ok := textOf(all, "URLBase"); ok && text != "" {
+		base = resolve(d.description, text, d.at)
+	}
+	var found []service
+	kind, control := "", ""
+	for _, e := range all {
+		switch e.name {
+		case "servicetype":
+			kind = e.text
+		case "controlurl":
+			control = e.text
+		case "service":
+			if rank(kind) < len(kinds) && control != "" {
+				s := service{kind: kind}
+				if base != nil {
+					s.control = resolve(base, control, d.at)
+				}
+				found = append(found, s)
+			}
+			kind, control = "", ""
 		}
 	}
-	root.SetURLBase(base)
-	return &root, nil
+	slices.SortStableFunc(found, func(a, b service) int { return rank(a.kind) - rank(b.kind) })
+	return found
 }
 
-// understood tells silence from what makes no sense.
-func understood(err error) error {
-	if said, ok := errors.AsType[sayError](err); ok {
-		return said
+// ask calls GetExternalIPAddress (UPnP Device Architecture 1.1, section 3.2.1).
+func (d device) ask(ctx context.Context, s service) (netip.Addr, error) {
+	const action = "GetExternalIPAddress"
+	if strings.ContainsAny(s.kind, "\"<>&\r\n") { // it would not be a name but more of the request
+		return netip.Addr{}, errStrange
 	}
-	if failed, ok := errors.AsType[net.Error](err); ok && failed.Timeout() || errors.Is(err, context.DeadlineExceeded) {
-		return err
-	}
-	return errStrange
-}
-
-// errElsewhere: a device speaks for itself. Whoever is on this network could
-// otherwise have this host ask any other.
-const errElsewhere = sayError("its answer leads to another host, which is not asked")
-
-// client speaks HTTP with the device alone, and takes no more than is good.
-func (d device) client() *http.Client {
-	var dialer net.Dialer
-	return &http.Client{
-		Timeout: fetchTime,
-		// A redirect is an answer that is not understood.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport: bounded{&http.Transport{
-			DisableKeepAlives: true, MaxResponseHeaderBytes: maxHeader,
-			DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-				to, err := netip.ParseAddrPort(addr)
-				if err != nil || to.Addr().Unmap() != d.at {
-					return nil, errElsewhere
-				}
-				return dialer.DialContext(ctx, network, addr)
-			},
-		}},
-	}
-}
-
-// bounded cuts bodies off.
-type bounded struct{ http.RoundTripper }
-
-func (b bounded) RoundTrip(request *http.Request) (*http.Response, error) {
-	answer, err := b.RoundTripper.RoundTrip(request)
+	body := fmt.Sprintf(`<?xml version="1.0"?>`+"\r\n"+`<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/" s:encodingStyle="http://schemas.xmlsoap.org/soap/encoding/">`+
+		`<s:Body><u:%s xmlns:u="%s"></u:%[1]s></s:Body></s:Envelope>`+"\r\n", action, s.kind)
+	answer, err := d.fetch(ctx, "POST", s.control, body,
+		`Content-Type: text/xml; charset="utf-8"`, fmt.Sprintf(`SOAPAction: "%s#%s"`, s.kind, action))
 	if err != nil {
-		return nil, err
+		return netip.Addr{}, understood(err)
 	}
-	answer.Body = struct {
-		io.Reader
-		io.Closer
-	}{io.LimitReader(answer.Body, maxBody), answer.Body}
-	return answer, nil
+	all := elements(answer)
+	text, ok := textOf(all, "NewExternalIPAddress")
+	if !ok {
+		reason, _ := textOf(all, "errorCode")
+		if code, err := strconv.ParseUint(reason, 10, 16); err == nil {
+			return netip.Addr{}, sayError(fmt.Sprintf("it refuses: error %d of UPnP", code))
+		}
+		return netip.Addr{}, errStrange
+	}
+	addr := addressIn(text)
+	switch {
+	case addr.IsGlobalUnicast(): // private ones are
+		return addr, nil
+	case addr.IsValid() || text == "":
+		return netip.Addr{}, errNoAddress
+	}
+	return netip.Addr{}, errStrange
+}
+
+// addressIn reads an address, also one with zeros before its numbers, or with a port or
+// a prefix behind it; zero for what is none.
+func addressIn(text string) netip.Addr {
+	text, _, _ = strings.Cut(strings.TrimSpace(text), "/")
+	if addr, err := netip.ParseAddr(text); err == nil {
+		return addr.Unmap()
+	}
+	text, _, _ = strings.Cut(text, ":")
+	parts := strings.Split(text, ".")
+	var four [net.IPv4len]byte
+	if len(parts) != len(four) {
+		return netip.Addr{}
+	}
+	for i, p := range parts {
+		n, err := strconv.ParseUint(strings.TrimSpace(p), 10, 8)
+		if err != nil {
+			return netip.Addr{}
+		}
+		four[i] = byte(n)
+	}
+	return netip.AddrFrom4(four)
 }

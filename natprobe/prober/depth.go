@@ -24,6 +24,10 @@ type DepthConfig struct {
 	// Lifetime is how long to wait at most for a mapping to end; 0: do not.
 	Lifetime time.Duration
 
+	// Translated: packets are made anew on their way (NAT64), so that nothing is to be
+	// learned of them as such.
+	Translated bool
+
 	// OpenTOS opens a socket that carries TOS bytes. Nil: marks are not tested.
 	OpenTOS func() (*udp.Conn, error)
 }
@@ -59,8 +63,13 @@ func Measure(ctx context.Context, c DepthConfig) (report.Depth, []string) {
 		}
 	}
 	d.target = d.helpful(ctx)
+	all := []func(context.Context){d.load, d.mtu, d.fragments, d.marks, d.lifetime}
+	if d.Translated {
+		all = []func(context.Context){d.load, d.lifetime}
+		d.note("path MTU, fragments and marks: not measured through a NAT64, which makes packets anew")
+	}
 	var tests sync.WaitGroup
-	for _, test := range []func(context.Context){d.load, d.mtu, d.fragments, d.marks, d.lifetime} {
+	for _, test := range all {
 		tests.Go(func() { test(ctx) })
 	}
 	tests.Wait()
@@ -97,7 +106,7 @@ func (d *depth) helpful(ctx context.Context) netip.AddrPort {
 // runner makes one for a test of its own: tests share nothing but callbacks.
 func (d *depth) runner() *runner {
 	c := d.Config
-	c.Phase = nil
+	c.Phase, c.RTT = nil, d.Run.RTT
 	c.Trace = d.event
 	return newRunner(c)
 }

@@ -6,7 +6,6 @@ import (
 	"math"
 	"net"
 	"net/netip"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -87,21 +86,12 @@ func conntrack(fresh, used int) string {
 // damage does what a fault is.
 func damage(t *testing.T, host *kernel.Host, f fault) {
 	t.Helper()
-	in := func(namespace string, commands ...string) {
-		for _, c := range commands {
-			// ip netns exec would also make a mount namespace, which takes most of a second.
-			words := append([]string{"--net=/run/netns/" + namespace}, strings.Fields(c)...)
-			if out, err := exec.CommandContext(t.Context(), "nsenter", words...).CombinedOutput(); err != nil {
-				t.Fatalf("%s: %v: %s", c, err, out)
-			}
-		}
-	}
-	router := strings.TrimSuffix(host.Namespace, "-host") + "-router"
-	in(router, "nft add table ip fault",
+	router := routerOf(host)
+	inNamespace(t, router, "nft add table ip fault",
 		"nft add chain ip fault post { type filter hook postrouting priority 300 ; }",
 		"nft add chain ip fault pre { type filter hook prerouting priority -450 ; }")
-	in(router, f.router...)
-	in(host.Namespace, f.host...)
+	inNamespace(t, router, f.router...)
+	inNamespace(t, host.Namespace, f.host...)
 }
 
 func measureSite(t *testing.T, host *kernel.Host, lifetime time.Duration) (natprobe.Behavior, report.Depth) {

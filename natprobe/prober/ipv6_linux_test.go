@@ -82,7 +82,7 @@ func TestKernelIPv6(t *testing.T) {
 // six asks over IPv6; found is what DNS has for ipv4only.arpa.
 func six(t *testing.T, host *kernel.Host, server netip.Addr, found []netip.Addr) (v report.IPv6) {
 	t.Helper()
-	c := prober.SixConfig{Server: netip.AddrPortFrom(server, 3478), Lookup: func(_ context.Context, name string) ([]netip.Addr, error) {
+	c := prober.SixConfig{Servers: []netip.AddrPort{netip.AddrPortFrom(server, 3478)}, Lookup: func(_ context.Context, name string) ([]netip.Addr, error) {
 		if name != "ipv4only.arpa" || found == nil {
 			return nil, &net.DNSError{Name: name, IsNotFound: true}
 		}

@@ -9,16 +9,21 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"pileus/natprobe"
 	"pileus/natprobe/binding"
 	"pileus/natprobe/report"
+	"pileus/rtmfp/udp"
 )
 
 // Config says whom to ask.
 type Config struct {
 	Server netip.AddrPort
+	// Others are further addresses and ports at which the same server may answer: the
+	// best that does is asked.
+	Others []netip.AddrPort
 	// Listen opens a socket on a port of its own choice, on a concrete address.
 	// Nil is the address from which this host reaches Server.
 	Listen func() (net.PacketConn, error)
@@ -28,6 +33,12 @@ type Config struct {
 	// Further are other servers. They are asked from the same socket, so that two
 	// servers with one address each tell the mapping as one with two does.
 	Further []netip.AddrPort
+
+	// RTT is what is known of the way, from Found; zero: nothing.
+	RTT time.Duration
+	// Refused asks whether somebody on the way to an address refuses packets, and who.
+	// Nil is [Refused], where Listen is nil, too.
+	Refused func(ctx context.Context, to netip.AddrPort) (by netip.Addr, text string)
 
 	// Phase, if not nil, is told what is being tested; Trace is told each packet.
 	// Both are called on one goroutine.
@@ -65,17 +76,28 @@ func Run(ctx context.Context, c Config) (report.Report, error) {
 
 // Ask is Run without a conclusion.
 func Ask(ctx context.Context, c Config) (report.Run, error) {
+	found, err := Find(ctx, c)
+	if err != nil {
+		return found.Run, err
+	}
+	return found.Ask(ctx, c)
+}
+
+// Ask asks the server where it was found to answer. c is as for Find.
+func (f Found) Ask(ctx context.Context, c Config) (report.Run, error) {
+	c.Server, c.RTT = f.Run.Server, f.Run.RTT
 	if c.Listen == nil {
 		if err := c.listen(ctx); err != nil {
-			return report.Run{Server: c.Server}, err
+			return f.Run, err
 		}
 	}
 	r := newRunner(c)
 	defer r.close()
 	err := r.run(ctx)
-	return report.Run{
-		Server: c.Server, Observations: r.record, Notes: r.notes, Interrupted: ctx.Err() != nil,
-	}, err
+	run := f.Run
+	run.Observations, run.Interrupted = r.record, ctx.Err() != nil
+	run.Notes, run.Heard = append(run.Notes, r.notes...), append(run.Heard, r.heard...)
+	return run, err
 }
 
 func newRunner(c Config) *runner { return &runner{config: c, inbox: make(chan packet, 64)} }
@@ -106,7 +128,7 @@ func Route(ctx context.Context, server netip.AddrPort) (netip.Addr, error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "udp", server.String())
 	if err != nil {
-		return netip.Addr{}, fmt.Errorf("no route to %v: %w", server, err)
+		return netip.Addr{}, fmt.Errorf("no route to %v: %s", server, plain(err))
 	}
 	defer conn.Close()
 	return addrPort(conn.LocalAddr()).Addr(), nil
@@ -186,9 +208,7 @@ func (r *runner) filterAndHairpin(ctx context.Context) error {
 		r.ask(natprobe.KindHairpin, r.main, opening.answer.Seen, natprobe.MinTries),
 		r.ask(natprobe.KindHairpin, r.filter, r.seen, natprobe.MinTries),
 	}
-	if r.other.IsValid() {
-		asks = append(asks, r.filters()...)
-	}
+	asks = append(asks, r.filters()...)
 	if err := r.round(ctx, asks...); err != nil {
 		return err
 	}
@@ -215,20 +235,39 @@ func (r *runner) usable(other netip.AddrPort) netip.AddrPort {
 		why = "the server names its own address as its second one"
 	case other.Port() == server.Port():
 		why = fmt.Sprintf("the server's second address, %v, has no other port", other)
-	case other.Addr().IsPrivate() && !server.Addr().IsPrivate(), other.Addr().IsUnspecified():
+	case other.Addr().Is4() != server.Addr().Is4():
+		why = fmt.Sprintf("the server's second address, %v, is of another family", other)
+	case local(other.Addr()) && !local(server.Addr()):
 		why = fmt.Sprintf("the server calls itself %v, where nobody reaches it: it is configured wrongly", other)
 	default:
 		return other
 	}
-	r.notes = append(r.notes, why+": who is let in, and what other addresses see, takes one (any second server tells the mapping)")
+	if other.IsValid() && other.Port() != server.Port() {
+		r.otherPort = other.Port() // it may have that, whatever it takes for its addresses
+	}
+	r.notes = append(r.notes, why)
 	return netip.AddrPort{}
+}
+
+// local reports whether an address means nothing elsewhere.
+func local(a netip.Addr) bool {
+	return udp.IsPrivate(a) || a.IsLoopback() || a.IsLinkLocalUnicast()
 }
 
 // filters asks for answers from addresses that the socket has not sent to.
 func (r *runner) filters() []*ask {
+	if r.other.IsValid() {
+		r.otherPort = r.other.Port()
+	}
+	if r.otherPort == 0 {
+		return nil
+	}
 	port := r.ask(natprobe.KindFilter, r.filter, r.config.Server, natprobe.MinTries)
 	port.request.ChangePort = true
-	port.Node = netip.AddrPortFrom(r.config.Server.Addr(), r.other.Port())
+	port.Node = netip.AddrPortFrom(r.config.Server.Addr(), r.otherPort)
+	if !r.other.IsValid() {
+		return []*ask{port}
+	}
 	both := r.ask(natprobe.KindFilter, r.filter, r.config.Server, natprobe.MinTries)
 	both.request.ChangePort, both.request.ChangeIP = true, true
 	both.Node = r.other
@@ -248,8 +287,8 @@ func (r *runner) mappings(ctx context.Context) error {
 		}, others...)...)
 	}
 	side := others
-	for _, port := range sidePorts {
-		if node := netip.AddrPortFrom(server.Addr(), port); node != server {
+	for _, port := range append([]uint16{r.otherPort}, sidePorts...) {
+		if node := netip.AddrPortFrom(server.Addr(), port); port != 0 && node != server && !slices.Contains(side, node) {
 			side = append(side, node)
 		}
 	}

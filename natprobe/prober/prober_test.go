@@ -30,6 +30,7 @@ type network struct {
 	serves  func(netip.AddrPort) bool
 	drops   func(nth int) bool // of the server's answers, beside loss
 	answers func([]byte) []byte
+	odd     odd // answers in the server's place
 	asked   int
 	others  float64 // flows that others behind the first NAT begin for each packet
 	keeps   int     // destinations that see a socket's one port; 0: all
@@ -116,6 +117,21 @@ func (n *network) out(p lab.Packet, data []byte) {
 func (n *network) serve(p lab.Packet, data []byte) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.odd != nil {
+		n.asked++
+		for _, r := range n.odd(n, question{data, p.Src, p.Dst, n.asked}) {
+			to := r.to
+			if !to.IsValid() {
+				to = p.Src
+			}
+			time.AfterFunc(oneWay+r.after, func() {
+				n.mu.Lock()
+				defer n.mu.Unlock()
+				n.in(len(n.chain), lab.Packet{Src: r.from, Dst: to}, r.data)
+			})
+		}
+		return
+	}
 	own := false
 	for _, a := range n.server.Addrs {
 		own = own || a == p.Dst.Addr()

@@ -103,5 +103,8 @@ func stream(ctx context.Context, at netip.AddrPort, local netip.Addr, secure, as
 	if err != nil {
 		return "", err
 	}
+	if answer.Code != 0 {
+		return binding.DescribeCode(answer.Code), nil
+	}
 	return "seen as " + answer.Seen.String(), nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"regexp"
 	"strings"
 	"time"
 
@@ -16,7 +17,11 @@ import (
 	"pileus/natprobe/report"
 )
 
-const patience = 5 * time.Second
+// patience is for all addresses of a server, and leastPatience for each at least.
+const (
+	patience      = 5 * time.Second
+	leastPatience = 2 * time.Second
+)
 
 // allocation is a relay on a server.
 type allocation struct {
@@ -24,6 +29,7 @@ type allocation struct {
 	conn    net.PacketConn // to the server
 	relay   net.PacketConn // at the server
 	local   netip.Addr
+	far     netip.AddrPort // the server
 	mapped  netip.AddrPort // of conn, as the server sees it; zero over TCP and TLS
 	relayed netip.AddrPort
 }
@@ -39,12 +45,14 @@ func (a *allocation) close() {
 }
 
 // Try asks for a relay, and gives it back.
-func Try(ctx context.Context, s Server) report.Service {
+func Try(ctx context.Context, s Server) report.Service { return try(ctx, s, names) }
+
+func try(ctx context.Context, s Server, find lookup) report.Service {
 	service := report.Service{Name: s.Name(), At: s.String(), Works: natprobe.Yes}
 	began := time.Now()
-	a, err := allocate(ctx, s)
+	a, err := allocate(ctx, s, find)
 	if err != nil {
-		service.Works, service.Text = natprobe.No, reason(err)
+		service.Works, service.Text = natprobe.No, s.reason(err, time.Now())
 		return service
 	}
 	defer a.close()
@@ -52,26 +60,82 @@ func Try(ctx context.Context, s Server) report.Service {
 	return service
 }
 
-// reason is what a TURN server said, in a line.
-func reason(err error) string {
-	if t, ok := errors.AsType[net.Error](err); ok && t.Timeout() || errors.Is(err, context.DeadlineExceeded) {
-		return "no answer"
+// refused is the error that a server answers with. The client's has no type, and the
+// server's own words in it.
+var refused = regexp.MustCompile(`\(error (\d{3})\b`)
+
+// reason is what a TURN server said, in a line of this program's words.
+func (s Server) reason(err error, now time.Time) string {
+	if silent(err) {
+		return report.NoAnswer
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok {
 		err = op.Err
 	}
 	text, _, _ := strings.Cut(err.Error(), "\n")
-	if strings.Contains(text, "all retransmissions failed") {
-		return "no answer"
+	code := refused.FindStringSubmatch(text)
+	if code == nil {
+		return text
 	}
-	return text
+	at, expired := s.Expired(now)
+	meaning := map[string]string{
+		"401": "user or password is not the server's", "403": "it gives no relay to anybody, or not to this user",
+		"437": "it has a relay for this port already", "438": "its nonce is too old", "441": "another user has a relay there",
+		"442": "it has no relay of that transport", "486": "this user has all the relays that he may have",
+		"508": "it has no room for more relays", "500": "it has a fault of its own",
+	}[code[1]]
+	switch {
+	case code[1] == "401" && expired:
+		meaning = "the name expired at " + at.UTC().Format(time.RFC3339)
+	case code[1] == "401" && s.User == "":
+		meaning = "it wants a user and a password"
+	case meaning == "":
+		meaning = "refused"
+	}
+	return fmt.Sprintf("error %s: %s", code[1], meaning)
 }
 
-func allocate(ctx context.Context, s Server) (_ *allocation, err error) {
+// unreached reports whether there is no way to the address.
+func unreached(err error) bool {
+	_, ok := errors.AsType[*net.OpError](err)
+	return ok
+}
+
+// silent reports whether nothing was said. The client's error for that has no type.
+func silent(err error) bool {
+	t, ok := errors.AsType[net.Error](err)
+	return ok && t.Timeout() || errors.Is(err, context.DeadlineExceeded) || strings.Contains(err.Error(), "all retransmissions failed")
+}
+
+// allocate asks at the server's addresses in turn, until one says something. Over TCP
+// and TLS the dialer does that.
+func allocate(ctx context.Context, s Server, find lookup) (*allocation, error) {
+	hosts := []string{s.Host}
+	if s.Transport == "udp" {
+		var err error
+		if hosts, err = s.addresses(ctx, find); err != nil {
+			return nil, err
+		}
+	}
+	var first error
+	for _, host := range hosts {
+		a, err := allocateAt(ctx, s, host, max(leastPatience, patience/time.Duration(len(hosts))))
+		if err == nil || ctx.Err() != nil || !silent(err) && !unreached(err) {
+			return a, err
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return nil, first
+}
+
+// allocateAt asks at one address.
+func allocateAt(ctx context.Context, s Server, host string, patience time.Duration) (_ *allocation, err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	a := &allocation{}
-	if err := a.connect(ctx, s); err != nil {
+	if err := a.connect(ctx, s, host); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -79,14 +143,21 @@ func allocate(ctx context.Context, s Server) (_ *allocation, err error) {
 			a.close()
 		}
 	}()
+	network, err := fixedOn(a.far)
+	if err != nil {
+		return nil, err
+	}
 	a.client, err = turn.NewClient(&turn.ClientConfig{
-		STUNServerAddr: s.Host, TURNServerAddr: s.Host, Conn: a.conn, Username: s.User, Password: s.Password,
+		STUNServerAddr: s.Host, TURNServerAddr: s.Host, Conn: a.conn, Username: s.User, Password: s.Password, Net: network,
 	})
 	if err != nil {
 		return nil, err
 	}
-	// The client has its own patience, which a blocked port exhausts it.
-	stop := context.AfterFunc(ctx, func() { _ = a.conn.Close() })
+	// The client has a patience of its own, which a blocked port exhausts.
+	stop := context.AfterFunc(ctx, func() {
+		a.client.Close()
+		_ = a.conn.Close()
+	})
 	defer stop()
 	if err := a.client.Listen(); err != nil {
 		return nil, err
@@ -105,17 +176,17 @@ func allocate(ctx context.Context, s Server) (_ *allocation, err error) {
 }
 
 // connect opens the way to the server.
-func (a *allocation) connect(ctx context.Context, s Server) error {
+func (a *allocation) connect(ctx context.Context, s Server, host string) error {
 	var d net.Dialer
 	network := s.Transport
 	if network == "tls" {
 		network = "tcp"
 	}
-	conn, err := d.DialContext(ctx, network, s.Host)
+	conn, err := d.DialContext(ctx, network, host)
 	if err != nil {
 		return err
 	}
-	a.local = addrPort(conn.LocalAddr()).Addr()
+	a.local, a.far = addrPort(conn.LocalAddr()).Addr(), addrPort(conn.RemoteAddr())
 	switch s.Transport {
 	case "udp": // the client wants a socket that is not connected
 		_ = conn.Close()

@@ -67,9 +67,9 @@ type Result struct {
 // is its peer. Both have one clock, so that delays are true ones.
 func Measure(ctx context.Context, s Server, rate float64, duration time.Duration) (Result, error) {
 	r := Result{Schema: Schema, Server: s.String(), Over: s.Transport, Asked: rate}
-	a, err := allocate(ctx, s)
+	a, err := allocate(ctx, s, names)
 	if err != nil {
-		return r, errors.New(reason(err))
+		return r, errors.New(s.reason(err, time.Now()))
 	}
 	defer a.close()
 	r.Relayed = a.relayed

@@ -5,8 +5,6 @@ import (
 	"net/netip"
 	"time"
 
-	"pileus/rtmfp/udp"
-
 	"pileus/natprobe"
 )
 
@@ -24,6 +22,18 @@ type Depth struct {
 	Gateways  []Gateway  `json:"gateways,omitempty"`
 	Services  []Service  `json:"services,omitempty"`
 	Node      *Node      `json:"node,omitempty"`
+	Path      *Path      `json:"path,omitempty"`
+}
+
+// Path is the routers that packets pass first, and where on it this host's public
+// address is.
+type Path struct {
+	Hops []netip.Addr `json:"hops"` // in order; zero: a silent one
+	// Beyond is the last hop that passes packets for the public address on, which has not
+	// that address itself, then; 0: none was seen to. At is the hop that has it; 0: not
+	// known.
+	Beyond int `json:"beyond,omitempty"`
+	At     int `json:"at,omitempty"`
 }
 
 // Lifetime is how long a mapping lives without packets from inside.
@@ -193,29 +203,4 @@ type Node struct {
 	Filtering natprobe.Filtering `json:"filtering"`
 	Step      int                `json:"step,omitempty"`
 	Text      string             `json:"text,omitempty"`
-}
-
-// NATs says what the addresses on the way tell about how many NATs there are;
-// empty if nothing.
-func (r *Report) NATs() string {
-	for _, g := range r.Depth.Gateways {
-		switch {
-		case !g.External.IsValid() || !r.Seen.IsValid() || g.External == r.Seen.Addr():
-		case udp.SharedSpace.Contains(g.External):
-			return fmt.Sprintf("the router's own address is %v: it is behind a carrier's NAT", g.External)
-		case g.External.IsPrivate():
-			return fmt.Sprintf("the router's own address is %v: it is behind another router", g.External)
-		default:
-			return fmt.Sprintf("the router calls itself %v, but is seen as %v: there is another NAT, or another line", g.External, r.Seen.Addr())
-		}
-	}
-	if udp.SharedSpace.Contains(r.Local.Addr()) && r.Behavior.Public.Answer == natprobe.No {
-		return fmt.Sprintf("this host's address, %v, is of a carrier's NAT", r.Local.Addr())
-	}
-	for _, g := range r.Depth.Gateways {
-		if g.External.IsValid() && g.External == r.Seen.Addr() {
-			return fmt.Sprintf("one: the router has %v itself", g.External)
-		}
-	}
-	return ""
 }

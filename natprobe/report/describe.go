@@ -6,8 +6,17 @@ import (
 	"pileus/natprobe"
 )
 
-// describe says in plain words what b is, as far as it is known.
-func describe(b natprobe.Behavior) string {
+// describe says in plain words what b is, as far as it is known. place, if it is known, is
+// what does that; else it is called as it usually is.
+func describe(b natprobe.Behavior, place string) string {
+	translates := b.Public.Answer != natprobe.Yes && place != ""
+	switch class := b.Class(); {
+	case !translates:
+	case class == natprobe.PortRestricted:
+		return place + ", endpoint-independent mapping, port-restricted"
+	default:
+		return place + ": " + describe(b, "")
+	}
 	switch b.Class() {
 	case natprobe.Public:
 		return "public host, no filter"

@@ -15,6 +15,11 @@ func (r Report) WriteProm(w io.Writer) error {
 	metric := func(name, help, labels string, value float64) {
 		fmt.Fprintf(&out, "# HELP natprobe_%s %s\n# TYPE natprobe_%[1]s gauge\nnatprobe_%[1]s%[3]s %[4]g\n", name, help, labels, value)
 	}
+	metric("measured", "Whether the last test could be done: 1 yes, 0 no; then nothing else is told.", "", number(r.measured()))
+	if !r.measured() {
+		_, err := io.WriteString(w, out.String())
+		return err
+	}
 	metric("info", "What the network is.", fmt.Sprintf("{class=%q,mapping=%q,filtering=%q,allocation=%q}",
 		r.Class, r.Behavior.Mapping, r.Behavior.Filtering, r.Behavior.Allocation), 1)
 	metric("udp", "Whether UDP reaches a server: 1 yes, 0 no.", "", number(!r.NoUDP))

@@ -21,6 +21,7 @@ const Schema = "natprobe-report/1"
 // the same report of it again.
 type Record struct {
 	Host  Host     `json:"host,omitzero"`
+	Way   *Way     `json:"way,omitempty"`
 	Runs  []Run    `json:"runs"` // one a server
 	Depth Depth    `json:"depth,omitzero"`
 	Trace []Event  `json:"trace,omitempty"`
@@ -30,10 +31,31 @@ type Record struct {
 // Run is what one server was asked.
 type Run struct {
 	Server       netip.AddrPort         `json:"server,omitzero"`
+	NAT64        netip.Prefix           `json:"nat64,omitzero"` // by which Server, an IPv4 address, was reached over IPv6
+	Own          netip.Addr             `json:"own,omitzero"`   // then: this host's address
 	Observations []natprobe.Observation `json:"observations"`
+	Heard        []Heard                `json:"heard,omitempty"` // what came and answers nothing
+	RTT          time.Duration          `json:"rttNs,omitempty"` // of the first answer
 	Notes        []string               `json:"notes,omitempty"`
 	Interrupted  bool                   `json:"interrupted,omitempty"`
 }
+
+// Heard is packets that came to a run's sockets and are no answers as they should be.
+type Heard struct {
+	Kind  HeardKind      `json:"kind"`
+	From  netip.AddrPort `json:"from"` // of ICMP without a port, 0
+	Text  string         `json:"text"`
+	Count int            `json:"count"`
+}
+
+// HeardKind says what came.
+type HeardKind string
+
+const (
+	HeardSTUN  HeardKind = "stun"  // STUN, but no answer that is of use
+	HeardOther HeardKind = "other" // something else over UDP
+	HeardICMP  HeardKind = "icmp"  // that a packet is not let through
+)
 
 // Host is the interfaces of this host that could have been used.
 type Host struct {
@@ -46,6 +68,19 @@ type Interface struct {
 	MTU    int            `json:"mtu"`              // bytes of an IP packet
 	Tunnel bool           `json:"tunnel,omitempty"` // a VPN, by its kind or name
 	Addrs  []netip.Prefix `json:"addrs,omitempty"`
+}
+
+// Way is how packets to the server leave this host.
+type Way struct {
+	Interface string     `json:"interface"`
+	Tunnel    bool       `json:"tunnel,omitempty"`
+	Router    netip.Addr `json:"router,omitzero"` // that takes them; zero: none
+}
+
+// leads reports whether what is at an address stands on the way. Where nothing is known of
+// that, it may.
+func (w *Way) leads(at string) bool {
+	return w == nil || w.Router.IsValid() && at == w.Router.String()
 }
 
 // MTUOf returns the MTU of the interface that has addr; 0 if none has.

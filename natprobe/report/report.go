@@ -15,7 +15,10 @@ func meetsHomeRouter(b natprobe.Behavior) natprobe.Answer {
 	switch {
 	case b.BlockedRoutes.Answer == natprobe.Yes, b.AnswersIntroductions.Answer == natprobe.No:
 		return natprobe.No
-	case b.Public.Answer == natprobe.Yes, b.Mapping == natprobe.EIM, b.Mapping.Dependent() && b.Allocation == natprobe.Stepping:
+	case b.Public.Answer == natprobe.Yes && b.Filtering != natprobe.FilteringUnknown,
+		b.Mapping == natprobe.EIM, b.Mapping.Dependent() && b.Allocation == natprobe.Stepping:
+		// A host without NAT of whose filter nothing is known, and that was heard of at one
+		// server's address alone, may reach nobody else.
 		return natprobe.Yes
 	case b.Mapping.Dependent() && (b.Allocation == natprobe.Random || b.Allocation == natprobe.Ranged):
 		return natprobe.No
@@ -40,7 +43,10 @@ type Report struct {
 	Behavior      natprobe.Behavior `json:"behavior"`
 	Ports         *natprobe.Ports   `json:"ports,omitempty"`
 	Disagreements []Disagreement    `json:"disagreements,omitempty"`
+	Unknown       []Unknown         `json:"unknown,omitempty"`
 	Record
+
+	introduced struct{ mapping, filtering bool } // what the node's introductions tell, and servers did not
 }
 
 // New classifies a record at now. reach, which may be nil, says whom a host
@@ -48,19 +54,33 @@ type Report struct {
 func New(rec Record, now time.Time, reach func(natprobe.Behavior) Reach) Report {
 	r := Report{Schema: Schema, Record: rec}
 	asked := r.classify(now)
+	blind := r.blind()
+	r.Unknown = r.unknowns()
+	if blind != "" {
+		r.Behavior, r.Ports, r.Disagreements = natprobe.Behavior{}, nil, nil
+	}
 	r.Class = r.Behavior.Class()
 	r.LegacyName = r.Class.LegacyName()
 	if !r.NoUDP {
 		r.Direct = meetsHomeRouter(r.Behavior)
 	}
-	if reach != nil && r.Seen.IsValid() {
+	if r.sixAlone() {
+		r.Direct, reach = natprobe.No, nil
+	}
+	if reach != nil && r.Seen.IsValid() && blind == "" {
 		met := reach(r.Behavior)
 		r.Reach = &met
 	}
-	if r.Class != natprobe.ClassUnknown {
+	switch {
+	case r.sixAlone():
+		r.Advice = "Peers are named by their IPv4 addresses, to which a host that has IPv6 alone cannot send. 464XLAT on this host (a CLAT), or peers and a node with IPv6, avoid the relay."
+	case r.Class != natprobe.ClassUnknown:
 		r.Advice = r.Behavior.Advice()
 	}
 	r.Verdict = r.verdict(asked)
+	if blind != "" {
+		r.Verdict = "nothing is known: " + blind
+	}
 	return r
 }
 
@@ -81,6 +101,9 @@ func (r *Report) classify(now time.Time) (asked int) {
 			case natprobe.KindReported:
 				if !r.Local.IsValid() {
 					r.Local = o.Seen
+					if run.Own.IsValid() {
+						r.Local = netip.AddrPortFrom(run.Own, o.Seen.Port())
+					}
 				}
 			case natprobe.KindControlMapping:
 				asked += o.Tries
@@ -98,10 +121,21 @@ func (r *Report) classify(now time.Time) (asked int) {
 	if !r.Server.IsValid() && len(r.Runs) > 0 {
 		r.Server = r.Runs[0].Server
 	}
-	if asked > 0 && answers == 0 && !r.Seen.IsValid() {
+	if asked > 0 && answers == 0 && !r.Seen.IsValid() && !r.heardUDP() {
 		r.NoUDP, r.Direct = true, natprobe.No
 	}
 	r.Behavior, r.Disagreements = consensusOf(behaviors)
+	if node, ok := r.byIntroduction(); ok {
+		servers := r.Behavior
+		r.Behavior, r.Disagreements = consensusOf(append(behaviors, node))
+		r.introduced.mapping = r.Behavior.Mapping != servers.Mapping
+		r.introduced.filtering = r.Behavior.Filtering != servers.Filtering
+	}
+	if r.spread() != nil { // it only looks as if each destination had a port of its own
+		r.Behavior.Mapping, r.Behavior.MappingBy.Answer = natprobe.MappingUnknown, natprobe.Unknown
+		r.Behavior.Allocation, r.Behavior.Step = natprobe.AllocationUnknown, 0
+		return asked
+	}
 	if l := r.Depth.Load; l.Changed() {
 		// It only looked as if one port served all.
 		r.Disagreements = append(r.Disagreements, Disagreement{
@@ -116,13 +150,17 @@ func (r *Report) classify(now time.Time) (asked int) {
 func (r *Report) verdict(asked int) string {
 	switch {
 	case r.NoUDP && len(r.Runs) == 1:
-		return fmt.Sprintf("no UDP: %v did not answer any of %d requests", r.Server, asked)
+		return fmt.Sprintf("no UDP: %v did not answer any of %d requests%s", r.Server, asked, r.refusedBy())
 	case r.NoUDP:
-		return fmt.Sprintf("no UDP: none of %d servers answered any of %d requests", len(r.Runs), asked)
+		return fmt.Sprintf("no UDP: none of %d servers answered any of %d requests%s", len(r.Runs), asked, r.refusedBy())
+	case !r.Seen.IsValid() && r.heardUDP():
+		return "UDP comes back, but nothing is known: " + r.heardFirst()
 	case !r.Seen.IsValid():
 		return "nothing is known: no server was heard of"
+	case r.sixAlone():
+		return describe(r.Behavior, r.place()) + ": this host has no IPv4, so that peers which have nothing else take a relay"
 	case r.Reach != nil:
-		return describe(r.Behavior) + ": " + r.Reach.clause()
+		return describe(r.Behavior, r.place()) + r.howToTell() + ": " + r.Reach.clause()
 	}
-	return describe(r.Behavior)
+	return describe(r.Behavior, r.place()) + r.howToTell()
 }

@@ -26,6 +26,7 @@ func full() Report {
 	yes := natprobe.Finding{Answer: natprobe.Yes, Hits: 7, Tries: 7, At: at(1000)}
 	rec := recordOf(mapped([]uint16{50000, 61004}, []uint16{10001, 33005}))
 	rec.Runs[0].Notes = []string{"a remark"}
+	rec.Way = &Way{Interface: "eth0", Router: netip.MustParseAddr("192.168.1.1")}
 	rec.Host = Host{Interfaces: []Interface{{Name: "eth0", MTU: 1500, Addrs: []netip.Prefix{netip.MustParsePrefix("192.168.1.2/24")}}}}
 	for i, port := range []uint16{12345, 2345, 60001, 40404} {
 		rec.Runs[0].Observations = append(rec.Runs[0].Observations, natprobe.Observation{
@@ -45,8 +46,9 @@ func full() Report {
 			{Name: "EF", Sent: 0xb8, Out: map[uint8]int{0xb8: 3, 0: 1}, Tries: 4},
 		},
 		IPv6:     &IPv6{Global: true, Local: ap("[2001:db8::2]:5000"), Seen: ap("[2001:db8::2]:5000"), Translated: natprobe.No, NAT64: netip.MustParsePrefix("64:ff9b::/96")},
-		Gateways: []Gateway{{Protocol: "UPnP IGD", External: netip.MustParseAddr("100.64.0.7"), Took: time.Second}, {Protocol: "NAT-PMP", At: "192.168.1.1", Text: "no answer"}},
+		Gateways: []Gateway{{Protocol: "UPnP IGD", At: "192.168.1.1", External: netip.MustParseAddr("100.64.0.7"), Took: time.Second}, {Protocol: "NAT-PMP", At: "192.168.1.1", Text: "no answer"}},
 		Services: []Service{{Name: "STUN over TCP", At: "192.0.2.1:3478", Works: natprobe.Yes, Took: 82 * time.Millisecond, Text: "seen as 198.51.100.1:5000"}},
+		Path:     &Path{Hops: []netip.Addr{netip.MustParseAddr("192.168.1.1"), {}, netip.MustParseAddr("100.64.0.1")}, Beyond: 1},
 		Node:     &Node{At: nodeMain, Works: natprobe.Yes, Took: 126 * time.Millisecond, Fingerprint: "be5a", Seen: ap("198.51.100.1:40000"), Class: natprobe.SymmetricRandom, Mapping: natprobe.APDM, Filtering: natprobe.APDF},
 	}
 	rec.Trace = []Event{

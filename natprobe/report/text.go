@@ -58,15 +58,22 @@ func (r Report) Lines() []Line {
 			own = r.Local.String() + r.on()
 		}
 		line("address", "%s seen as %v by %v%s", own, r.Seen, r.Server, translation(r.Behavior))
-		behaviorLines(r.Behavior, line)
+		if r.blind() == "" {
+			r.behaviorLines(line)
+		}
 		portsLines(r.Ports, line)
 	}
+	r.Way.describe(line)
+	r.heardLines(line)
 	if nats := r.NATs(); nats != "" {
 		line("NATs", "%s", nats)
 	}
 	r.Depth.describe(line)
 	for _, d := range r.Disagreements {
 		line("disagreed", "%s: %s", d.Question, strings.Join(d.Answers, ", "))
+	}
+	for _, u := range r.Unknown {
+		line("unknown", "%s: told by %s", u.Question, u.How)
 	}
 	if r.Advice != "" {
 		line("advice", "%s", r.Advice)
@@ -100,6 +107,9 @@ func (r Report) notes() []string {
 	}
 	for _, n := range r.Notes {
 		add(n)
+	}
+	if server := r.Server.Addr(); r.Seen.IsValid() && local(server) && r.blind() == "" {
+		add(fmt.Sprintf("%v is inside a network: nothing is said of the way beyond", server))
 	}
 	return all
 }
@@ -144,15 +154,18 @@ var (
 	}
 )
 
-func behaviorLines(b natprobe.Behavior, line liner) {
-	meaning := func(s string) string {
-		if s == "" {
-			return ""
+func (r Report) behaviorLines(line liner) {
+	b := r.Behavior
+	by := func(introduced bool) string {
+		if introduced {
+			return "; by the node's introductions"
 		}
-		return ", " + s
+		return ""
 	}
-	line("mapping", "%v%s (%d of %d tries show the same address)", b.Mapping, meaning(mappingMeaning[b.Mapping]), b.MappingBy.Hits, b.MappingBy.Tries)
-	line("filtering", "%v%s (%d of %d probes from elsewhere passed)", b.Filtering, meaning(filteringMeaning[b.Filtering]), b.FilteringBy.Hits, b.FilteringBy.Tries)
+	line("mapping", "%v%s (%d of %d tries show the same address%s)", b.Mapping, optional(", ", mappingMeaning[b.Mapping]),
+		b.MappingBy.Hits, b.MappingBy.Tries, by(r.introduced.mapping))
+	line("filtering", "%v%s (%d of %d probes from elsewhere passed%s)", b.Filtering, optional(", ", filteringMeaning[b.Filtering]),
+		b.FilteringBy.Hits, b.FilteringBy.Tries, by(r.introduced.filtering))
 	switch b.Allocation {
 	case natprobe.Stepping:
 		line("ports", "stepping by %+d, others in between take up to %d (%d mappings)", b.Step, b.Jitter, b.AllocationBy.Tries)
@@ -169,7 +182,11 @@ func behaviorLines(b natprobe.Behavior, line liner) {
 		line("peers", "answers no introduction (0 of %d)", b.AnswersIntroductions.Tries)
 	}
 	if b.BlockedRoutes.Answer == natprobe.Yes {
-		line("routes", "blocked but towards %v", b.Reachable)
+		reachable := "few ports or addresses"
+		if len(b.Reachable) > 0 {
+			reachable = fmt.Sprint(b.Reachable)
+		}
+		line("routes", "blocked but towards %s", reachable)
 	}
 }
 

@@ -59,6 +59,9 @@ func (d *Depth) describe(line liner) {
 	if len(silent) > 0 {
 		line("router", "no answer to %s", strings.Join(silent, ", "))
 	}
+	if d.Path != nil {
+		d.Path.describe(line)
+	}
 	if d.Node != nil {
 		d.Node.describe(line)
 	}
@@ -69,6 +72,35 @@ func (d *Depth) describe(line liner) {
 		}
 		line("service", "%s at %s: %v%s%s", s.Name, s.At, s.Works, took, optional(", ", s.Text))
 	}
+}
+
+func (p *Path) describe(line liner) {
+	names := make([]string, len(p.Hops))
+	for i, h := range p.Hops {
+		if names[i] = "?"; h.IsValid() {
+			names[i] = h.String()
+		}
+	}
+	line("hops", "%s", strings.Join(names, ", "))
+}
+
+func (w *Way) describe(line liner) {
+	switch {
+	case w == nil:
+	case w.Tunnel:
+		line("way", "by %s, a tunnel%s", w.Interface, optional(", router ", w.router()))
+	case w.Router.IsValid():
+		line("way", "by %s, router %v", w.Interface, w.Router)
+	default:
+		line("way", "by %s, on which is no router", w.Interface)
+	}
+}
+
+func (w *Way) router() string {
+	if !w.Router.IsValid() {
+		return ""
+	}
+	return w.Router.String()
 }
 
 func arrive(a natprobe.Answer) string {

@@ -68,7 +68,7 @@ func (s *Sockets) read(c *udp.Conn, answer Answer) error {
 		now := time.Now()
 		for _, d := range batch[:n] {
 			r, ok := answer(now, binding.Received{
-				Data: d.Data, From: d.Peer, Local: c.LocalAddr(), TOS: d.TOS, HasTOS: udp.CarriesTOS, CanBeWhole: true,
+				Data: d.Data, From: d.Peer, Local: c.LocalAddr(), TOS: d.TOS, HasTOS: udp.CarriesTOS, CanBeWhole: true, Alone: true,
 			})
 			if ok {
 				s.Send(r)

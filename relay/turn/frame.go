@@ -3,6 +3,8 @@ package turn
 import (
 	"encoding/binary"
 	"errors"
+
+	"github.com/pion/stun/v2"
 )
 
 const (
@@ -58,4 +60,11 @@ func isSTUN(b []byte) bool {
 	return len(b) >= stunHeader && b[0]>>6 == 0 &&
 		binary.BigEndian.Uint32(b[4:8]) == magicCookie &&
 		len(b)%4 == 0 && int(binary.BigEndian.Uint16(b[2:4])) == len(b)-stunHeader
+}
+
+// isClassicBinding reports whether b, a datagram, is a Binding request of RFC 3489, which knows no magic
+// cookie. All else of that RFC is none of TURN.
+func isClassicBinding(b []byte) bool {
+	return len(b) >= stunHeader && len(b)%4 == 0 && binary.BigEndian.Uint16(b) == stun.BindingRequest.Value() &&
+		binary.BigEndian.Uint32(b[4:8]) != magicCookie && int(binary.BigEndian.Uint16(b[2:4])) == len(b)-stunHeader
 }

@@ -128,6 +128,8 @@ func (f *front) take(p, data []byte, from netip.AddrPort) (int, net.Addr) {
 		if a := f.allocated(from); a != nil {
 			a.relay(data)
 		}
+	case f.transport == UDP && isClassicBinding(data):
+		f.binding(data, from)
 	case !isSTUN(data):
 		count.drop(DropNotTURN)
 	case isSend(data):
@@ -153,6 +155,14 @@ func (f *front) allocated(client netip.AddrPort) *allocation {
 	return a
 }
 
+// binding has a Binding request answered.
+func (f *front) binding(data []byte, from netip.AddrPort) {
+	f.server.count.bindings.Add(1)
+	if b := f.server.cfg.Binding(f.transport, f.local, from, data); b != nil {
+		f.answer(b, from)
+	}
+}
+
 // request answers a request, or keeps it for pion.
 func (f *front) request(data []byte, from netip.AddrPort) {
 	s := f.server
@@ -162,10 +172,7 @@ func (f *front) request(data []byte, from netip.AddrPort) {
 		return
 	}
 	if r.Type == stun.BindingRequest {
-		s.count.bindings.Add(1)
-		if b := s.cfg.Binding(f.transport, f.local, from, data); b != nil {
-			f.answer(b, from)
-		}
+		f.binding(data, from)
 		return
 	}
 	switch r.Type.Method {

@@ -43,7 +43,7 @@ func (c *calls) answer(r Command) bool {
 	if r.Name == "_error" {
 		done(nil, statusError(r))
 	} else {
-		done(r.Args, nil)
+		done(r.Given(), nil)
 	}
 	return true
 }

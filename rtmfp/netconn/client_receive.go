@@ -188,7 +188,7 @@ func (c *Client) command(cmd Command) {
 			c.stats.drop(DropReply)
 		}
 	case "onStatus":
-		o, _ := cmd.Args.Object(0)
+		o, _ := cmd.Given().Object(0)
 		c.handler.Status(o)
 	case "close":
 		c.farClosed()

@@ -264,3 +264,23 @@ func FuzzParseMetadata(f *testing.F) {
 		}
 	})
 }
+
+// What a command is given, whether or not the null before it was left out.
+func TestGiven(t *testing.T) {
+	o, more := amf.Object{{Name: "code", Value: amf.String("x")}}, amf.Object{{Name: "y", Value: amf.Number(1)}}
+	for name, test := range map[string]struct {
+		c    Command
+		want amf.Args
+	}{
+		"nothing":               {Command{}, nil},
+		"a null":                {Command{Object: amf.Null{}, Args: amf.Args{o}}, amf.Args{o}},
+		"an undefined":          {Command{Object: amf.Undefined{}, Args: amf.Args{o}}, amf.Args{o}},
+		"the null left out":     {Command{Object: o}, amf.Args{o}},
+		"left out, and a value": {Command{Object: amf.String("film"), Args: amf.Args{amf.Number(-2)}}, amf.Args{amf.String("film"), amf.Number(-2)}},
+		"an object of its own":  {Command{Object: more, Args: amf.Args{o}}, amf.Args{o}},
+	} {
+		if diff := cmp.Diff(test.want, test.c.Given()); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}

@@ -22,6 +22,20 @@ type Command struct {
 	Args amf.Args // what follows
 }
 
+// Given is what the command is given: the values behind its object, and those alone but
+// for clients and servers that leave a null out, so that the first value stands there.
+func (c Command) Given() amf.Args {
+	if len(c.Args) > 0 && isObject(c.Object) || amf.IsNull(c.Object) {
+		return c.Args
+	}
+	return append(amf.Args{c.Object}, c.Args...)
+}
+
+func isObject(v amf.Value) bool {
+	_, ok := amf.Members(v)
+	return ok
+}
+
 // ParseCommand reads a command message of type 0x14 or 0x11. Errors are
 // ErrFormat, ErrNoCommand and those of package amf.
 func ParseCommand(m Message) (Command, error) {

@@ -46,7 +46,7 @@ func (e *StatusError) Error() string {
 
 // statusError makes an error of the information object of an _error.
 func statusError(c Command) *StatusError {
-	o, _ := c.Args.Object(0)
+	o, _ := c.Given().Object(0)
 	e := &StatusError{Code: o.String("code"), Description: o.String("description"), Info: o}
 	if e.Code == "" {
 		e.Code = StatusCallFailed

@@ -192,10 +192,16 @@ type peer struct {
 	accept func(*netconn.Peer) bool
 	onPlay func(*netconn.PlayRequest)
 	info   amf.Object // of the answer to connect
+
+	// foreign takes sessions with peers in netconn's place; nil: netconn does.
+	foreign func(*rtmfp.Session) rtmfp.SessionHandler
 }
 
 func (p *peer) Hello(*rtmfp.Engine, rtmfp.Hello) {}
 func (p *peer) Accept(s *rtmfp.Session) rtmfp.SessionHandler {
+	if p.foreign != nil {
+		return p.foreign(s)
+	}
 	return p.client.Accept(s)
 }
 

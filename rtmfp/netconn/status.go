@@ -22,6 +22,10 @@ const (
 	StatusUnpublishNotify = "NetStream.Play.UnpublishNotify"
 	StatusPublishStart    = "NetStream.Publish.Start"
 	StatusPublishFailed   = "NetStream.Publish.Failed"
+
+	// StatusPlayAsked is no event of Flash's: whether a stream may be played is asked
+	// somebody, who may take his time.
+	StatusPlayAsked = "Pileus.Play.Asked"
 )
 
 const (

@@ -23,6 +23,18 @@ func (r *PlayRequest) Accept(p *Publication) {
 	}
 }
 
+// Asked tells the peer that somebody is asked first, and that the answer may take long.
+func (r *PlayRequest) Asked() {
+	if r.sub.state != subscriberAsking || r.Peer.closing {
+		return
+	}
+	if err := r.sub.openLane(laneData); err != nil {
+		r.sub.close(err)
+		return
+	}
+	r.sub.status(levelStatus, StatusPlayAsked, "Somebody is asked whether this may be played.")
+}
+
 // NotFound tells the peer that there is no such stream.
 func (r *PlayRequest) NotFound() {
 	if r.sub.state == subscriberAsking {
@@ -85,7 +97,7 @@ func (s *subscriber) Message(_ *flow.RecvFlow, msg []byte) {
 	if !ok {
 		return
 	}
-	switch name, _ := cmd.Args.String(0); {
+	switch name, _ := cmd.Given().String(0); {
 	case cmd.Name == "play" && s.state == subscriberIdle:
 		s.play(name)
 	case cmd.Name == "closeStream" || cmd.Name == "deleteStream":
@@ -157,7 +169,9 @@ func (s *subscriber) openLanes(p *Publication) error {
 
 func (s *subscriber) openLane(i int) error {
 	l := &s.lanes[i]
-	l.sub = s
+	if l.sub = s; l.flow != nil {
+		return nil
+	}
 	var err error
 	l.flow, err = s.peer.openFlow(Metadata{StreamID: s.streamID}, flow.SendOptions{
 		Priority: lanePriority[i], ReturnOf: s.in, Events: l,

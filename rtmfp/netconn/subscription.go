@@ -67,6 +67,9 @@ func (s *Subscription) Peer() *Peer { return s.peer }
 // Name is the stream's name.
 func (s *Subscription) Name() string { return s.name }
 
+// Started tells whether the publisher let us play.
+func (s *Subscription) Started() bool { return s.started }
+
 // Pause stops or resumes delivery. The publisher is stopped when the receive
 // buffers are full.
 func (s *Subscription) Pause(pause bool) {
@@ -263,11 +266,19 @@ func (s *Subscription) command(cmd Command) {
 		s.peer.client.stats.drop(DropCommand)
 		return
 	}
-	o, _ := cmd.Args.Object(0)
-	s.handler.Status(o.String("code"), o)
-	if !s.started && o.String("level") == levelError {
-		s.end(statusError(cmd))
+	o, _ := cmd.Given().Object(0)
+	code, level := o.String("code"), o.String("level")
+	if code == "" { // it says nothing
+		s.peer.client.stats.drop(DropCommand)
 		return
 	}
-	s.started = true
+	s.handler.Status(code, o)
+	failed := level == levelError || level == "" && (code == StatusPlayNotFound || code == StatusPlayFailed)
+	switch {
+	case s.closed || code == StatusPlayAsked:
+	case !s.started && failed:
+		s.end(statusError(cmd))
+	default:
+		s.started = true
+	}
 }

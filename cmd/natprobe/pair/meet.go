@@ -30,6 +30,8 @@ func (h *handler) Accept(s *rtmfp.Session) rtmfp.SessionHandler {
 
 func (h *handler) Connected(info amf.Object) {
 	r := (*runner)(h)
+	r.cfg.Server = r.conn.Session().Addr()
+	r.report.Server = r.cfg.Server.String()
 	r.report.Here.Public, _ = netip.ParseAddrPort(info.String("publicAddress"))
 	// No answer is wanted: a server that does not know it ignores it.
 	_ = r.conn.Send("introduction.notify", amf.Boolean(true))
@@ -108,6 +110,7 @@ func (h *handler) Closed(err error) {
 
 // register makes this side known under the code, and waits.
 func (r *runner) register() {
+	r.wait(r.limits.server, r.deaf)
 	r.call("presence.register", amf.String(r.name), func(_ amf.Object, err error) {
 		if err != nil {
 			r.fail(err)
@@ -121,11 +124,16 @@ func (r *runner) register() {
 	})
 }
 
+// deaf ends a run at a server that let this host in, and answers no call.
+func (r *runner) deaf() {
+	r.fail(fmt.Errorf("%v does not answer calls: pair needs a pileus node", r.cfg.Server))
+}
+
 // lookUp finds the side that waits, and calls it when the node knows this host's
 // NAT, too.
 func (r *runner) lookUp() {
 	r.cfg.Phase("looking for the other side")
-	r.wait(r.limits.server, func() { r.fail(fmt.Errorf("%v does not answer any more", r.cfg.Server)) })
+	r.wait(r.limits.server, r.deaf)
 	r.call("presence.lookup", amf.String(r.name), func(info amf.Object, err error) {
 		var status *netconn.StatusError
 		if errors.As(err, &status) && strings.HasSuffix(status.Code, ".NotFound") {
@@ -179,7 +187,9 @@ func (r *runner) unmet(id flash.PeerID) {
 		return
 	}
 	_ = r.conn.Send("introduction.report", amf.String(id.String()), amf.Boolean(false))
-	r.explain(id, func() { r.missed(fmt.Sprintf("no session within %v", r.limits.meet)) })
+	missed := func() { r.missed(fmt.Sprintf("no session within %v", r.limits.meet)) }
+	r.wait(r.limits.server, missed) // not every node can tell why
+	r.explain(id, missed)
 }
 
 // met is called on the calling side when the session is there.

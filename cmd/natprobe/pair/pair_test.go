@@ -15,7 +15,9 @@ import (
 
 	"pileus/introducer"
 	"pileus/rtmfp"
+	"pileus/rtmfp/amf"
 	"pileus/rtmfp/flash"
+	"pileus/rtmfp/netconn"
 	"pileus/rtmfp/udp"
 )
 
@@ -23,6 +25,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // startNode has a node serve on loopback.
 func startNode(t *testing.T) netip.AddrPort {
+	t.Helper()
+	return serve(t, introducer.New(introducer.Config{Log: slog.New(slog.DiscardHandler)}))
+}
+
+func serve(t *testing.T, h rtmfp.Handler) netip.AddrPort {
 	t.Helper()
 	identity, err := flash.NewIdentity(flash.IdentityOptions{AcceptAncillary: true})
 	if err != nil {
@@ -32,7 +39,7 @@ func startNode(t *testing.T) netip.AddrPort {
 	if err != nil {
 		t.Fatal(err)
 	}
-	endpoint, err := rtmfp.NewEndpoint(rtmfp.Config{Identity: identity, Handler: introducer.New(introducer.Config{Log: slog.New(slog.DiscardHandler)})}, []rtmfp.Socket{socket}, time.Second)
+	endpoint, err := rtmfp.NewEndpoint(rtmfp.Config{Identity: identity, Handler: h}, []rtmfp.Socket{socket}, time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,6 +168,54 @@ func TestLeftEarly(t *testing.T) {
 		if r.Path != Direct || len(r.Notes) == 0 || r.RTT.Count == 0 {
 			t.Errorf("%+v", r)
 		}
+	}
+}
+
+// halfDeaf is a server that lets everybody in, and answers no call but those it is said to.
+type halfDeaf struct{ *netconn.Server }
+
+func (halfDeaf) Hello(*rtmfp.Engine, rtmfp.Hello) {}
+
+type halfDeafConn struct {
+	*netconn.Conn
+	answers map[string]amf.Value
+}
+
+func (c halfDeafConn) Connect(netconn.Request)    { _ = c.Accept() }
+func (halfDeafConn) SetPeerInfo([]netip.AddrPort) {}
+func (halfDeafConn) Moved()                       {}
+func (halfDeafConn) Closed(error)                 {}
+func (c halfDeafConn) Command(cmd netconn.Command) bool {
+	if v, ok := c.answers[cmd.Name]; ok {
+		_ = c.Result(cmd.Transaction, v)
+	}
+	return true
+}
+
+// A server that does not answer a call is not waited for without end.
+func TestDeafServer(t *testing.T) {
+	somebody := amf.Object{{Name: "peerID", Value: amf.String(strings.Repeat("ab", 32))}}
+	for name, test := range map[string]struct {
+		answers map[string]amf.Value
+		first   bool
+		says    string
+		path    Path
+	}{
+		"register":    {nil, true, "does not answer calls", ""},
+		"lookup":      {nil, false, "does not answer calls", ""},
+		"explanation": {map[string]amf.Value{"presence.lookup": somebody}, false, "", NotMet},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := halfDeaf{netconn.NewServer(netconn.ServerConfig{}, func(c *netconn.Conn) netconn.ServerHandler { return halfDeafConn{c, test.answers} })}
+			r := side(serve(t, h), NewCode(), test.first)
+			r.limits.server, r.limits.meet = 500*time.Millisecond, 500*time.Millisecond
+			began := time.Now()
+			report, err := r.run(t.Context())
+			if time.Since(began) > 10*time.Second || (err == nil) != (test.says == "") || err != nil && !strings.Contains(err.Error(), test.says) || report.Path != test.path && err == nil {
+				t.Errorf("%v: %+v, %v", time.Since(began), report, err)
+			}
+		})
 	}
 }
 

@@ -48,7 +48,8 @@ var ErrNoUDP = errors.New("no answer over UDP")
 // Config is what a run is to do.
 type Config struct {
 	Server netip.AddrPort
-	Key    string // the tenant's, in the URI; "" for none
+	Others []netip.AddrPort // where the node may be, too: it is asked wherever it answers
+	Key    string           // the tenant's, in the URI; "" for none
 	Code   Code
 	First  bool // wait for the other side; else call it
 	Host   string
@@ -176,7 +177,7 @@ func (r *runner) dial() {
 	}
 	r.cfg.Phase("connecting to " + r.cfg.Server.String())
 	conn, err := netconn.Dial(r.engine, netconn.ClientConfig{
-		URI: "rtmfp://" + r.cfg.Server.String() + "/" + app, Addrs: []netip.AddrPort{r.cfg.Server},
+		URI: "rtmfp://" + r.cfg.Server.String() + "/" + app, Addrs: append([]netip.AddrPort{r.cfg.Server}, r.cfg.Others...),
 		Retry: firstRetry, PeerInfo: r.report.Here.Local, NetworkOrder: true,
 	}, (*handler)(r))
 	if err != nil {

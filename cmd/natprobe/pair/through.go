@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"pileus/natprobe/relayed"
@@ -87,7 +88,7 @@ func fenced(c Config) (sides [2]*runner, err error) {
 			return sides, fmt.Errorf("cannot open a UDP socket: %w", err)
 		}
 		own[s.LocalAddr().Port()] = true
-		r.sockets = []rtmfp.Socket{&fence{Socket: s, node: c.Server.Addr(), own: own}}
+		r.sockets = []rtmfp.Socket{&fence{Socket: s, nodes: append([]netip.AddrPort{c.Server}, c.Others...), own: own}}
 		r.limits.settle = 0
 		sides[i] = r
 	}
@@ -123,11 +124,13 @@ func (r *runner) unrelayed(id flash.PeerID) {
 // addresses are the same, and ports tell who is who.
 type fence struct {
 	rtmfp.Socket
-	node netip.Addr
-	own  map[uint16]bool // of both ends; not changed any more
+	nodes []netip.AddrPort // all that the node may be at
+	own   map[uint16]bool  // of both ends; not changed any more
 }
 
-func (f *fence) passes(a netip.AddrPort) bool { return a.Addr() == f.node && !f.own[a.Port()] }
+func (f *fence) passes(a netip.AddrPort) bool {
+	return !f.own[a.Port()] && slices.ContainsFunc(f.nodes, func(n netip.AddrPort) bool { return n.Addr() == a.Addr() })
+}
 
 // ReadBatch reads what passes, and waits for it.
 func (f *fence) ReadBatch(d []udp.Datagram) (int, error) {

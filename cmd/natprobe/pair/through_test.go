@@ -21,7 +21,7 @@ func TestNothingRelayed(t *testing.T) {
 func TestFence(t *testing.T) {
 	at := netip.MustParseAddrPort
 	node, other, second, stranger := at("192.0.2.1:1935"), at("192.0.2.1:40000"), at("192.0.2.1:20000"), at("198.51.100.7:1935")
-	f := &fence{node: node.Addr(), own: map[uint16]bool{other.Port(): true}}
+	f := &fence{nodes: []netip.AddrPort{netip.AddrPortFrom(node.Addr(), 1935)}, own: map[uint16]bool{other.Port(): true}}
 	d := []udp.Datagram{{Peer: stranger, Data: []byte("s")}, {Peer: node, Data: []byte("n")}, {Peer: other, Data: []byte("o")}, {Peer: second, Data: []byte("2")}}
 	if n := f.sift(d); n != 2 || d[0].Peer != node || d[1].Peer != second || string(d[1].Data) != "2" || d[2].Data == nil || d[3].Data == nil {
 		t.Errorf("%d of %+v", n, d)

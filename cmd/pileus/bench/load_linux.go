@@ -44,6 +44,7 @@ type load struct {
 	fihellos     int       // received and decrypted
 	helloed      time.Time // when a peer last answered an IHello or FIHello
 	pings, pongs int
+	proven       int // sessions that closed and had been heard under their keys
 	bytesOut     int
 }
 

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"time"
 
@@ -69,6 +70,9 @@ func (l *load) answers() ([]Value, error) {
 		if err := l.sleep(answerTime); err != nil {
 			return nil, err
 		}
+	}
+	if answered == 0 {
+		return nil, errors.New("no IHello was answered as it should be")
 	}
 	return []Value{
 		{"answered", percent(answered, len(questions)), "%"},

@@ -1,6 +1,9 @@
 package bench
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // idleTime is how long idle peers are watched: two keepalives of each.
 const idleTime = 2 * keepalive
@@ -45,6 +48,9 @@ func (l *load) idle() ([]Value, error) {
 	l.idlers = nil
 	if err := l.sleep(settle); err != nil { // for the last answers
 		return nil, err
+	}
+	if l.pongs == 0 {
+		return nil, errors.New("no keepalive was answered")
 	}
 	values := append([]Value{{"alive", percent(l.pongs, l.pings), "%"}}, d.core()...)
 	values = append(values, total.memory("memory", n, "KiB/peer", 1<<10)...)

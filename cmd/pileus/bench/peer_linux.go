@@ -42,6 +42,7 @@ type peer struct {
 	keying   *flash.InitiatorKeying
 	iikeying []byte // the chunk, for repetition
 	keys     *flash.SessionKeys
+	heard    bool // something opened under keys
 	far      wire.SessionID
 
 	connected  bool         // Connect.Success has arrived
@@ -134,6 +135,7 @@ func (p *peer) receive(from unix.Sockaddr, datagram []byte) {
 	if err != nil || h.Mode != wire.ModeResponder {
 		return
 	}
+	p.heard = true
 	if h.HasTimestamp {
 		p.timestamp, p.timestampT, p.hasStamp = h.Timestamp, p.l.now, true
 	}
@@ -259,6 +261,7 @@ func (p *peer) close() {
 }
 
 func (p *peer) sendClose() {
-	p.finish(wire.AppendCloseRequest(p.begin()))
+	// A server that does not know the request knows the ping before it.
+	p.finish(wire.AppendCloseRequest(wire.Ping{}.Append(p.begin())))
 	p.repeatAt = p.l.now.Add(dataRepeat)
 }

@@ -41,7 +41,7 @@ const settle = time.Second
 // Run does the measurements and writes the results. It ends by itself: every
 // phase is bounded in time. It fails before the first packet on settings that
 // cannot be run, and then on a server that does not answer; a measurement that
-// fails is shown as such in the results.
+// fails is shown as such in the results, and has Run fail at the end.
 func Run(ctx context.Context, cfg Config) error {
 	if err := cfg.Validate(); err != nil {
 		return err
@@ -82,7 +82,7 @@ func Run(ctx context.Context, cfg Config) error {
 		}
 	}
 	if !cfg.JSON {
-		return r.table(cfg.Results)
+		return errors.Join(r.table(cfg.Results), r.failed())
 	}
 	if cfg.Rounds > 1 {
 		for _, m := range r.medians() {
@@ -91,7 +91,7 @@ func Run(ctx context.Context, cfg Config) error {
 			}
 		}
 	}
-	return nil
+	return r.failed()
 }
 
 // A target is a server to be measured: one that runs, or a command.

@@ -116,7 +116,7 @@ func (c *client) Command(cmd netconn.Command) bool {
 	if cmd.Name != "onPresence" {
 		return false
 	}
-	info, _ := cmd.Args.Object(0)
+	info, _ := cmd.Given().Object(0)
 	(*runner)(c).heard(info)
 	return true
 }

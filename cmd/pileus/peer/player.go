@@ -22,7 +22,8 @@ type player struct {
 	stream *netconn.Subscription
 	sink   *sink
 
-	called      time.Time // the publisher
+	called      time.Time    // the publisher
+	patience    *rtmfp.Timer // with what it says, once it is reached
 	started     bool
 	begun       time.Time
 	tags, bytes uint64
@@ -88,11 +89,15 @@ func (p *player) Status(code string, info amf.Object) {
 	text := ""
 	switch code {
 	case netconn.StatusStreamSuccess:
+		p.patience = p.r.engine.After(p.r.cfg.Timeout, p.silent)
 		if s := p.session(); s != nil {
 			text = fmt.Sprintf("reached    peer %s at %v, %s", short(s.PeerID()), s.Addr(), rttText(s))
 			args = append(args, "address", s.Addr().String(), "rtt_ms", s.RTT())
 			p.tell(true, amf.Member{Name: "address", Value: amf.String(s.Addr().String())})
 		}
+	case netconn.StatusPlayAsked:
+		p.patience.Stop()
+		text = fmt.Sprintf("waiting    for somebody at peer %s to say yes or no", short(p.r.cfg.Play.Peer))
 	case netconn.StatusPlayStart:
 		text = fmt.Sprintf("playing    %q", p.r.cfg.Play.Name)
 		p.begin()
@@ -101,6 +106,15 @@ func (p *player) Status(code string, info amf.Object) {
 	if code == netconn.StatusUnpublishNotify {
 		p.complete(nil)
 	}
+}
+
+// silent ends the wait for a peer that is there and says nothing.
+func (p *player) silent() {
+	if p.done || p.started || p.stream == nil || p.stream.Started() {
+		return
+	}
+	p.complete(fmt.Errorf("%s is reached, and says nothing of %q in %s: it publishes no such stream",
+		p.r.cfg.Play.who(), p.r.cfg.Play.Name, spell(p.r.cfg.Timeout)))
 }
 
 // tell tells the server how the introduction went, which makes the next better.

@@ -66,14 +66,20 @@ func (r *runner) heard(info amf.Object) {
 // call calls a command about a name; done takes the one result, or an error for
 // people.
 func (r *runner) call(command, name string, done func(amf.Object, error)) {
+	unknown := fmt.Sprintf("%s knows no names of peers; a pileus node does, and any server knows peer IDs", r.node())
+	// Not all that do not know a command say so.
+	patience := r.engine.After(r.cfg.Timeout, func() {
+		r.fail(fmt.Errorf("no answer to %s in %s: %s", command, spell(r.cfg.Timeout), unknown))
+	})
 	err := r.conn.Call(command, func(results amf.Args, err error) {
+		patience.Stop()
 		if r.ending {
 			return
 		}
 		var status *netconn.StatusError
 		switch {
 		case errors.As(err, &status) && status.Code == netconn.StatusCallFailed:
-			err = fmt.Errorf("%s knows no names of peers; a pileus node does, and any server knows peer IDs", r.node())
+			err = errors.New(unknown)
 		case errors.As(err, &status):
 			err = fmt.Errorf("%s refuses the name %q: %s", r.node(), name, describe(status.Code, status.Description))
 		case err != nil:

@@ -33,6 +33,7 @@ func (q *questions) ask(request *netconn.PlayRequest) {
 		q.act(request, false)
 	default:
 		q.open = append(q.open, request)
+		request.Asked()
 		if len(q.open) == 1 {
 			q.prompt()
 		}
