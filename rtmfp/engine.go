@@ -12,6 +12,7 @@ import (
 
 	"pileus/rtmfp/flash"
 	"pileus/rtmfp/flow"
+	"pileus/rtmfp/share"
 	"pileus/rtmfp/udp"
 	"pileus/rtmfp/wire"
 )
@@ -96,6 +97,7 @@ func NewEngine(c Config, now time.Time) (*Engine, error) {
 		shortHellos: udp.NewLimiter(shortHelloRate, shortHelloBurst),
 		keys:        newKeyPool(c),
 		lastID:      1,
+		shares:      shares{ledger: share.NewLedger(sharedThings)},
 	}
 	e.shares.set(c.Shared)
 	return e, nil
@@ -284,8 +286,8 @@ func (e *Engine) dropError(err error) {
 func (e *Engine) Stats() Stats {
 	s := e.stats
 	s.Sessions, s.Unproven, s.Openings = len(e.sessions), len(e.unproven.byKey), len(e.openings)
-	s.Memory, s.MemoryLimit, s.Prefixes = e.shares.memory.Held(), e.shares.memory.Limit(), len(e.shares.prefixes)
-	s.Waiting = e.jobs.root.n
+	s.Memory, s.MemoryLimit, s.Prefixes = e.shares.memory().Held(), e.shares.memory().Limit(), e.shares.ledger.Places()
+	s.Waiting = e.jobs.others.Len()
 	return s
 }
 

@@ -5,48 +5,16 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
-	"pgregory.net/rapid"
-
 	"pileus/rtmfp/flash"
-	"pileus/rtmfp/udp"
 	"pileus/rtmfp/wire"
 )
 
-func TestJobsGoRound(t *testing.T) {
-	var q jobQueue
-	var done []string
-	ask := func(name, addr string) {
-		q.ask(netip.MustParseAddr(addr), &Job{work: func() { done = append(done, name) }})
-	}
-	for i := range 5 {
-		ask(fmt.Sprint("a", i), "2001:db8:1:100::1") // one /56,
-	}
-	for i := range 3 {
-		ask(fmt.Sprint("b", i), fmt.Sprintf("2001:db8:1:%d00::1", 2+i)) // and more of its /48
-	}
-	ask("c", "2001:db8:2::1") // of its /32
-	ask("d", "198.51.100.7")
-	ask("e0", "203.0.113.1")
-	ask("e1", "203.0.113.2")
-	q.own = append(q.own, &Job{work: func() { done = append(done, "own") }})
-	for j := q.next(); j != nil; j = q.next() {
-		j.Run()
-	}
-	const want = "own a0 d e0 b0 e1 b1 b2 c a1 a2 a3 a4"
-	if got := strings.Join(done, " "); got != want {
-		t.Errorf("%s, want %s", got, want)
-	}
-	if len(q.branches) != 0 || q.root.n != 0 || q.root.turns != nil {
-		t.Errorf("left: %+v", q)
-	}
-}
-
-// Whoever has most gives way: one that asks for the first time always finds a place.
-func TestFullJobQueue(t *testing.T) {
+// This end's own work comes first, and in a full queue whoever has most gives way: how it
+// goes round is tested in package share.
+func TestJobQueue(t *testing.T) {
 	var q jobQueue
 	lost := map[string]int{}
 	ask := func(name, addr string) {
@@ -61,47 +29,21 @@ func TestFullJobQueue(t *testing.T) {
 	for i := range 100 {
 		ask("one", fmt.Sprintf("172.%d.0.1", i))
 	}
-	if lost["one"] != 0 || lost["crowd"] != 0 || lost["flood"] != 2004 || q.root.n != maxKeyings {
-		t.Errorf("lost %v, %d wait", lost, q.root.n)
+	if lost["one"] != 0 || lost["crowd"] != 0 || lost["flood"] != 2004 || q.others.Len() != maxKeyings {
+		t.Errorf("lost %v, %d wait", lost, q.others.Len())
 	}
-}
-
-// The queue hands out all that it did not drop, each once, counts right, and no prefix
-// waits for longer than a turn of each other.
-func TestJobQueueProperties(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		var q jobQueue
-		waiting := map[*Job]netip.Addr{}
-		for range rapid.IntRange(0, 300).Draw(t, "steps") {
-			if rapid.Bool().Draw(t, "ask") {
-				a := netip.AddrFrom4([4]byte{10, rapid.ByteRange(0, 3).Draw(t, "wide"), rapid.ByteRange(0, 3).Draw(t, "narrow"), 1})
-				j := new(Job)
-				waiting[j] = a
-				q.ask(a, j)
-				continue
-			}
-			j := q.next()
-			if j == nil && len(waiting) > 0 || j != nil && !waiting[j].IsValid() {
-				t.Fatalf("%v handed out while %d wait", j, len(waiting))
-			}
-			delete(waiting, j)
-		}
-		wides := map[netip.Prefix]bool{}
-		for _, a := range waiting {
-			wides[udp.WidePrefix(a)] = true
-		}
-		if q.root.n != len(waiting) || len(q.root.turns) != len(wides) {
-			t.Fatalf("%d jobs of %d prefixes, want %d of %d", q.root.n, len(q.root.turns), len(waiting), len(wides))
-		}
-		served := map[netip.Prefix]bool{}
-		for range len(wides) {
-			a := waiting[q.next()]
-			if served[udp.WidePrefix(a)] {
-				t.Fatalf("%v had two turns before others had one", a)
-			}
-			served[udp.WidePrefix(a)] = true
-		}
-	})
+	own := &Job{}
+	q.own = append(q.own, own)
+	if q.next() != own {
+		t.Error("this end's own work waits for strangers'")
+	}
+	n := 0
+	for q.next() != nil {
+		n++
+	}
+	if n != maxKeyings {
+		t.Errorf("%d jobs handed out", n)
+	}
 }
 
 // keyingFrom is an IIKeying with a good cookie.
@@ -277,18 +219,18 @@ func TestKeyingsAreRationed(t *testing.T) {
 	for i := range maxKeyings/2 + 1 {
 		e.jobs.ask(netip.AddrFrom4([4]byte{100, byte(i), byte(i >> 8), 1}), &Job{})
 	}
-	before := e.jobs.root.n
+	before := e.jobs.others.Len()
 	for i := range 300 {
 		ask(netip.AddrFrom4([4]byte{198, 51, 100, byte(i)}), 5000+i)
 	}
-	if n := e.jobs.root.n - before; n != defaultHandshakeBurst || e.stats.Drops[DropRate] != 100 {
+	if n := e.jobs.others.Len() - before; n != defaultHandshakeBurst || e.stats.Drops[DropRate] != 100 {
 		t.Errorf("%d more, want the burst of %d; drops %v", n, defaultHandshakeBurst, e.stats.Drops)
 	}
 	e.now = e.now.Add(time.Second)
 	for i := range 300 {
 		ask(netip.AddrFrom4([4]byte{198, 51, 100, byte(i)}), 6000+i)
 	}
-	if n := e.jobs.root.n - before; n != defaultHandshakeBurst+defaultHandshakeRate {
+	if n := e.jobs.others.Len() - before; n != defaultHandshakeBurst+defaultHandshakeRate {
 		t.Errorf("%d more after a second", n)
 	}
 }

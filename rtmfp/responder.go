@@ -7,6 +7,7 @@ import (
 	"net/netip"
 
 	"pileus/rtmfp/flash"
+	"pileus/rtmfp/share"
 	"pileus/rtmfp/wire"
 )
 
@@ -17,7 +18,7 @@ type keying struct {
 	farID       wire.SessionID
 	far         flash.Certificate
 	component   []byte // SKIC
-	home        *prefix
+	home        *share.Place
 	memory      int64
 	answer      []byte // SKRC
 	keys        *flash.SessionKeys
@@ -80,9 +81,9 @@ func (e *Engine) receiveIIKeying(d Datagram, body []byte) {
 		e.drop(DropUnproven)
 		return
 	}
-	home, memory := e.shares.enter(d.Peer.Addr()), int64(sessionMemory+len(c.Certificate)+len(c.Component))
+	home, memory := e.shares.ledger.Enter(d.Peer.Addr()), int64(sessionMemory+len(c.Certificate)+len(c.Component))
 	if reason, ok := e.room(home, memory); !ok {
-		e.shares.leave(home)
+		home.Leave()
 		e.drop(reason)
 		return
 	}
@@ -105,16 +106,16 @@ func (e *Engine) receiveIIKeying(d Datagram, body []byte) {
 func (e *Engine) reserve(k *keying) {
 	e.keyings[k.key] = struct{}{}
 	e.unproven.reserve(k.from)
-	k.home.memory.Add(k.memory)
-	k.home.sessions.Add(1)
+	k.home.Account(sharedMemory).Add(k.memory)
+	k.home.Account(sharedSessions).Add(1)
 }
 
 func (e *Engine) release(k *keying) {
 	delete(e.keyings, k.key)
 	e.unproven.release(k.from)
-	k.home.memory.Add(-k.memory)
-	k.home.sessions.Add(-1)
-	e.shares.leave(k.home)
+	k.home.Account(sharedMemory).Add(-k.memory)
+	k.home.Account(sharedSessions).Add(-1)
+	k.home.Leave()
 }
 
 // endKeying is for a keying of which nothing comes.

@@ -7,6 +7,7 @@ import (
 
 	"pileus/rtmfp/flow"
 	"pileus/rtmfp/internal/vectors"
+	"pileus/rtmfp/share"
 	"pileus/rtmfp/wire"
 )
 
@@ -199,13 +200,13 @@ func runSealed(t testing.TB, script []byte) (packets int) {
 // checkAccounts holds what is counted against what there is.
 func checkAccounts(t testing.TB, e *Engine) {
 	t.Helper()
-	memory, sessions, home := int64(0), int64(0), map[*prefix]int64{}
+	memory, sessions, home := int64(0), int64(0), map[*share.Place]int64{}
 	for _, s := range e.sessions {
 		memory += s.memory.Held()
 		if s.home != nil {
 			sessions++
 			home[s.home] += s.memory.Held()
-			home[s.home.of] += s.memory.Held()
+			home[s.home.Wide()] += s.memory.Held()
 		}
 		if s.memory.Held() < s.base {
 			t.Fatalf("a session counts %d bytes, and %d without flows", s.memory.Held(), s.base)
@@ -214,13 +215,16 @@ func checkAccounts(t testing.TB, e *Engine) {
 	if len(e.keyings) > 0 {
 		return // which count too
 	}
-	if e.shares.memory.Held() != memory || e.shares.sessions.Held() != sessions {
-		t.Fatalf("%d bytes and %d sessions counted, there are %d and %d", e.shares.memory.Held(), e.shares.sessions.Held(), memory, sessions)
+	if e.shares.memory().Held() != memory || e.shares.sessions().Held() != sessions {
+		t.Fatalf("%d bytes and %d sessions counted, there are %d and %d", e.shares.memory().Held(), e.shares.sessions().Held(), memory, sessions)
 	}
-	for _, p := range e.shares.prefixes {
-		if p.memory.Held() != home[p] {
-			t.Fatalf("%v counts %d bytes, has %d", p.prefix, p.memory.Held(), home[p])
+	for p, n := range home {
+		if p.Account(sharedMemory).Held() != n {
+			t.Fatalf("a prefix counts %d bytes, has %d", p.Account(sharedMemory).Held(), n)
 		}
+	}
+	if e.shares.ledger.Places() != len(home) {
+		t.Fatalf("%d prefixes, want %d", e.shares.ledger.Places(), len(home))
 	}
 }
 

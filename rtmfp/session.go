@@ -7,6 +7,7 @@ import (
 
 	"pileus/rtmfp/flash"
 	"pileus/rtmfp/flow"
+	"pileus/rtmfp/share"
 	"pileus/rtmfp/udp"
 	"pileus/rtmfp/wire"
 )
@@ -44,8 +45,8 @@ type Session struct {
 	received, sent uint64 // bytes of UDP payload
 
 	memory flow.Account
-	base   int64   // what of it is not of flows
-	home   *prefix // where it counts; nil: nowhere yet
+	base   int64        // what of it is not of flows
+	home   *share.Place // where it counts; nil: nowhere yet
 
 	timing    timing
 	alive     liveness
@@ -63,7 +64,7 @@ type Session struct {
 func (e *Engine) newSession(addr, local netip.AddrPort) *Session {
 	s := &Session{engine: e, addr: addr, local: local, introductions: e.cfg.Introductions}
 	s.timer.owner = s
-	s.memory.Init(&e.shares.memory, 0)
+	s.memory.Init(e.shares.memory(), 0)
 	s.mux = flow.NewMux((*host)(s), flow.Config{MaxMessage: e.cfg.MaxMessage, Shared: &e.shared, Account: &s.memory})
 	return s
 }

@@ -2,12 +2,11 @@ package rtmfp
 
 import (
 	"cmp"
-	"net/netip"
 	"slices"
 	"time"
 
 	"pileus/rtmfp/flow"
-	"pileus/rtmfp/udp"
+	"pileus/rtmfp/share"
 )
 
 // SharedLimits bound what all sessions take together; 0 is none.
@@ -24,29 +23,26 @@ type SharedLimits struct {
 	Share, WideShare int
 }
 
+// What sessions share.
+const (
+	sharedMemory = iota
+	sharedSessions
+	sharedThings
+)
+
 // shares is what sessions take together, and by whom.
 type shares struct {
-	limits           SharedLimits
-	memory, sessions flow.Account
-	prefixes         map[prefixKey]*prefix
-	relieved         time.Time // for a session that wanted to open
+	limits   SharedLimits
+	ledger   *share.Ledger
+	relieved time.Time // for a session that wanted to open
 
-	refused     int64     // of memory.Refused, when it was looked at last
+	refused     int64     // of memory's Refused, when it was looked at last
 	refusedAt   time.Time // when that had grown
 	refusedFrom time.Time // since when it has been growing; zero: it is not
 }
 
-type prefixKey struct {
-	of     *prefix
-	prefix netip.Prefix
-}
-
-// prefix is what the sessions take whose far ends are in one.
-type prefix struct {
-	prefixKey
-	memory, sessions flow.Account
-	uses             int // sessions and keyings of a narrow one, narrow ones of a wide one
-}
+func (t *shares) memory() *flow.Account   { return t.ledger.Whole(sharedMemory) }
+func (t *shares) sessions() *flow.Account { return t.ledger.Whole(sharedSessions) }
 
 // sessionMemory is what a session takes beside certificate and flows, in bytes: keys,
 // and what its handler in a node knows of its far end.
@@ -54,84 +50,32 @@ const sessionMemory = 6 << 10
 
 func (t *shares) set(l SharedLimits) {
 	t.limits = l
-	t.memory.SetLimit(l.Memory)
-	t.sessions.SetLimit(int64(cmp.Or(l.Sessions, maxSessions)))
-	for _, p := range t.prefixes {
-		p.memory.SetLimit(t.share(&t.memory, p.of != nil))
-		p.sessions.SetLimit(t.share(&t.sessions, p.of != nil))
-	}
-}
-
-// share is a prefix's part of the whole.
-func (t *shares) share(whole *flow.Account, narrow bool) int64 {
-	percent := t.limits.WideShare
-	if narrow {
-		percent = t.limits.Share
-	}
-	return whole.Limit() * int64(percent) / 100
+	t.ledger.Set(sharedMemory, share.Limits{Total: l.Memory, Prefix: l.Share, Wide: l.WideShare})
+	t.ledger.Set(sharedSessions, share.Limits{Total: int64(cmp.Or(l.Sessions, maxSessions)), Prefix: l.Share, Wide: l.WideShare})
 }
 
 // strained reports whether more than half of anything is in use.
-func (t *shares) strained() bool { return t.memory.Strained() || t.sessions.Strained() }
-
-// enter is the prefix of addr, for one more to use.
-func (t *shares) enter(addr netip.Addr) *prefix {
-	wide := t.find(prefixKey{nil, udp.WidePrefix(addr)})
-	p := t.find(prefixKey{wide, udp.Prefix(addr)})
-	if p.uses++; p.uses == 1 {
-		wide.uses++
-	}
-	return p
-}
-
-func (t *shares) find(k prefixKey) *prefix {
-	p := t.prefixes[k]
-	if p != nil {
-		return p
-	}
-	p = &prefix{prefixKey: k}
-	memory, sessions := &t.memory, &t.sessions
-	if k.of != nil {
-		memory, sessions = &k.of.memory, &k.of.sessions
-	}
-	p.memory.Init(memory, t.share(&t.memory, k.of != nil))
-	p.sessions.Init(sessions, t.share(&t.sessions, k.of != nil))
-	if t.prefixes == nil {
-		t.prefixes = make(map[prefixKey]*prefix)
-	}
-	t.prefixes[k] = p
-	return p
-}
-
-// leave ends a use.
-func (t *shares) leave(p *prefix) {
-	for ; p != nil; p = p.of {
-		if p.uses--; p.uses > 0 {
-			return
-		}
-		delete(t.prefixes, p.prefixKey)
-	}
-}
+func (t *shares) strained() bool { return t.memory().Strained() || t.sessions().Strained() }
 
 // ask tells whether a session that takes so much memory may open to somebody in p.
-func (p *prefix) ask(memory int64) flow.Refusal {
-	return max(p.memory.Ask(memory, openable), p.sessions.Ask(1, 8))
+func ask(p *share.Place, memory int64) flow.Refusal {
+	return max(p.Account(sharedMemory).Ask(memory, openable), p.Account(sharedSessions).Ask(1, 8))
 }
 
 // full is which of p and its wide prefix has its share.
-func (p *prefix) full(memory int64) *prefix {
-	if p.memory.Exceeds(memory) || p.sessions.Exceeds(1) {
+func full(p *share.Place, memory int64) *share.Place {
+	if p.Account(sharedMemory).Exceeds(memory) || p.Account(sharedSessions).Exceeds(1) {
 		return p
 	}
-	return p.of
+	return p.Wide()
 }
 
 // room reports whether a session that takes so much memory may open to somebody in p. One
 // that nobody has used yet gives way to it: of all if there is no room for anybody, else of
 // the prefix that has its share.
-func (e *Engine) room(p *prefix, memory int64) (DropReason, bool) {
+func (e *Engine) room(p *share.Place, memory int64) (DropReason, bool) {
 	for range maxGiveWay {
-		switch p.ask(memory) {
+		switch ask(p, memory) {
 		case flow.Granted:
 			return 0, true
 		case flow.OverLimit:
@@ -139,7 +83,7 @@ func (e *Engine) room(p *prefix, memory int64) (DropReason, bool) {
 				return DropBusy, false
 			}
 		case flow.OverShare:
-			if !e.oldestGivesWay(p.full(memory)) {
+			if !e.oldestGivesWay(full(p, memory)) {
 				return DropShare, false
 			}
 		}
@@ -148,11 +92,11 @@ func (e *Engine) room(p *prefix, memory int64) (DropReason, bool) {
 }
 
 // oldestGivesWay ends the session of p, or of anybody, that has gone unused for longest.
-func (e *Engine) oldestGivesWay(p *prefix) bool {
+func (e *Engine) oldestGivesWay(p *share.Place) bool {
 	looked := 0
 	for at := e.unproven.byAge.Front(); at != nil && looked < maxGiveWayLook; at = at.Next() {
 		s := at.Value.(*Session)
-		if p == nil || s.home == p || s.home.of == p {
+		if p == nil || s.home == p || s.home.Wide() == p {
 			return e.giveWay(s)
 		}
 		looked++
@@ -164,12 +108,12 @@ func (e *Engine) oldestGivesWay(p *prefix) bool {
 func (s *Session) settle() {
 	t := &s.engine.shares
 	was := s.home
-	s.home = t.enter(s.addr.Addr())
-	s.home.sessions.Add(1)
-	s.memory.Move(&s.home.memory)
+	s.home = t.ledger.Enter(s.addr.Addr())
+	s.home.Account(sharedSessions).Add(1)
+	s.memory.Move(s.home.Account(sharedMemory))
 	if was != nil {
-		was.sessions.Add(-1)
-		t.leave(was)
+		was.Account(sharedSessions).Add(-1)
+		was.Leave()
 		return
 	}
 	s.base = sessionMemory + int64(len(s.far.Raw()))
@@ -182,8 +126,8 @@ func (s *Session) unsettle() {
 		return
 	}
 	s.memory.Add(-s.base)
-	s.home.sessions.Add(-1)
-	s.engine.shares.leave(s.home)
+	s.home.Account(sharedSessions).Add(-1)
+	s.home.Leave()
 	s.home = nil
 }
 
@@ -211,10 +155,10 @@ const (
 // refused for long.
 func (e *Engine) relieve() {
 	t := &e.shares
-	if t.memory.Over() {
+	if t.memory().Over() {
 		e.closeHolders(0, relievable)
 	}
-	switch n := t.memory.Refused(); {
+	switch n := t.memory().Refused(); {
 	case n == t.refused:
 		if e.now.Sub(t.refusedAt) > hoardPause {
 			t.refusedFrom = time.Time{}
@@ -231,7 +175,7 @@ func (e *Engine) relieve() {
 
 // relieveFor does so for one that wants to open, once a second, if anybody holds much.
 func (e *Engine) relieveFor(memory int64) bool {
-	if e.shares.memory.Ask(memory, openable) == flow.Granted || e.now.Sub(e.shares.relieved) < time.Second {
+	if e.shares.memory().Ask(memory, openable) == flow.Granted || e.now.Sub(e.shares.relieved) < time.Second {
 		return false
 	}
 	e.shares.relieved = e.now
@@ -248,9 +192,9 @@ func (e *Engine) closeHolders(least, eighths int64) (closed bool) {
 		}
 	}
 	slices.SortFunc(holders, func(a, b *Session) int { return cmp.Compare(b.memory.Held(), a.memory.Held()) })
-	enough := e.shares.memory.Limit() / 8 * eighths
+	enough := e.shares.memory().Limit() / 8 * eighths
 	for _, s := range holders {
-		if e.shares.memory.Held() <= enough {
+		if e.shares.memory().Held() <= enough {
 			break
 		}
 		e.stats.Relieved++

@@ -82,7 +82,7 @@ func TestMemoryHasOneAccount(t *testing.T) {
 				}
 				for _, p := range list {
 					p.hoard(c.flows, c.from, c.count, c.fra, make([]byte, c.size))
-					most = max(most, e.shares.memory.Held())
+					most = max(most, e.shares.memory().Held())
 				}
 				grown := heapInUse() - before
 				st := e.Stats()
@@ -109,8 +109,8 @@ func TestMemoryHasOneAccount(t *testing.T) {
 				for _, s := range e.sessions {
 					s.end(ErrClosed)
 				}
-				if e.shares.memory.Held() != 0 || e.shares.sessions.Held() != 0 || len(e.shares.prefixes) != 0 {
-					t.Errorf("after the end %d bytes, %d sessions and %d prefixes are left", e.shares.memory.Held(), e.shares.sessions.Held(), len(e.shares.prefixes))
+				if e.shares.memory().Held() != 0 || e.shares.sessions().Held() != 0 || e.shares.ledger.Places() != 0 {
+					t.Errorf("after the end %d bytes, %d sessions and %d prefixes are left", e.shares.memory().Held(), e.shares.sessions().Held(), e.shares.ledger.Places())
 				}
 			})
 		}
@@ -211,7 +211,7 @@ func TestSharesOfSessions(t *testing.T) {
 	open(netip.MustParseAddr("10.4.0.1"), 98)
 	open(netip.MustParseAddr("10.5.0.1"), 98)
 	open(netip.MustParseAddr("10.6.0.1"), 98)
-	for e.shares.sessions.Held() < limit {
+	for e.shares.sessions().Held() < limit {
 		open(netip.MustParseAddr("10.7.0.1"), 1)
 	}
 	// All places are taken; those that nobody uses give way to anybody.
@@ -248,7 +248,7 @@ func TestMemoryForSending(t *testing.T) {
 				refused++
 			}
 		}
-		most = max(most, e.shares.memory.Held())
+		most = max(most, e.shares.memory().Held())
 		e.Flush(func([]Datagram) {})
 	}
 	if st := e.Stats(); most > limit+limit/8+65536 || refused == 0 || st.Relieved == 0 || st.Memory > limit {
@@ -256,7 +256,7 @@ func TestMemoryForSending(t *testing.T) {
 	}
 	// Nobody is closed below the limit; but for one who wants to get in, once a second.
 	for _, f := range flows {
-		if e.shares.memory.Held() > limit/16*15 {
+		if e.shares.memory().Held() > limit/16*15 {
 			break
 		}
 		_ = f.Write(make([]byte, 60_000), flow.WriteOptions{})
@@ -278,10 +278,10 @@ func TestMovedSessionCountsElsewhere(t *testing.T) {
 	e := newTestEngine(t, func(c *Config) { c.Shared = SharedLimits{Memory: 1 << 20, Share: 10} })
 	p := openSealed(t, e, netip.MustParseAddrPort("10.1.0.1:1000"), someCertificate(t, 1))
 	p.send(wire.Ping{}.Append(nil))
-	held := e.shares.memory.Held()
+	held := e.shares.memory().Held()
 	p.session.addr = netip.MustParseAddrPort("10.2.0.1:1000")
 	p.session.settle()
-	if e.shares.memory.Held() != held || len(e.shares.prefixes) != 2 || p.session.home.memory.Held() != held || p.session.home.of.sessions.Held() != 1 {
-		t.Errorf("%d prefixes, %d bytes of %d, %d at home", len(e.shares.prefixes), e.shares.memory.Held(), held, p.session.home.memory.Held())
+	if e.shares.memory().Held() != held || e.shares.ledger.Places() != 2 || p.session.home.Account(sharedMemory).Held() != held || p.session.home.Wide().Account(sharedSessions).Held() != 1 {
+		t.Errorf("%d prefixes, %d bytes of %d, %d at home", e.shares.ledger.Places(), e.shares.memory().Held(), held, p.session.home.Account(sharedMemory).Held())
 	}
 }

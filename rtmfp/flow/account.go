@@ -56,6 +56,8 @@ const (
 	Granted   Refusal = iota
 	OverShare         // of one of the accounts on the way to the root
 	OverLimit         // of the root
+
+	NumRefusals = iota
 )
 
 // Ask tells whether n more may be held, up to so many eighths of the root's limit: what

@@ -49,6 +49,16 @@ type Bucket struct {
 // Take spends one token of a bucket that holds at most burst and gains rate per
 // second, and reports whether there was one.
 func (b *Bucket) Take(now time.Time, rate, burst float64) bool {
+	if b.Spent(now, rate)+1 > burst {
+		return false
+	}
+	b.Spend(1)
+	return true
+}
+
+// Spent is how much of the burst is spent at now, while rate a second is gained. It may be
+// more than the burst.
+func (b *Bucket) Spent(now time.Time, rate float64) float64 {
 	t := now.UnixNano()
 	if gained := rate * float64(t-b.last) / 1e9; b.last != 0 && gained < b.spent {
 		b.spent -= max(0, gained)
@@ -56,9 +66,9 @@ func (b *Bucket) Take(now time.Time, rate, burst float64) bool {
 		b.spent = 0
 	}
 	b.last = t
-	if b.spent+1 > burst {
-		return false
-	}
-	b.spent++
-	return true
+	return b.spent
 }
+
+// Spend takes so many tokens, of a bucket that Spent has brought up to date, even if
+// there are less: what is missing is gained first.
+func (b *Bucket) Spend(n float64) { b.spent += n }
