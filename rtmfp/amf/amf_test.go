@@ -268,6 +268,12 @@ func FuzzParse0(f *testing.F) {
 			return
 		}
 		once := Append(nil, v...)
+		if n := Size(len(once), v...); n != len(once) {
+			t.Fatalf("%d bytes, counted as %d", len(once), n)
+		}
+		if n := Size(len(once)/2, v...); n <= len(once)/2 && n != len(once) {
+			t.Fatalf("%d bytes, counted as %d", len(once), n)
+		}
 		v, err = ParseAll(once)
 		if err != nil {
 			t.Fatalf("%x: %v", once, err)

@@ -54,6 +54,7 @@ type WriteOptions struct {
 	StartBy  time.Duration // abandon it unless its transmission began within; 0: wait for ever
 	FinishBy time.Duration // abandon it unless it is acknowledged within; 0: try for ever
 	Receipt  *Receipt      // filled in to follow and abandon this message; or nil
+	Shared   bool          // nobody changes the message any more: it needs no copy
 }
 
 type sendState uint8
@@ -172,7 +173,7 @@ func (f *SendFlow) SetPriority(p Priority) {
 	}
 }
 
-// Write queues a copy of msg as one message. The errors are a TooLargeError, ErrFull,
+// Write queues msg, or a copy of it, as one message. The errors are a TooLargeError, ErrFull,
 // ErrMemory, and, on a flow that is closing or has ended, ErrClosed or the far end's *Exception.
 func (f *SendFlow) Write(msg []byte, o WriteOptions) error {
 	m := f.mux
@@ -202,7 +203,10 @@ func (f *SendFlow) Write(msg []byte, o WriteOptions) error {
 		return ErrMemory
 	}
 
-	g := &message{flow: f, data: slices.Clone(msg), receipt: o.Receipt}
+	if !o.Shared {
+		msg = slices.Clone(msg)
+	}
+	g := &message{flow: f, data: msg, receipt: o.Receipt}
 	g.memory = int32(messageMemory(cap(g.data), count))
 	if o.Receipt != nil {
 		*o.Receipt = Receipt{msg: g}

@@ -180,10 +180,34 @@ func TestParseCommand(t *testing.T) {
 			if !errors.Is(err, tt.err) {
 				t.Fatalf("%v, want %v", err, tt.err)
 			}
+			if err == nil {
+				tt.want.Size = headerLen + len(tt.payload)
+			}
 			if diff := cmp.Diff(tt.want, c); diff != "" {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// A command encoded once is what each connection would have sent, and its length is known
+// before.
+func TestEncoded(t *testing.T) {
+	args := amf.Args{amf.Object{{Name: "a", Value: amf.Number(1)}}, amf.String("x"), amf.Bytes("y")}
+	c := Command{Name: "onRelay", Args: args}
+	e := Encode(c.Name, args...)
+	for _, typ := range []MessageType{TypeCommand, TypeCommandExtended} {
+		if diff := cmp.Diff(c.Append(nil, typ), e.message(typ)); diff != "" {
+			t.Errorf("type %#x: %s", typ, diff)
+		}
+	}
+	if n := c.Len(1 << 20); n != e.Len() {
+		t.Errorf("%d bytes, known as %d", e.Len(), n)
+	}
+	for limit := range e.Len() {
+		if n := c.Len(limit); n <= limit {
+			t.Errorf("%d at a limit of %d", n, limit)
+		}
 	}
 }
 
@@ -237,6 +261,9 @@ func FuzzParseMessage(f *testing.F) {
 		}
 		peerAddresses(c, 1)
 		once := c.Append(nil, TypeCommand)
+		if n := c.Len(1 << 24); n != len(once)+1 || c.Size != len(b) {
+			t.Fatalf("%d bytes of %d, known as %d of %d", len(once), len(b), n, c.Size)
+		}
 		m, err = ParseMessage(once)
 		if err != nil {
 			t.Fatal(err)

@@ -20,6 +20,9 @@ type Command struct {
 	Object amf.Value
 
 	Args amf.Args // what follows
+
+	// Size is how many bytes of message it came in; 0: it did not come from anybody.
+	Size int
 }
 
 // Given is what the command is given: the values behind its object, and those alone but
@@ -49,7 +52,7 @@ func ParseCommand(m Message) (Command, error) {
 	}
 	// A missing or mistyped transaction ID asks for no answer.
 	transaction, _ := v.Number(1)
-	return Command{Name: name, Transaction: transaction, Object: v.At(2), Args: v.From(3)}, nil
+	return Command{Name: name, Transaction: transaction, Object: v.At(2), Args: v.From(3), Size: headerLen + len(m.Payload)}, nil
 }
 
 // Append appends the command as a message of type t, with timestamp 0. Its
@@ -62,6 +65,40 @@ func (c Command) Append(b []byte, t MessageType) []byte {
 	}
 	b = amf.Append(b, amf.String(c.Name), amf.Number(c.Transaction), c.Object)
 	return amf.Append(b, c.Args...)
+}
+
+// Len is how many bytes the command takes as a message to a client, if that is at most
+// limit; else it is any number above it.
+func (c Command) Len(limit int) int {
+	const selector = 1 // of messages to clients that asked for AMF3
+	n := headerLen + selector
+	n += amf.Size(limit-n, amf.String(c.Name), amf.Number(c.Transaction), c.Object)
+	if n <= limit {
+		n += amf.Size(limit-n, c.Args...)
+	}
+	return n
+}
+
+// Encoded is a command for many connections, encoded once.
+type Encoded struct{ extended, plain []byte }
+
+// Encode encodes a command that wants no answer.
+func Encode(name string, args ...amf.Value) *Encoded {
+	return &Encoded{extended: Command{Name: name, Args: args}.Append(nil, TypeCommandExtended)}
+}
+
+// Len is how many bytes it takes as a message.
+func (e *Encoded) Len() int { return len(e.extended) }
+
+// message is what a client gets.
+func (e *Encoded) message(t MessageType) []byte {
+	if t == TypeCommandExtended {
+		return e.extended
+	}
+	if e.plain == nil {
+		e.plain = Message{Type: t, Payload: e.extended[headerLen+1:]}.Append(nil)
+	}
+	return e.plain
 }
 
 // dropReason says which count an error of this file or of amf belongs to.

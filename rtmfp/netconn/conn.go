@@ -33,6 +33,7 @@ type Conn struct {
 
 	transaction float64 // of the connect
 	encoding    float64
+	waits       uint64 // its place among those that are not accepted yet; 0: none
 	calls       calls
 	barriers    barriers[*flow.RecvFlow]
 	streams     uint32 // stream IDs handed out
@@ -73,6 +74,7 @@ func (c *Conn) Accept(more ...amf.Member) error {
 		return err
 	}
 	c.state = connOpen
+	c.server.waiting.remove(c)
 	c.in.SetHold(false)
 	return nil
 }
@@ -109,6 +111,14 @@ func (c *Conn) answer(response Command) error {
 // Send sends a command that wants no answer.
 func (c *Conn) Send(name string, args ...amf.Value) error {
 	return c.write(Command{Name: name, Args: args})
+}
+
+// SendEncoded sends a command that was encoded before; connections share its bytes.
+func (c *Conn) SendEncoded(e *Encoded) error {
+	if c.out == nil || c.state == connClosed {
+		return ErrNotConnected
+	}
+	return c.put(e.message(c.commandType()), true)
 }
 
 // Call sends a command and has done called with the answer, or with why there
@@ -155,7 +165,7 @@ func (c *Conn) SetKeepalive(server, peer time.Duration) error {
 	}
 	s := c.server
 	s.scratch = AppendSetKeepalive(s.scratch[:0], server, peer)
-	return c.put(s.scratch)
+	return c.put(s.scratch, false)
 }
 
 // Close ends the connection: what was sent is still delivered.
@@ -174,18 +184,21 @@ func (c *Conn) write(cmd Command) error {
 	if c.out == nil || c.state == connClosed {
 		return ErrNotConnected
 	}
-	t := TypeCommand
+	return c.put(c.server.build(cmd, c.commandType()), false)
+}
+
+func (c *Conn) commandType() MessageType {
 	// "a Type 17 Command Extended Message SHOULD be used if the negotiated
 	// object encoding is AMF3" (RFC 7425 5.3.3).
 	if c.encoding == 3 && c.state == connOpen {
-		t = TypeCommandExtended
+		return TypeCommandExtended
 	}
-	return c.put(c.server.build(cmd, t))
+	return TypeCommand
 }
 
 // put queues a message, and sees to it that a client that never reads does not stay.
-func (c *Conn) put(msg []byte) error {
-	err := c.out.Write(msg, flow.WriteOptions{})
+func (c *Conn) put(msg []byte, shared bool) error {
+	err := c.out.Write(msg, flow.WriteOptions{Shared: shared})
 	if err == nil {
 		return nil
 	}
@@ -224,6 +237,7 @@ func (c *Conn) finish(err error) {
 		return
 	}
 	c.state = connClosed
+	c.server.waiting.remove(c)
 	if c.out != nil {
 		c.out.Close()
 		c.ending = c.session.Engine().After(closeTimeout, c.session.Close)

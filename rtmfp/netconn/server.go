@@ -59,6 +59,8 @@ type Request struct {
 
 	Properties amf.Object // all of the command object
 	Args       amf.Args   // the application's own arguments
+
+	Size int // of the message it came in, in bytes
 }
 
 func newRequest(c Command) Request {
@@ -72,6 +74,7 @@ func newRequest(c Command) Request {
 		ObjectEncoding: o.Number("objectEncoding"),
 		Properties:     o,
 		Args:           c.Args,
+		Size:           c.Size,
 	}
 }
 
@@ -121,12 +124,35 @@ func (s *Server) Advance(now time.Time) {
 // timeouts are connections that share one period, so that they are due in the
 // order in which they came.
 type timeouts struct {
-	conns []*Conn
+	conns []*Conn // nil: it waits no more
 	at    []time.Time
+	first uint64 // the number of the first: they are counted from 1 on
 }
 
 func (t *timeouts) add(c *Conn, at time.Time) {
+	if t.conns == nil {
+		t.first++
+	}
+	c.waits = t.first + uint64(len(t.conns))
 	t.conns, t.at = append(t.conns, c), append(t.at, at)
+}
+
+// remove lets go of a connection that waits no more.
+func (t *timeouts) remove(c *Conn) {
+	if c.waits == 0 {
+		return
+	}
+	t.conns[c.waits-t.first], c.waits = nil, 0
+	for len(t.conns) > 0 && t.conns[0] == nil {
+		t.shift()
+	}
+}
+
+func (t *timeouts) shift() {
+	t.conns, t.at = t.conns[1:], t.at[1:]
+	if t.first++; len(t.at) == 0 {
+		t.conns, t.at = nil, nil
+	}
 }
 
 func (t *timeouts) next() time.Time {
@@ -141,11 +167,7 @@ func (t *timeouts) due(now time.Time) func(func(*Conn) bool) {
 	return func(yield func(*Conn) bool) {
 		for len(t.at) > 0 && !now.Before(t.at[0]) {
 			c := t.conns[0]
-			t.conns[0] = nil
-			t.conns, t.at = t.conns[1:], t.at[1:]
-			if len(t.at) == 0 {
-				t.conns, t.at = nil, nil
-			}
+			t.remove(c)
 			if !yield(c) {
 				return
 			}
