@@ -94,6 +94,20 @@ type Limits struct {
 
 	HandshakesPerPrefix  Rate `yaml:"handshakes_per_prefix"` // sessions opened, per /24 or /56; 0: any number
 	PendingIntroductions int  `yaml:"pending_introductions"` // per initiator
+
+	// What clients have at the node, at once; 0: any number.
+	Introductions          int  `yaml:"introductions"`            // repeated and watched
+	IntroductionsPerTarget Rate `yaml:"introductions_per_target"` // asked for
+	Strangers              Rate `yaml:"strangers"`                // IHellos of those without a session
+	Names                  int  `yaml:"names"`                    // of each tenant
+	Watches                int  `yaml:"watches"`                  // of names, of each tenant
+	Follows                int  `yaml:"follows"`                  // of peers
+	Memberships            int  `yaml:"memberships"`              // in NetGroups
+	Questions              int  `yaml:"questions"`                // to the core server
+	Broadcasts             int  `yaml:"broadcasts"`               // on their way
+
+	Message  Size         `yaml:"message"` // between clients, as written out; 0: max_message
+	Messages MessageRates `yaml:"messages"`
 }
 
 // RelayQuota bounds how many relayed pairs may be open at once. 0: no bound.
@@ -163,9 +177,14 @@ func Default() *Config {
 			Splices:             RelayQuota{Peer: 64, Prefix: 512},
 			Allocations:         RelayQuota{Prefix: 512},
 			Memory:              Memory{Part: 25},
-			Share:               Shares{Prefix: 10, Wide: 50},
+			Share:               Shares{Peer: 1, Target: 25, Prefix: 10, Wide: 50},
 			Unread:              128 << 10,
 			HandshakesPerPrefix: 20, PendingIntroductions: 32,
+			Introductions: 8192, IntroductionsPerTarget: 200, Strangers: 10_000,
+			Names: 65_536, Watches: 262_144, Follows: 262_144, Memberships: 262_144,
+			Questions: 1024, Broadcasts: 256,
+			Message:  16 << 10,
+			Messages: MessageRates{Sender: 4e6, Receiver: 4e6, Node: 100e6},
 		},
 		Tenants: map[string]Tenant{},
 		Hooks: Hooks{

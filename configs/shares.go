@@ -60,11 +60,21 @@ func (m Memory) Of(available int64) int64 {
 	return int64(m.Bytes)
 }
 
-// Shares are what sessions from one prefix may have of what all share, once more than
-// half of it is in use. 0: any part.
+// Shares are what those of one prefix may have of what all share, once more than half of
+// it is in use. 0: any part.
 type Shares struct {
+	Peer   Percent `yaml:"peer"`   // one client, of what clients have at the node
+	Target Percent `yaml:"target"` // those who want to meet one peer, of introductions
 	Prefix Percent `yaml:"prefix"` // /24 or /56
 	Wide   Percent `yaml:"wide"`   // /16 or /32
+}
+
+// MessageRates bound the messages between clients that go through the node, in IP packets.
+// 0: no limit.
+type MessageRates struct {
+	Sender   BitRate `yaml:"sender"`   // that one client makes the node send
+	Receiver BitRate `yaml:"receiver"` // that others make the node send one client
+	Node     BitRate `yaml:"node"`
 }
 
 func (v *validator) shares() {
@@ -74,6 +84,16 @@ func (v *validator) shares() {
 	v.check(l.Sessions >= 0, "limits.sessions", "%d is below 0, which is any number", l.Sessions)
 	v.check(l.Share.Wide == 0 || l.Share.Prefix <= l.Share.Wide, "limits.share",
 		"prefix, %v, is more than wide, %v, which it is part of", l.Share.Prefix, l.Share.Wide)
+	v.check(l.Share.Prefix == 0 || l.Share.Peer <= l.Share.Prefix, "limits.share",
+		"peer, %v, is more than prefix, %v, which it is part of", l.Share.Peer, l.Share.Prefix)
+	for key, n := range map[string]int{
+		"introductions": l.Introductions, "names": l.Names, "watches": l.Watches, "follows": l.Follows,
+		"memberships": l.Memberships, "broadcasts": l.Broadcasts, "questions": l.Questions,
+	} {
+		v.check(n >= 0 && n <= maxKept, "limits."+key, "%d is not between 0, which is any number, and %d", n, maxKept)
+	}
+	v.check(l.Message == 0 || l.Message >= minMessage && l.Message <= maxMessage,
+		"limits.message", "%v is not between %v and %v, nor 0", l.Message, Size(minMessage), Size(maxMessage))
 	v.check(l.Unread == 0 || l.Unread >= minUnread && l.Unread <= maxUnread,
 		"limits.unread", "%v is not between %v and %v, nor 0", l.Unread, Size(minUnread), Size(maxUnread))
 }
@@ -82,4 +102,5 @@ const (
 	minMemory = 8 << 20  // bytes: a thousand sessions
 	minUnread = 16 << 10 // bytes: what a client is told in a burst
 	maxUnread = 64 << 20 // bytes: for each client
+	maxKept   = 1 << 30  // of anything that clients have at the node
 )

@@ -2,6 +2,8 @@ package introducer
 
 import (
 	"pileus/introducer/tenant"
+	"pileus/rtmfp/amf"
+	"pileus/rtmfp/flow"
 	"pileus/rtmfp/netconn"
 )
 
@@ -19,6 +21,10 @@ func (c *client) admit(r netconn.Request) {
 		c.refuse("this node is about to stop; connect again to reach another")
 		return
 	}
+	if why := outsized(r); why != "" {
+		c.refuse(why)
+		return
+	}
 	a, why := n.admission(c, r)
 	switch {
 	case why != "":
@@ -27,22 +33,51 @@ func (c *client) admit(r netconn.Request) {
 		c.enter(a)
 	default:
 		s := c.conn.Session()
-		c.waiting = n.newPeer(c, a)
+		p := n.newPeer(c, a)
+		if n.take(p, SharedQuestions) != flow.Granted {
+			c.refuse("too many clients wait to be let in; connect again in some seconds")
+			return
+		}
+		c.waiting = p
 		n.probe(c.waiting)
 		who := PeerInfo{
 			ID: s.PeerID(), Tenant: a.tenant, App: a.request.App, Name: a.token.Name, Addr: s.Addr(), Since: s.Engine().Now(),
 		}
 		n.cfg.Ask(Question{Kind: PeerConnected, Peer: who, Connect: &a.request}, func(v Verdict) {
+			n.give(p, SharedQuestions)
 			switch {
 			case !v.Allow:
 				c.refuse(v.Reason)
 			case n.full(a.tenant): // others were faster
-				c.refuse(tooMany)
+				c.refuse(tenantFull)
 			default:
 				c.enter(a) // without effect if the client is gone
 			}
 		})
 	}
+}
+
+const (
+	// maxApp is the longest path of an application, in bytes: it is kept for each client.
+	maxApp = 1 << 10
+	// maxConnect is how large a connect may be as it is written out, in bytes, for who
+	// decides beside the node: an answer has 64 KiB.
+	maxConnect = 64 << 10
+	// maxArguments is how many values its arguments may have, of any depth: all are kept
+	// while somebody decides.
+	maxArguments = 1 << 10
+)
+
+// outsized says what of a connect is more than may be.
+func outsized(r netconn.Request) string {
+	most, values := min(growth*r.Size+slack, maxConnect), append(amf.Args{r.Properties}, r.Args...)
+	switch {
+	case len(r.App) > maxApp:
+		return "the path of the application is too long"
+	case amf.Size(most, values...) > most || amf.Count(maxArguments, values...) > maxArguments:
+		return "the arguments of connect are too large, or too many"
+	}
+	return ""
 }
 
 // admission tells whose client it is, or why it is not taken.
@@ -59,7 +94,7 @@ func (n *Node) admission(c *client, r netconn.Request) (a admission, why string)
 	case t.Closed:
 		return a, "this developer key is not in use"
 	case n.full(t.Name):
-		return a, tooMany
+		return a, tenantFull
 	}
 	if t.RequireToken {
 		text, _ := r.Args.String(0)
@@ -72,7 +107,7 @@ func (n *Node) admission(c *client, r netconn.Request) (a admission, why string)
 	return a, ""
 }
 
-const tooMany = "as many clients of this developer key are here as may be"
+const tenantFull = "as many clients of this developer key are here as may be"
 
 // full tells whether a tenant has all the clients it may have.
 func (n *Node) full(name string) bool {

@@ -43,7 +43,11 @@ func (c *client) enter(a admission) {
 	// An ephemeral certificate can be shown by anyone who has seen it: it proves
 	// no fingerprint.
 	if s.Far().HasStaticKey() {
+		if older := n.peers[c.peer.ID()]; older != nil {
+			n.leaveRoom(older)
+		}
 		n.peers.add(c.peer)
+		n.enterRoom(c.peer)
 		c.peer.relayed = n.relayed[c.peer.ID()] > 0 // by an earlier session of it
 		if w := n.timelines[c.peer.ID()]; w != nil {
 			w.timeline.Follow(s)
@@ -65,7 +69,7 @@ func (n *Node) newPeer(c *client, a admission) *Peer {
 
 // SetPeerInfo replaces the addresses the peer says it has.
 func (c *client) SetPeerInfo(addrs []netip.AddrPort) {
-	if c.peer == nil {
+	if c.peer == nil || !c.heeds() {
 		return
 	}
 	c.node.stats.SetPeerInfo++
@@ -81,6 +85,8 @@ func (c *client) SetPeerInfo(addrs []netip.AddrPort) {
 // Moved has the new address probed; introductions read it from the session.
 func (c *client) Moved() {
 	if c.peer != nil {
+		c.peer.holds.Move(c.peer.Addr().Addr())
+		c.peer.inRealm.Move(c.peer.Addr().Addr())
 		c.peer.behavior, c.peer.steady, c.peer.proven, c.peer.latest = nil, false, netip.AddrPort{}, netip.AddrPort{}
 		if r := c.node.cfg.Relay; r != nil {
 			r.Moved(c.peer.ID(), c.peer.Addr())
@@ -99,6 +105,7 @@ func (c *client) Closed(err error) {
 	}
 	n, s := c.node, c.conn.Session()
 	n.peers.remove(c.peer)
+	n.leaveRoom(c.peer)
 	c.peer.leaveGroups()
 	if errors.Is(err, rtmfp.ErrOverridden) {
 		n.keepEstate(c.peer)

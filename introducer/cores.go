@@ -147,7 +147,7 @@ func (n *Node) toCore(e *rtmfp.Engine, h rtmfp.Hello) bool {
 		return false
 	}
 	// Anybody can ask, under anybody's address.
-	if !n.anonymous.Allow(e.Now(), h.From.Addr()) {
+	if !n.allowStranger(e.Now(), h.From.Addr()) {
 		n.stats.Limited++
 		return true
 	}
@@ -165,10 +165,31 @@ func (n *Node) toCore(e *rtmfp.Engine, h rtmfp.Hello) bool {
 		n.stats.NoCore++
 		return true
 	}
+	session := core.Link.(coreAddr).Session
+	// The core's answer goes there too. With fewer addresses both may fit; else there are as
+	// many as fit, and a client whose question was so short asks the core itself.
+	answer := e.RHelloLen(h.Tag, session.Far())
+	fit := func(more ...int) []wire.Address {
+		list := addrs
+		for len(list) > 1 && rtmfp.Amplifies(h.From, h.Size, append(more, e.RedirectLen(h.Tag, list))...) {
+			list = list[:len(list)-1]
+		}
+		return list
+	}
+	if both := fit(answer); !rtmfp.Amplifies(h.From, h.Size, answer, e.RedirectLen(h.Tag, both)) {
+		addrs = both
+	} else {
+		addrs = fit()
+	}
+	redirect := e.RedirectLen(h.Tag, addrs)
+	if !e.MayAnswer(h.From, h.Size, redirect) {
+		n.stats.Limited++
+		return true
+	}
 	n.stats.ToCores++
 	e.Redirect(h.Local, h.From, h.Tag, addrs)
-	session := core.Link.(coreAddr).Session
-	if other || session.Addr().Addr().Is4() == h.From.Addr().Is4() {
+	if (other || session.Addr().Addr().Is4() == h.From.Addr().Is4()) &&
+		e.MayAnswer(h.From, h.Size, redirect, answer) {
 		session.ForwardHello(h.RawEPD, wire.Address{AddrPort: h.From, Origin: wire.OriginObserved}, h.Tag)
 	}
 	return true

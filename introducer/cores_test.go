@@ -352,3 +352,57 @@ func TestClientsChooseCores(t *testing.T) {
 		}
 	}
 }
+
+// What comes to a source that never answers, from the node and from the core that it sends
+// it to, is three times what named it at most, or what a ration allows a prefix; and where
+// the answer alone is no more than that, everybody gets one.
+func TestForgedHellosInFrontOfCores(t *testing.T) {
+	long := make([]byte, 0, 40) // settings that advertise sixteen addresses
+	long = append(long, 0x05)
+	for i := range byte(16) {
+		long = append(long, 8, 0x0a, 2, 192, 0, 2, 10+i, 7, 143)
+	}
+	sealer, _ := flash.NewStartup()
+	for name, uri := range map[string]string{"the shortest URI": "", "a URI as clients have": "rtmfp://node.example/conference/room"} {
+		for _, pace := range []time.Duration{time.Millisecond, 12 * time.Millisecond} {
+			settings := long
+			if pace == time.Millisecond {
+				settings = coreHere
+			}
+			n := newNetwork(t)
+			_, at := n.front(CoresConfig{})
+			c := n.core("203.0.113.50:1935", nil).register(at, settings)
+			received, sent, answered, forwarded := 0, 0, map[netip.AddrPort]bool{}, 0
+			const headers = 20 + 8
+			n.watch = func(from, to netip.AddrPort, data []byte) {
+				if to.Addr() == c.addr.Addr() {
+					forwarded++
+				}
+				if netip.MustParsePrefix("198.51.0.0/16").Contains(to.Addr()) {
+					sent += len(data) + headers
+					answered[to] = answered[to] || from == at
+				}
+			}
+			const victims = 2000
+			for i := range victims {
+				from := netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 51, 100, byte(i)}), uint16(1000+i))
+				hello := wire.IHello{EPD: flash.EPD{Ancillary: []byte(uri), HasAncillary: true}.Append(nil), Tag: []byte{byte(i), byte(i >> 8), 1, 2}}
+				data := sealer.Finish(hello.Append(wire.Header{Mode: wire.ModeStartup}.Append(sealer.Begin(nil))), wire.SessionID{})
+				received += len(data) + headers
+				n.engines[at].Receive(n.Now(), rtmfp.Datagram{Local: at, Peer: from, Data: data})
+				n.wait(pace)
+			}
+			n.wait(time.Second)
+			times := float64(sent) / float64(received)
+			t.Logf("%s, %d bytes of settings: %.2f times, %d of %d answered, %d packets to the core", name, len(settings), times, len(answered), victims, forwarded)
+			const most = 700 // bytes of one answer, of node and core
+			rationed := (50 + 5*victims*pace.Seconds()) * most
+			if float64(sent) > 3*float64(received)+rationed {
+				t.Errorf("%s: %d bytes for %d", name, sent, received)
+			}
+			if len(answered) < victims {
+				t.Errorf("%s: %d of %d are answered", name, len(answered), victims)
+			}
+		}
+	}
+}

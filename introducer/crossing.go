@@ -17,7 +17,12 @@ func (in *introduction) yields(p *strategy.Pair, plan *strategy.Plan, now time.T
 	if in.asker == nil || plan.Strategy == strategy.Refuse || plan.Relay.Use == strategy.RelayOnly || p.GlareShows() {
 		return 0
 	}
-	for _, other := range in.target.introductions {
+	// Either has those that cross; somebody whom all want to meet has thousands.
+	of := &in.target.introductions
+	if in.asker.introductions.len() < of.len() {
+		of = &in.asker.introductions
+	}
+	for other := range of.all {
 		if other.target == in.asker && other.asker == in.target && other.decided() {
 			return other.told.Add(p.OpenTime()).Sub(now)
 		}

@@ -8,6 +8,7 @@ import (
 	"pileus/rtmfp"
 	"pileus/rtmfp/flash"
 	"pileus/rtmfp/netconn"
+	"pileus/rtmfp/share"
 	"pileus/rtmfp/udp"
 )
 
@@ -34,13 +35,18 @@ type Peer struct {
 	reply      int                // which probe socket was named last for a fresh mapping
 	lost       udp.Bucket         // questions for peers that are not here
 
-	introductions []*introduction // under way
+	introductions audience[*introduction] // under way
+	sought        sought                  // by how many others
+	review        review                  // of its introductions
 
 	memberships []*membership // in groups
 	messenger   messenger
+	listed      *seat[*Peer] // among all
+	holds       share.Holder // of what the node's clients share
+	inRealm     share.Holder // of what its tenant's do
 
-	names     []string // it is known by
-	watches   []string // names it wants to hear of
+	names     []string                // it is known by
+	watches   map[string]*seat[*Peer] // names it wants to hear of
 	registers udp.Bucket
 
 	notify bool     // wants to be told of introductions that fail

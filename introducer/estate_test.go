@@ -122,8 +122,8 @@ func TestNamesPassWithTheProof(t *testing.T) {
 	if gone != 1 {
 		t.Errorf("bob heard %d times that alice has gone: %v", gone, bob.commands)
 	}
-	if st := node.Stats(); st.Names != 0 || node.estates != 0 {
-		t.Errorf("%d names and %d estates are left", st.Names, node.estates)
+	if st := node.Stats(); st.Names != 0 || node.ledger.Whole(int(SharedEstates)).Held() != 0 {
+		t.Errorf("%d names and %d estates are left", st.Names, node.ledger.Whole(int(SharedEstates)).Held())
 	}
 }
 

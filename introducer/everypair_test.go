@@ -129,7 +129,7 @@ func (w *two) why() string {
 			list += fmt.Sprintf("; %d: %v %v %v blocked %v pending %b", i, b.Mapping, b.Filtering, b.Allocation, b.BlockedRoutes.Answer, pending)
 		}
 	}
-	for _, s := range w.node.pairs.byKey {
+	for _, s := range w.node.pairs.cache.All() {
 		list += "; " + s.trial.strategy.String() + ": " + s.trial.why
 	}
 	for i, p := range w.peers {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"pileus/natprobe"
+	"pileus/rtmfp/share"
 )
 
 const (
@@ -17,8 +18,7 @@ const (
 
 // evidence remembers what probes of an observed address found.
 type evidence struct {
-	byAddr map[netip.AddrPort]remembered
-	order  []netip.AddrPort // oldest first
+	cache *share.Cache[netip.AddrPort, remembered]
 }
 
 type remembered struct {
@@ -26,8 +26,12 @@ type remembered struct {
 	obs []natprobe.Observation
 }
 
+func newEvidence() evidence {
+	return evidence{share.NewCache[netip.AddrPort, remembered](maxRemembered, 0, 0)}
+}
+
 func (m *evidence) recall(now time.Time, addr netip.AddrPort) []natprobe.Observation {
-	r := m.byAddr[addr]
+	r, _ := m.cache.Get(addr)
 	if now.Sub(r.at) > evidenceLife {
 		return nil
 	}
@@ -35,15 +39,8 @@ func (m *evidence) recall(now time.Time, addr netip.AddrPort) []natprobe.Observa
 }
 
 func (m *evidence) keep(now time.Time, addr netip.AddrPort, obs []natprobe.Observation) {
-	if m.byAddr == nil {
-		m.byAddr = make(map[netip.AddrPort]remembered)
-	}
-	if _, known := m.byAddr[addr]; !known {
-		m.order = append(m.order, addr)
-	}
-	m.byAddr[addr] = remembered{now, obs}
-	for len(m.order) > 0 && (len(m.order) > maxRemembered || now.Sub(m.byAddr[m.order[0]].at) > evidenceLife) {
-		delete(m.byAddr, m.order[0])
-		m.order = m.order[1:]
+	m.cache.Put(addr, remembered{now, obs}, addr.Addr())
+	for old, r, ok := m.cache.Oldest(); ok && now.Sub(r.at) > evidenceLife; old, r, ok = m.cache.Oldest() {
+		m.cache.Delete(old)
 	}
 }

@@ -1,7 +1,6 @@
 package introducer
 
 import (
-	"crypto/rand"
 	"net/netip"
 	"slices"
 	"time"
@@ -12,10 +11,6 @@ import (
 )
 
 const (
-	// maxRunning bounds the introductions that are repeated and watched. Above
-	// it, each question still gets its one answer, by what is known of the two: that
-	// a pair asks again says nothing about it when answers may be late or lost.
-	maxRunning = 1 << 12
 	// watchFor is how long an introduction is watched for the initiator's next
 	// question with the same tag, which others repeat after 1 s.
 	watchFor = 2 * time.Second
@@ -24,8 +19,9 @@ const (
 	askedWithin = 6 * time.Second
 )
 
-// once introduces two above maxRunning: nothing is held, repeated, watched or
-// remembered.
+// once introduces two above Limits.Introductions: each question gets its one answer, by
+// what is known of the two, and nothing is held, repeated, watched or remembered. (That a
+// pair asks again says nothing about it when answers may be late or lost.)
 func (n *Node) once(e *rtmfp.Engine, asker, target *Peer, h rtmfp.Hello) {
 	in := &n.spare
 	*in = introduction{
@@ -85,9 +81,8 @@ func (in *introduction) aim() {
 		if len(replies) == 0 || in.fresh[i] != nil {
 			continue
 		}
-		tag := make([]byte, 16)
-		_, _ = rand.Read(tag) // never fails
-		if in.engine.Await(tag, func(_, from netip.AddrPort) { in.aimed(i, from) }) != nil {
+		tag := in.node.await(p, func(_, from netip.AddrPort) { in.aimed(i, from) })
+		if tag == nil {
 			continue
 		}
 		in.fresh[i] = tag
@@ -246,10 +241,14 @@ func (in *introduction) finish() {
 	for _, t := range []*rtmfp.Timer{in.timer, in.spacing, in.patience} {
 		stop(t)
 	}
-	for _, tag := range in.fresh {
-		in.engine.Forget(tag)
+	for i, p := range []*Peer{in.asker, in.target} {
+		if in.fresh[i] != nil {
+			in.node.forget(p, in.fresh[i])
+		}
 	}
-	delete(in.node.running, in.key)
+	if in.node.running[in.key] == in {
+		delete(in.node.running, in.key)
+	}
 	in.leave()
 	if in.decided() {
 		in.judge()

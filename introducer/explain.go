@@ -22,7 +22,7 @@ func (in *introduction) explain() {
 // One of two that were introduced lately asks how they were to meet; whether it is
 // the initiator; and where a relay stands for the other, null if none does. Who
 // meets the other at that address is relayed.
-func (n *Node) rpcExplain(p *Peer, args amf.Args) (amf.Value, *callError) {
+func (n *Node) rpcExplain(p *Peer, args call) (amf.Value, *callError) {
 	text, _ := args.String(0)
 	id, err := flash.ParsePeerID(text)
 	if err != nil {

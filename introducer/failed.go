@@ -48,7 +48,7 @@ var (
 
 // rpcNotify: introduction.notify(true) → true. From then on the events
 // StatusFailed tell this peer, as an initiator, why introductions fail.
-func (n *Node) rpcNotify(p *Peer, args amf.Args) (amf.Value, *callError) {
+func (n *Node) rpcNotify(p *Peer, args call) (amf.Value, *callError) {
 	on, ok := args.At(0).(amf.Boolean)
 	if !ok {
 		return nil, badArguments("introduction.notify takes true or false")

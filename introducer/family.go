@@ -1,7 +1,6 @@
 package introducer
 
 import (
-	"crypto/rand"
 	"net/netip"
 	"slices"
 
@@ -36,19 +35,16 @@ func (r *probing) prove(id int, local, from netip.AddrPort) {
 		return // translated on its way: nothing that others could use
 	}
 	if r.challenge == nil {
-		tag := make([]byte, 16)
-		_, _ = rand.Read(tag) // never fails
-		err := e.Await(tag, func(_, answerer netip.AddrPort) {
+		r.challenge = r.node.await(p, func(_, answerer netip.AddrPort) {
 			if answerer == from {
 				p.proven = from
 				r.planner.Answered(id, from, e.Now())
 				r.wake(e)
 			}
 		})
-		if err != nil {
+		if r.challenge == nil {
 			return // too many at once: it stays unproven
 		}
-		r.challenge = tag
 	}
 	r.node.stats.Probes++
 	e.SendHello(local, from, r.epd, r.challenge)

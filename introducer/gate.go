@@ -7,7 +7,9 @@ import (
 
 	"pileus/rtmfp"
 	"pileus/rtmfp/flash"
+	"pileus/rtmfp/flow"
 	"pileus/rtmfp/netconn"
+	"pileus/rtmfp/share"
 )
 
 // Question is put to whoever decides beside this node, before a peer is taken or
@@ -28,16 +30,16 @@ type Verdict struct {
 const (
 	// defaultVerdictLife is how long a verdict over a pair holds.
 	defaultVerdictLife = time.Minute
-	// maxVerdicts bounds the pairs whose verdict is known or asked for; the
-	// oldest gives way.
+	// maxVerdicts bounds the pairs whose verdict is known or asked for.
 	maxVerdicts = 1 << 14
 )
 
 // gate remembers verdicts over pairs, and asks once at a time for each pair.
 type gate struct {
-	byPair map[gateKey]*gated
-	order  []gateKey // oldest first
+	cache *share.Cache[gateKey, *gated]
 }
+
+func newGate() gate { return gate{share.NewCache[gateKey, *gated](maxVerdicts, 0, 0)} }
 
 // gateKey is a pair; from tells anonymous initiators apart.
 type gateKey struct {
@@ -71,7 +73,7 @@ func (n *Node) permitted(e *rtmfp.Engine, asker, target *Peer, h rtmfp.Hello) bo
 	} else {
 		key.initiator, initiator = asker.ID(), asker.Info()
 	}
-	g := n.gate.entry(key)
+	g := n.gate.entry(key, h.From.Addr())
 	if g.held == nil && e.Now().Before(g.until) {
 		if !g.verdict {
 			n.stats.Denied++
@@ -86,7 +88,18 @@ func (n *Node) permitted(e *rtmfp.Engine, asker, target *Peer, h rtmfp.Hello) bo
 	if asked {
 		return false
 	}
+	asks := new(share.Holder) // of an anonymous initiator
+	if asker != nil {
+		asks = &asker.holds
+	}
+	if asks.Take(n.ledger, h.From.Addr(), int(SharedQuestions)) != flow.Granted {
+		g.held = nil
+		n.stats.Limited++
+		n.failed(asker, h, failLimited)
+		return false
+	}
 	n.cfg.Ask(Question{Kind: PeersIntroduced, Peer: initiator, Target: target.Info()}, func(v Verdict) {
+		asks.Give(int(SharedQuestions))
 		n.decided(e, g, v)
 	})
 	return false
@@ -108,26 +121,18 @@ func (n *Node) decided(e *rtmfp.Engine, g *gated, v Verdict) {
 	n.proceed(e, held.asker, held.target, held.hello)
 }
 
-func (g *gate) entry(key gateKey) *gated {
-	if e := g.byPair[key]; e != nil {
-		return e
+func (g *gate) entry(key gateKey, addr netip.Addr) *gated {
+	e, known := g.cache.Get(key)
+	if !known {
+		e = new(gated)
+		g.cache.Put(key, e, addr)
 	}
-	if g.byPair == nil {
-		g.byPair = make(map[gateKey]*gated)
-	}
-	if len(g.order) >= maxVerdicts {
-		delete(g.byPair, g.order[0])
-		g.order = g.order[1:]
-	}
-	e := new(gated)
-	g.byPair[key] = e
-	g.order = append(g.order, key)
 	return e
 }
 
 // forget drops every verdict: whoever decides may have changed its mind.
 func (g *gate) forget() {
-	for _, e := range g.byPair {
+	for _, e := range g.cache.All() {
 		e.until = time.Time{}
 	}
 }

@@ -106,12 +106,13 @@ func TestIntroductionIsAskedFor(t *testing.T) {
 
 // Verdicts are bounded, and pairs that were pushed out still get theirs.
 func TestGateIsBounded(t *testing.T) {
-	var g gate
+	g := newGate()
 	for i := range maxVerdicts + 100 {
-		g.entry(gateKey{from: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 1)})
+		from := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 1)
+		g.entry(gateKey{from: from}, from.Addr())
 	}
-	if len(g.byPair) != maxVerdicts || len(g.order) != maxVerdicts {
-		t.Errorf("%d of %d", len(g.byPair), len(g.order))
+	if g.cache.Len() != maxVerdicts {
+		t.Errorf("%d of %d", g.cache.Len(), maxVerdicts)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"pileus/natprobe"
 	"pileus/rtmfp"
 	"pileus/rtmfp/flow"
+	"pileus/rtmfp/share"
 )
 
 const (
@@ -49,6 +50,8 @@ type membership struct {
 	key  group.Key
 	in   *flow.RecvFlow
 	out  *flow.SendFlow // nil: it has not said which group
+	// counts: it is one of those of the node.
+	counts bool
 }
 
 // joins takes the flow on which a client joins a group. It ends with the flow.
@@ -74,29 +77,56 @@ func (m *membership) Message(f *flow.RecvFlow, message []byte) {
 		return
 	}
 	m.key = group.Key{Tenant: m.peer.tenant, ID: id}
-	if n.cfg.Tenants != nil {
-		most := n.cfg.Tenants.Named(m.peer.tenant).MaxGroups
-		if most > 0 && !n.groups.Has(m.key) && n.groups.Len(m.peer.tenant) >= most {
-			m.reject(GroupTenant)
-			return
-		}
+	if refusal, ok := m.enter(); !ok {
+		m.reject(refusal)
+		return
 	}
 	if m.out, err = m.peer.session.OpenFlow(groupMetadata, flow.SendOptions{ReturnOf: f, Buffer: groupBuffer}); err != nil {
 		m.leave()
 		return
 	}
-	tell, ok := n.groups.Join(m.key, m.peer)
-	if !ok {
-		if n.groups.Has(m.key) {
-			m.reject(GroupFull)
-		} else {
-			m.reject(GroupNode)
-		}
-		return
-	}
+	tell := n.groups.Join(m.key, m.peer, m.peer.Addr().Addr())
 	n.acquaint(m.key, tell)
 	if n.healing == nil {
 		n.healLater(m.peer.session.Engine())
+	}
+}
+
+// enter has the membership count, and a group that it makes, or says why there is no room.
+func (m *membership) enter() (GroupRefusal, bool) {
+	n, p := m.node, m.peer
+	if why := n.take(p, SharedMemberships); why != flow.Granted {
+		return refusalOf(why, GroupNode), false
+	}
+	m.counts = true
+	if n.groups.Has(m.key) {
+		return 0, true
+	}
+	r, maker := n.realm(p.tenant), new(share.Holder)
+	if why := maker.Take(r.ledger, p.Addr().Addr(), SharedGroups.ofTenant()); why != flow.Granted {
+		n.forgetTenant(p.tenant)
+		return refusalOf(why, GroupTenant), false
+	}
+	r.makers[m.key.ID] = maker
+	return 0, true
+}
+
+func refusalOf(why flow.Refusal, limit GroupRefusal) GroupRefusal {
+	if why == flow.OverShare {
+		return GroupShare
+	}
+	return limit
+}
+
+// forgetGroup is for a group that may have had its last member.
+func (n *Node) forgetGroup(k group.Key) {
+	if n.groups.Has(k) {
+		return
+	}
+	if r := n.tenants[k.Tenant]; r != nil && r.makers[k.ID] != nil {
+		r.makers[k.ID].Give(SharedGroups.ofTenant())
+		delete(r.makers, k.ID)
+		n.forgetTenant(k.Tenant)
 	}
 }
 
@@ -115,14 +145,18 @@ func (m *membership) leave() {
 		return
 	}
 	m.peer.memberships = slices.Delete(m.peer.memberships, i, i+1)
-	if m.out == nil {
-		return
+	if m.counts {
+		m.counts = false
+		m.node.give(m.peer, SharedMemberships)
 	}
-	m.out.Close()
-	// A client may have joined twice.
-	if m.peer.member(m.key) == nil {
-		m.node.groups.Leave(m.key, m.peer)
+	if m.out != nil {
+		m.out.Close()
+		// A client may have joined twice.
+		if m.peer.member(m.key) == nil {
+			m.node.groups.Leave(m.key, m.peer)
+		}
 	}
+	m.node.forgetGroup(m.key)
 }
 
 // member is p's membership in a group; nil: none.
@@ -172,9 +206,9 @@ type GroupInfo struct {
 	Members int
 }
 
-// GroupInfos lists the groups.
-func (n *Node) GroupInfos() []GroupInfo {
-	list := []GroupInfo{}
-	n.groups.Groups(func(k group.Key, members int) { list = append(list, GroupInfo{k, members}) })
-	return list
+// GroupInfos lists groups from a place on, so many at most, and tells where to go on; 0:
+// that was all. Groups that come and go meanwhile may be left out, or be there twice.
+func (n *Node) GroupInfos(from, most int) (list []GroupInfo, next int) {
+	next = n.groups.Page(from, most, func(k group.Key, members int) { list = append(list, GroupInfo{k, members}) })
+	return list, next
 }

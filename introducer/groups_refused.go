@@ -11,12 +11,12 @@ const (
 	GroupMalformed                       // its message asks for no group, or for a second one on one flow
 	GroupJoined                          // it is in group.MaxJoined groups
 	GroupTenant                          // its tenant has all the groups it may have
-	GroupNode                            // the node has group.MaxGroups groups
-	GroupFull                            // the group has group.MaxMembers members
+	GroupNode                            // the groups of the node have Limits.Memberships members
+	GroupShare                           // its network has its share of either
 	NumGroupRefusals = iota
 )
 
-var groupRefusals = [NumGroupRefusals]string{"no_client", "malformed", "joined", "tenant", "node", "full"}
+var groupRefusals = [NumGroupRefusals]string{"no_client", "malformed", "joined", "tenant", "node", "share"}
 
 // String is the refusal as a label of metrics.
 func (r GroupRefusal) String() string {

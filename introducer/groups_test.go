@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"pileus/rtmfp/flash"
 	"pileus/rtmfp/flow"
 	"pileus/rtmfp/netconn"
+	"pileus/rtmfp/share"
 )
 
 // member is a client that joins groups, byte by byte as others do: a session, a
@@ -104,7 +106,7 @@ func TestGroups(t *testing.T) {
 	if len(c.told) > 0 {
 		t.Error("groups are mixed up")
 	}
-	if g := node.GroupInfos(); len(g) != 2 || g[0].Members+g[1].Members != 3 {
+	if g, _ := node.GroupInfos(0, 10); len(g) != 2 || g[0].Members+g[1].Members != 3 {
 		t.Errorf("%+v", g)
 	}
 	// Healing tells again, and nobody of itself.
@@ -123,8 +125,8 @@ func TestGroups(t *testing.T) {
 	a.session.Close()
 	c.session.Close()
 	n.wait(30 * time.Second)
-	if len(node.GroupInfos()) > 0 || !node.groups.Empty() {
-		t.Errorf("left behind: %+v", node.GroupInfos())
+	if g, _ := node.GroupInfos(0, 10); len(g) > 0 || !node.groups.Empty() {
+		t.Errorf("left behind: %+v", g)
 	}
 }
 
@@ -154,47 +156,67 @@ func TestGroupRefusalsAreCounted(t *testing.T) {
 	}
 }
 
-// A node and a group that have all they may have take no more, say why, and take
-// the next as soon as there is room.
+// A client may have half of all memberships, its share of the rest, and others find
+// theirs; where all are taken nobody gets one until there is room again.
 func TestGroupLimits(t *testing.T) {
 	n := newNetwork(t)
-	node, _, at := n.node(Config{})
-	a, b := n.member(at, "198.51.100.1:5000"), n.member(at, "198.51.100.2:5000")
-	others := &Peer{session: node.peers[b.id.PeerID()].session}
-	at16 := func(i int) group.Key { return group.Key{Tenant: "default", ID: group.ID{byte(i >> 8), byte(i)}} }
-	for i := range group.MaxGroups {
-		if _, ok := node.groups.Join(at16(i), others); !ok {
-			t.Fatalf("group %d is refused", i)
+	limits := DefaultLimits()
+	limits.Memberships = 40
+	node, _, at := n.node(Config{Limits: &limits})
+	a, b := n.member(at, "198.51.100.1:5000"), n.member(at, "203.0.113.1:5000")
+	flows := make([]*flow.SendFlow, 30)
+	for i := range flows {
+		flows[i] = a.join(hashedJoin(fmt.Sprint(i)))
+	}
+	if got := node.Stats(); got.GroupRefused[GroupShare] != 9 || got.GroupRefused[GroupNode] != 0 || got.Shared[SharedMemberships].Held != 21 {
+		t.Errorf("one client has %d memberships, %v", got.Shared[SharedMemberships].Held, got.GroupRefused)
+	}
+	b.join(hashedJoin("0"))
+	if len(b.told) != 1 {
+		t.Error("another got into no group")
+	}
+	var others share.Holder
+	for range 18 {
+		others.Hold(node.ledger, netip.MustParseAddr("192.0.2.1"), int(SharedMemberships))
+	}
+	b.join(hashedJoin("1"))
+	if got := node.Stats().GroupRefused; got[GroupNode] != 1 || len(b.told) != 1 {
+		t.Errorf("one more than all: %v", got)
+	}
+	others.Give(int(SharedMemberships))
+	flows[5].Close()
+	n.wait(time.Second)
+	if got := node.Stats().Shared[SharedMemberships].Held; got != 38 {
+		t.Errorf("%d memberships when one has left", got)
+	}
+	if c := n.member(at, "192.168.1.1:5000"); node.Stats().GroupRefused[GroupNode] == 1 {
+		if c.join(hashedJoin("1")); len(c.told) != 1 {
+			t.Error("still refused when there is room")
 		}
 	}
-	a.join(hashedJoin("one more"))
-	if got := node.Stats().GroupRefused; got[GroupNode] != 1 || got[GroupFull] != 0 {
-		t.Errorf("one group too many: %v", got)
+}
+
+// What counts for a group is given back with its last member.
+func TestGroupsLeaveNothing(t *testing.T) {
+	n := newNetwork(t)
+	node, _, at := n.node(Config{Tenants: tenant.New([]tenant.Config{{Name: "default", MaxGroups: 20}})})
+	a, b := n.member(at, "198.51.100.1:5000"), n.member(at, "203.0.113.1:5000")
+	for i := range 22 {
+		a.join(hashedJoin(fmt.Sprint(i)))
 	}
-	for i := range group.MaxGroups {
-		node.groups.Leave(at16(i), others)
+	b.join(hashedJoin("0"))
+	if s := node.Stats(); s.GroupRefused[GroupTenant] != 2 || s.Shared[SharedGroups].Held != 20 || s.Shared[SharedMemberships].Held != 21 {
+		t.Errorf("%v, %d groups, %d memberships", s.GroupRefused, s.Shared[SharedGroups].Held, s.Shared[SharedMemberships].Held)
 	}
-	a.join(hashedJoin("one more"))
-	k := group.Key{Tenant: "default", ID: group.ID(hashedJoin("one more")[3:])}
-	if !node.groups.Has(k) {
-		t.Fatal("still refused when there is room")
+	a.session.Close()
+	n.wait(time.Second)
+	if got := node.Stats().Shared[SharedGroups].Held; got != 1 {
+		t.Errorf("%d groups when one is left", got)
 	}
-	for i := 1; i < group.MaxMembers; i++ {
-		if _, ok := node.groups.Join(k, &Peer{session: others.session}); !ok {
-			t.Fatalf("member %d is refused", i)
-		}
-	}
-	b.join(hashedJoin("one more"))
-	if got := node.Stats().GroupRefused; got[GroupNode] != 1 || got[GroupFull] != 1 {
-		t.Errorf("one member too many: %v", got)
-	}
-	if len(b.told) > 0 {
-		t.Error("who was refused was told of members")
-	}
-	node.groups.Leave(k, node.peers[a.id.PeerID()])
-	b.join(hashedJoin("one more"))
-	if len(b.told) == 0 || node.Stats().GroupRefused[GroupFull] != 1 {
-		t.Error("still refused when there is room")
+	b.session.Close()
+	n.wait(time.Second)
+	if len(node.tenants) != 0 || node.ledger.Places() != 0 {
+		t.Errorf("%d tenants and %d prefixes are left", len(node.tenants), node.ledger.Places())
 	}
 }
 
@@ -220,13 +242,17 @@ func TestMessagesBetweenClients(t *testing.T) {
 		t.Errorf("broadcast: %q, %d, %d", code, len(a.commands), len(b.commands))
 	}
 	limited := 0
-	for range 2 * relayBurst {
-		if _, err := node.rpcRelay(node.peers[a.id.PeerID()], amf.Args{id}); err != nil {
+	const long = 10_000
+	text := amf.String(strings.Repeat("x", long))
+	most := messageBurst*node.limits.ReceiverBytes/2/long + 2 // one sender has half of what its receiver may get at once
+	for range 2 * most {
+		if _, err := node.rpcRelay(node.peers[a.id.PeerID()], call{amf.Args{id, text}, long}); err != nil {
 			limited++
 		}
+		n.wait(0)
 	}
-	if limited < relayBurst/2 || node.Stats().Messages == 0 {
-		t.Errorf("no limit: %+v", node.Stats())
+	if limited < most-5 || limited > most+20 || node.Stats().Messages == 0 {
+		t.Errorf("%d of %d are refused: %+v", limited, 2*most, node.Stats().MessageRefused)
 	}
 	n.wait(10 * time.Second)
 	a.commands = nil
@@ -246,7 +272,7 @@ func TestMessagesBetweenClients(t *testing.T) {
 	if _, code := a.call("watch", id); code != "" || len(a.commands) == 0 || !gone() {
 		t.Errorf("watch of one that is not there: %q %v", code, a.commands)
 	}
-	if p := node.peers[a.id.PeerID()]; len(p.messenger.followed) > 0 {
+	if p := node.peers[a.id.PeerID()]; len(p.messenger.follows) > 0 || len(node.followers) > 0 {
 		t.Error("it still follows")
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"pileus/introducer/strategy"
 	"pileus/rtmfp"
+	"pileus/rtmfp/flow"
 	"pileus/rtmfp/wire"
 )
 
@@ -95,11 +96,32 @@ func (n *Node) at(e *rtmfp.Engine, h rtmfp.Hello) *Peer {
 }
 
 func (n *Node) allow(e *rtmfp.Engine, asker, target *Peer, h rtmfp.Hello) bool {
-	if asker == nil {
-		return n.anonymous.Allow(e.Now(), h.From.Addr())
+	switch now := e.Now(); {
+	case asker == nil && !n.allowStranger(now, h.From.Addr()):
+	case asker != nil && !(asker.rate.Take(now, introductionRate, introductionBurst) &&
+		asker.ask(target, cmp.Or(asker.maxPending, n.cfg.MaxPending), now)):
+	case target.sought.rate.Take(now, h.From, 1, n.targetRate()) != flow.Granted:
+		n.stats.TargetLimited++
+	default:
+		return true
 	}
-	return asker.rate.Take(e.Now(), introductionRate, introductionBurst) &&
-		asker.ask(target, cmp.Or(asker.maxPending, n.cfg.MaxPending), e.Now())
+	return false
+}
+
+// allowStranger rations what those without a session have the node do. A prefix has its
+// ration only while more than half of that of all is used up.
+func (n *Node) allowStranger(now time.Time, addr netip.Addr) bool {
+	own := n.anonymous.Allow(now, addr)
+	rate := float64(n.limits.StrangerRate)
+	if rate == 0 {
+		return true
+	}
+	switch spent, burst := n.strangers.Spent(now, rate), rate*strangerBurst; {
+	case spent >= burst, !own && spent > burst/2:
+		return false
+	}
+	n.strangers.Spend(1)
+	return true
 }
 
 const plainWhy = "nothing is known of the two: they are told of each other, no more"
@@ -115,7 +137,7 @@ func (n *Node) introduce(e *rtmfp.Engine, asker, target *Peer, h rtmfp.Hello) {
 	reply := wire.Address{AddrPort: n.outside(h.From, target.Addr()), Origin: wire.OriginObserved}
 	target.session.ForwardHello(h.RawEPD, reply, h.Tag)
 	n.stats.Introduced++
-	n.pairs.began(newTrial(e.Now(), asker, target, h.Tag, strategy.Punch)).why = plainWhy
+	n.pairs.began(newTrial(e.Now(), asker, target, h.Tag, strategy.Punch), h.From.Addr()).why = plainWhy
 	n.logIntroduction(e.Now(), asker, target, h.From, nil)
 	n.emitPlan(PeersIntroduced, e.Now(), asker, target, h.From, PlanInfo{Why: plainWhy})
 }

@@ -9,6 +9,7 @@ import (
 	"pileus/introducer/strategy"
 	"pileus/natprobe"
 	"pileus/rtmfp"
+	"pileus/rtmfp/share"
 )
 
 // An introduction is how two peers are to meet: decided, held back, and decided anew,
@@ -47,8 +48,12 @@ type introduction struct {
 	spacing  *rtmfp.Timer      // of queue
 	patience *rtmfp.Timer      // of the hold
 
+	seats [2]*seat[*introduction] // at its asker's, and at its target's
+	crowd share.Holder            // of what its target's seekers share
+	alone share.Holder            // of an anonymous initiator
+
 	finished  bool
-	unwatched bool // above maxRunning
+	unwatched bool // above Limits.Introductions, or a share of it
 }
 
 // maxAnew bounds how often one introduction is decided anew: each of two sides may be
@@ -68,53 +73,20 @@ func (n *Node) carryOut(e *rtmfp.Engine, asker, target *Peer, h rtmfp.Hello) {
 		in.again()
 		return
 	}
-	if len(n.running) >= maxRunning {
-		n.once(e, asker, target, h)
-		return
-	}
 	in := &introduction{
 		node: n, engine: e, asker: asker, target: target, local: h.Local, from: h.From, key: key,
 		epd: bytes.Clone(h.RawEPD), tag: bytes.Clone(h.Tag), began: e.Now(),
+	}
+	if !in.enter() {
+		n.once(e, asker, target, h)
+		return
 	}
 	if s := n.pairs.retried(e.Now(), asker, target, h.Tag); s != nil {
 		n.pairs.note(e.Now(), s, strategy.Retried, n.peers)
 		n.settle(e.Now(), s.trial, Retried)
 	}
 	n.running[key] = in
-	in.attend()
 	in.consider()
-}
-
-// attend has both peers bring the introduction what is found out of them.
-func (in *introduction) attend() {
-	in.target.introductions = append(in.target.introductions, in)
-	if in.asker != nil {
-		in.asker.introductions = append(in.asker.introductions, in)
-	}
-}
-
-func (in *introduction) leave() {
-	for _, p := range []*Peer{in.asker, in.target} {
-		if p != nil {
-			p.introductions = slices.DeleteFunc(p.introductions, func(have *introduction) bool { return have == in })
-		}
-	}
-}
-
-// learned lets the introductions of p be decided by what has been found out of it.
-func (n *Node) learned(p *Peer) {
-	for _, in := range slices.Clone(p.introductions) {
-		in.consider()
-	}
-}
-
-// moved does the same for a peer that has another address, of which nothing is known
-// yet.
-func (n *Node) moved(p *Peer) {
-	for _, in := range slices.Clone(p.introductions) {
-		in.held = time.Time{}
-		in.consider()
-	}
 }
 
 // consider decides, or decides anew, as soon as there is nothing to wait for.
@@ -237,7 +209,7 @@ func (in *introduction) begin(p strategy.Pair) {
 		in.node.stats.Held++
 	}
 	in.join(p)
-	in.trial = in.node.pairs.began(newTrial(in.began, in.asker, in.target, in.tag, in.plan.Strategy))
+	in.trial = in.node.pairs.began(newTrial(in.began, in.asker, in.target, in.tag, in.plan.Strategy), in.from.Addr())
 	in.explain()
 	in.tell()
 	if in.plan.Strategy != strategy.Refuse {

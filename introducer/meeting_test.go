@@ -145,7 +145,7 @@ func TestRushedIntroduction(t *testing.T) {
 	if !w.session[0].Open() || !w.relayed(0) || !w.works(0) {
 		t.Errorf("not relayed: %s", w.why())
 	}
-	if s := w.node.pairs.byKey[pairKey{w.users[0].id.PeerID(), w.users[1].id.PeerID()}]; !strings.Contains(s.trial.why, "one direction only") {
+	if s := w.node.pairs.of(w.users[0].id.PeerID(), w.users[1].id.PeerID()); !strings.Contains(s.trial.why, "one direction only") {
 		t.Errorf("because %s", s.trial.why)
 	}
 }
@@ -369,7 +369,7 @@ func TestReasonFollowsThePlan(t *testing.T) {
 	if last.Kind != PlanRevised || !last.Plan.Sure || last.Peer.Class != natprobe.PortRestricted || strings.Contains(last.Plan.Why, "too little is known") {
 		t.Errorf("%+v", last)
 	}
-	s := w.node.pairs.byKey[pairKey{w.users[0].id.PeerID(), w.users[1].id.PeerID()}]
+	s := w.node.pairs.of(w.users[0].id.PeerID(), w.users[1].id.PeerID())
 	if s.trial.why != last.Plan.Why || s.trial.classes[0] != natprobe.PortRestricted {
 		t.Errorf("a peer is told: %s", s.trial.why)
 	}

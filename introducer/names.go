@@ -2,23 +2,22 @@ package introducer
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/tidwall/btree"
+
 	"pileus/rtmfp/flash"
+	"pileus/rtmfp/flow"
 )
 
-// Bounds on presence. Together they hold a tenant's below some 20 MB.
+// Bounds on what one session has of presence; Limits has those on what all have.
 const (
-	maxNameBytes        = 64      // of UTF-8
-	maxNamesPerPeer     = 8       // names of one session
-	maxNamesPerTenant   = 1 << 16 // names of all sessions of one tenant
-	maxWatchesPerPeer   = 64      // names that one session watches
-	maxWatchesPerName   = 1 << 10 // sessions that watch one name: each change is a message to all
-	maxWatchesPerTenant = 1 << 17 // watches of all sessions of one tenant
-	maxListPage         = 100     // names in one answer
+	maxNameBytes      = 64  // of UTF-8
+	maxNamesPerPeer   = 8   // names of one session
+	maxWatchesPerPeer = 64  // names that one session watches
+	maxListPage       = 100 // names in one answer
 )
 
 const (
@@ -57,19 +56,22 @@ func unprintable(r rune) bool {
 // names is the presence of one tenant: who is known by which name, and who
 // wants to hear of it.
 type names struct {
-	holders  map[string]*Peer
-	sorted   []string // those held
-	watchers map[string][]*Peer
-	watches  int // in all
+	holders btree.Map[string, *Peer]
+	watched map[string]*watchedName
+}
+
+func (b *names) holder(name string) *Peer {
+	p, _ := b.holders.Get(name)
+	return p
 }
 
 // register gives p a name. One that another session holds passes to p if that
 // is an older session of the same peer, or seems dead; it is returned then.
-func (b *names) register(p *Peer, name string, dead func(*Peer) bool) (previous *Peer, err *callError) {
+func (r *realm) register(p *Peer, name string, dead func(*Peer) bool) (previous *Peer, err *callError) {
 	if err := checkName(name); err != nil {
 		return nil, err
 	}
-	holder := b.holders[name]
+	holder := r.holder(name)
 	switch {
 	case holder == p:
 		return nil, nil
@@ -77,99 +79,123 @@ func (b *names) register(p *Peer, name string, dead func(*Peer) bool) (previous 
 		return nil, &callError{codeTaken, fmt.Sprintf("%q is the name of another peer", name)}
 	case len(p.names) >= maxNamesPerPeer:
 		return nil, &callError{codeTooMany, fmt.Sprintf("one session has %d names at most", maxNamesPerPeer)}
-	case holder == nil && len(b.holders) >= maxNamesPerTenant:
-		return nil, &callError{codeTooMany, "no more names are free on this node"}
 	}
 	if holder != nil {
 		holder.names = without(holder.names, name)
-	} else {
-		i, _ := slices.BinarySearch(b.sorted, name)
-		b.sorted = slices.Insert(b.sorted, i, name)
+		r.give(holder, SharedNames)
+		r.hold(p, SharedNames)
+	} else if why := r.take(p, SharedNames); why != flow.Granted {
+		return nil, tooMany(why, "names")
 	}
-	if b.holders == nil {
-		b.holders = make(map[string]*Peer)
-	}
-	b.holders[name] = p
+	r.holders.Set(name, p)
 	p.names = append(p.names, name)
 	return holder, nil
 }
 
+// tooMany tells a client why there is not one more for it.
+func tooMany(why flow.Refusal, of string) *callError {
+	text := "no more " + of + " are free on this node"
+	if why == flow.OverShare {
+		text = "this network has its share of the " + of + " on this node, which are in short supply"
+	}
+	return &callError{codeTooMany, text}
+}
+
 // release takes a name from p, and reports whether p had it.
-func (b *names) release(p *Peer, name string) bool {
-	if b.holders[name] != p {
+func (r *realm) release(p *Peer, name string) bool {
+	if p == nil || r.holder(name) != p {
 		return false
 	}
-	delete(b.holders, name)
-	if i, found := slices.BinarySearch(b.sorted, name); found {
-		b.sorted = slices.Delete(b.sorted, i, i+1)
-	}
+	r.holders.Delete(name)
 	p.names = without(p.names, name)
+	r.give(p, SharedNames)
 	return true
 }
 
+// watchedName is who watches a name, and what they have been told.
+type watchedName struct {
+	audience[*Peer]
+	told    flash.PeerID // who had it, when they were told last; zero: nobody
+	telling bool         // they are being told
+	again   bool         // it has changed since
+}
+
 // watch lets p hear of a name, whether or not somebody holds it.
-func (b *names) watch(p *Peer, name string) *callError {
+func (r *realm) watch(p *Peer, name string) *callError {
 	if err := checkName(name); err != nil {
 		return err
 	}
 	switch {
-	case slices.Contains(p.watches, name):
+	case p.watches[name] != nil:
 		return nil
 	case len(p.watches) >= maxWatchesPerPeer:
 		return &callError{codeTooMany, fmt.Sprintf("one session watches %d names at most", maxWatchesPerPeer)}
-	case len(b.watchers[name]) >= maxWatchesPerName, b.watches >= maxWatchesPerTenant:
-		return &callError{codeTooMany, "too many watch this name, or names on this node; ask with presence.lookup instead"}
 	}
-	if b.watchers == nil {
-		b.watchers = make(map[string][]*Peer)
+	if why := r.take(p, SharedWatches); why != flow.Granted {
+		err := tooMany(why, "watches of names")
+		err.text += "; ask with presence.lookup instead"
+		return err
 	}
-	b.watchers[name] = append(b.watchers[name], p)
-	b.watches++
-	p.watches = append(p.watches, name)
+	if r.watched == nil {
+		r.watched = make(map[string]*watchedName)
+	}
+	w := r.watched[name]
+	if w == nil {
+		w = new(watchedName)
+		if h := r.holder(name); h != nil {
+			w.told = h.ID()
+		}
+		r.watched[name] = w
+	}
+	if p.watches == nil {
+		p.watches = make(map[string]*seat[*Peer])
+	}
+	p.watches[name] = w.come(p)
 	return nil
 }
 
-func (b *names) unwatch(p *Peer, name string) {
-	i := slices.Index(p.watches, name)
-	if i < 0 {
+func (r *realm) unwatch(p *Peer, name string) {
+	s := p.watches[name]
+	if s == nil {
 		return
 	}
-	p.watches = slices.Delete(p.watches, i, i+1)
-	b.watches--
-	if rest := without(b.watchers[name], p); len(rest) > 0 {
-		b.watchers[name] = rest
-	} else {
-		delete(b.watchers, name)
+	s.leave()
+	delete(p.watches, name)
+	r.give(p, SharedWatches)
+	if w := r.watched[name]; w.len() == 0 && !w.telling {
+		delete(r.watched, name)
 	}
 }
 
 // page lists names with a prefix that come after another, in order, and reports
 // whether there are more.
-func (b *names) page(prefix, after string) (list []string, more bool) {
-	from := max(prefix, after)
-	i, found := slices.BinarySearch(b.sorted, from)
-	if found && from == after {
-		i++
-	}
-	for ; i < len(b.sorted) && strings.HasPrefix(b.sorted[i], prefix); i++ {
-		if len(list) == maxListPage {
-			return list, true
+func (b *names) page(prefix, after string) (list []NamedPeer, more bool) {
+	b.holders.Ascend(max(prefix, after), func(name string, h *Peer) bool {
+		if name == after {
+			return true
 		}
-		list = append(list, b.sorted[i])
-	}
-	return list, false
+		if !strings.HasPrefix(name, prefix) {
+			return false
+		}
+		if len(list) == maxListPage {
+			more = true
+			return false
+		}
+		list = append(list, NamedPeer{name, h.ID(), h.since})
+		return true
+	})
+	return list, more
 }
-
-func (b *names) empty() bool { return len(b.holders) == 0 && b.watches == 0 }
 
 // without takes the first v out of list, whose order does not matter.
 func without[T comparable](list []T, v T) []T {
-	i := slices.Index(list, v)
-	if i < 0 {
-		return list
+	for i := range list {
+		if list[i] == v {
+			last := len(list) - 1
+			list[i] = list[last]
+			clear(list[last:])
+			return list[:last]
+		}
 	}
-	last := len(list) - 1
-	list[i] = list[last]
-	clear(list[last:])
-	return list[:last]
+	return list
 }

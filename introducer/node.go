@@ -12,6 +12,7 @@ import (
 	"pileus/rtmfp"
 	"pileus/rtmfp/flash"
 	"pileus/rtmfp/netconn"
+	"pileus/rtmfp/share"
 	"pileus/rtmfp/udp"
 )
 
@@ -45,6 +46,8 @@ type Config struct {
 	// Unread bounds what waits for a client that does not read; see
 	// netconn.ServerConfig.
 	Unread int
+	// Limits bound what clients make the node keep and do; nil is DefaultLimits.
+	Limits *Limits
 	// Relay carries what cannot meet; nil: nothing does. It reaches clients at its
 	// own ports, and those of a narrow firewall at the main ports and Routes.
 	Relay Relay
@@ -76,8 +79,8 @@ const (
 	defaultServerKeepalive = 15 * time.Second
 	defaultPeerKeepalive   = 10 * time.Second
 
-	// introductionRate and introductionBurst bound what one initiator, or one
-	// prefix of anonymous ones, can make us send to peers.
+	// introductionRate and introductionBurst bound what one initiator can make us send to
+	// peers, and one prefix of those without a session while there are many.
 	introductionRate  = 100
 	introductionBurst = 200
 )
@@ -100,18 +103,24 @@ type Stats struct {
 	Rushed        uint64 // of these, before the probes had told what mattered
 	DecidedAnew   uint64 // another plan for two that had one
 	Unwatched     uint64 // of these, too many at once: sent once, and no conclusions drawn
+	Crowded       uint64 // of these, too many to one peer from one network
 	RelayRefused  uint64 // introductions that wanted the relay and did not get it
 	Unproven      uint64 // connected with a certificate that anybody could use
 	Unknown       uint64 // IHello for a peer that is not here
 	Stranger      uint64 // IHello from an address without a session
 	Limited       uint64 // IHello above a limit
+	TargetLimited uint64 // of these, too many for one peer
 	OtherSelector uint64 // IHello that asks by other means than a fingerprint
 	Peers         int    // in the directory now
 
 	Neighbors    uint64 // members of groups told of others
 	GroupRefused [NumGroupRefusals]uint64
-	Messages     uint64 // passed on between clients
-	MessagesLost uint64 // not passed on: a limit, or nobody read them
+	Messages     uint64 // passed on between clients, one for each receiver
+	// MessageRefused are those that were not, by why: a broadcast counts once if it was
+	// refused, and once for each receiver who did not get it.
+	MessageRefused [NumMessageRefusals]uint64
+	Spreading      int // broadcasts and events that are on their way to many, now
+	Shared         [NumSharedThings]SharedStats
 
 	Calls           uint64 // of commands that are no part of the protocol, known ones only
 	CallsFailed     uint64
@@ -126,13 +135,23 @@ type Stats struct {
 // clients to each other.
 type Node struct {
 	cfg       Config
+	limits    Limits
 	log       eventLog
 	server    *netconn.Server
+	ledger    *share.Ledger                // of what all clients share
+	retired   [NumSharedThings]SharedStats // of tenants that are forgotten: what was refused
 	peers     directory
-	tenants   map[string]*names
+	everybody audience[*Peer] // in the directory
+	rooms     map[roomKey]*audience[*Peer]
+	followers map[followed]*audience[*Peer]
+	tenants   map[string]*realm
+	sent      share.Meter // bytes that clients make the node send each other
+	spreads   spreader    // of messages
+	reviews   spreader    // of introductions
 	anonymous *udp.Limiter
-	line      probeLine // of clients that are here
-	doorLine  probeLine // of others
+	strangers udp.Bucket // what all prefixes of anonymous have
+	line      probeLine  // of clients that are here
+	doorLine  probeLine  // of others
 	evidence  evidence
 	running   map[introKey]*introduction
 	spare     introduction // see once
@@ -143,11 +162,9 @@ type Node struct {
 	members   map[string]int       // clients by tenant
 	gate      gate
 	timelines map[flash.PeerID]*watched
-	estates   int // that are kept
-	pool      pairing.Pool
+	pool      *pairing.Pool
 	groups    group.Table[*Peer]
 	healing   *rtmfp.Timer
-	spread    udp.Bucket // messages that broadcasts send
 	draining  bool
 	stats     Stats
 	timer     *rtmfp.Timer
@@ -169,6 +186,10 @@ func (c *Config) fill() {
 	if c.VerdictLife == 0 {
 		c.VerdictLife = defaultVerdictLife
 	}
+	if c.Limits == nil {
+		l := DefaultLimits()
+		c.Limits = &l
+	}
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
@@ -178,13 +199,20 @@ func (c *Config) fill() {
 func New(c Config) *Node {
 	c.fill()
 	n := &Node{
-		cfg: c, log: eventLog{log: c.Log}, peers: make(directory), tenants: make(map[string]*names), running: make(map[introKey]*introduction),
+		cfg: c, limits: *c.Limits, log: eventLog{log: c.Log}, ledger: share.NewLedger(nodeThings),
+		peers: make(directory), rooms: make(map[roomKey]*audience[*Peer]), followers: make(map[followed]*audience[*Peer]),
+		tenants: make(map[string]*realm), running: make(map[introKey]*introduction),
+		pairs:     newPairs(),
+		evidence:  newEvidence(),
+		gate:      newGate(),
+		pool:      pairing.NewPool(),
 		outcomes:  make(map[OutcomeKey]uint64),
 		relayings: make(map[uint64]relaying), relayed: make(map[flash.PeerID]int),
 		members: make(map[string]int), timelines: make(map[flash.PeerID]*watched),
 		anonymous: udp.NewLimiter(introductionRate, introductionBurst),
 	}
 	n.doorLine = probeLine{part: doorPart, whole: &n.line}
+	n.setShares()
 	n.server = netconn.NewServer(netconn.ServerConfig{Unread: c.Unread}, n.welcome)
 	return n
 }
@@ -193,10 +221,12 @@ func New(c Config) *Node {
 func (n *Node) Stats() Stats {
 	s := n.stats
 	s.Peers = len(n.peers)
-	for _, b := range n.tenants {
-		s.Names += len(b.holders)
-		s.Watches += b.watches
+	for _, r := range n.tenants {
+		s.Names += r.holders.Len()
+		s.Watches += int(r.ledger.Whole(SharedWatches.ofTenant()).Held())
 	}
+	s.Shared = n.shared()
+	s.Spreading = n.spreads.queue.Len()
 	return s
 }
 

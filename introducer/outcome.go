@@ -99,7 +99,7 @@ func (p *Peer) class() natprobe.Class {
 // peers, from the initiator and from the target, and why it ended. It is called
 // on the engine's goroutine, when the relaying is over; the peers may be gone.
 func (n *Node) NoteRelayed(now time.Time, initiator, target flash.PeerID, bytes [2]uint64, reason string) {
-	s := n.pairs.byKey[pairKey{initiator, target}]
+	s := n.pairs.of(initiator, target)
 	if s == nil {
 		return
 	}

@@ -84,7 +84,7 @@ func TestOutcomes(t *testing.T) {
 	if got := node.told(); !strings.Contains(got, "public port-restricted to full-cone: retried 1") {
 		t.Errorf("retried: %s", got)
 	}
-	pair := node.pairs.byKey[pairKey{home.id.PeerID(), open.id.PeerID()}]
+	pair := node.pairs.of(home.id.PeerID(), open.id.PeerID())
 	failures := func() int {
 		return node.pairs.failures(n.Now(), node.peers[home.id.PeerID()], node.peers[open.id.PeerID()])
 	}

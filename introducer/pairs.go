@@ -1,10 +1,12 @@
 package introducer
 
 import (
+	"net/netip"
 	"time"
 
 	"pileus/introducer/strategy"
 	"pileus/rtmfp/flash"
+	"pileus/rtmfp/share"
 )
 
 const (
@@ -24,8 +26,7 @@ type pairKey struct{ initiator, target flash.PeerID }
 // between peers: all it can know is that one is asked for again, relayed, or
 // reported about.
 type pairs struct {
-	byKey map[pairKey]*pairState
-	order []pairKey // oldest first
+	cache *share.Cache[pairKey, *pairState]
 }
 
 type pairState struct {
@@ -33,12 +34,20 @@ type pairState struct {
 	trial   *trial // the latest
 }
 
+func newPairs() pairs { return pairs{share.NewCache[pairKey, *pairState](maxPairs, 0, 0)} }
+
+// of is what is remembered of a pair; nil: nothing.
+func (m *pairs) of(initiator, target flash.PeerID) *pairState {
+	s, _ := m.cache.Get(pairKey{initiator, target})
+	return s
+}
+
 // failures is how often in a row the pair failed to meet.
 func (m *pairs) failures(now time.Time, asker, target *Peer) int {
 	if asker == nil {
 		return 0
 	}
-	s := m.byKey[pairKey{asker.ID(), target.ID()}]
+	s := m.of(asker.ID(), target.ID())
 	if s == nil {
 		return 0
 	}
@@ -51,7 +60,7 @@ func (m *pairs) retried(now time.Time, asker, target *Peer, tag []byte) *pairSta
 	if asker == nil {
 		return nil
 	}
-	s := m.byKey[pairKey{asker.ID(), target.ID()}]
+	s := m.of(asker.ID(), target.ID())
 	if s == nil || s.trial.tag == string(tag) || s.trial.met || s.trial.strategy == strategy.Refuse {
 		return nil
 	}
@@ -61,29 +70,20 @@ func (m *pairs) retried(now time.Time, asker, target *Peer, tag []byte) *pairSta
 	return s
 }
 
-// began remembers what is being tried. Under the tag of the latest it is that
-// again, late.
-func (m *pairs) began(t *trial) *trial {
+// began remembers what is being tried, for who is at addr. Under the tag of the latest it
+// is that again, late.
+func (m *pairs) began(t *trial, addr netip.Addr) *trial {
 	if t.anonymous {
 		return t
 	}
-	key := pairKey{t.initiator, t.target}
-	s := m.byKey[key]
+	s := m.of(t.initiator, t.target)
 	if s != nil && s.trial.tag == t.tag {
 		s.trial.strategy, s.trial.account = t.strategy, t.account
 		return s.trial
 	}
 	if s == nil {
-		if m.byKey == nil {
-			m.byKey = make(map[pairKey]*pairState)
-		}
-		if len(m.order) >= maxPairs {
-			delete(m.byKey, m.order[0])
-			m.order = m.order[1:]
-		}
 		s = new(pairState)
-		m.byKey[key] = s
-		m.order = append(m.order, key)
+		m.cache.Put(pairKey{t.initiator, t.target}, s, addr)
 	}
 	s.trial = t
 	return t
@@ -100,7 +100,7 @@ func (m *pairs) note(now time.Time, s *pairState, o strategy.Outcome, peers dire
 
 // latest is the newer of the introductions of two peers, whoever asked.
 func (m *pairs) latest(a, b flash.PeerID) *pairState {
-	s, other := m.byKey[pairKey{a, b}], m.byKey[pairKey{b, a}]
+	s, other := m.of(a, b), m.of(b, a)
 	if s == nil || other != nil && other.trial.at.After(s.trial.at) {
 		return other
 	}

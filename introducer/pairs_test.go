@@ -2,6 +2,7 @@ package introducer
 
 import (
 	"fmt"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -30,15 +31,15 @@ func TestRetried(t *testing.T) {
 		{"refused", "b", time.Second, trial{strategy: strategy.Refuse}, false},
 		{"relayed", "b", time.Second, trial{strategy: strategy.Relay}, true},
 	} {
-		var m pairs
+		m := newPairs()
 		c.trial.tag, c.trial.at = "a", now
-		m.began(&c.trial)
+		m.began(&c.trial, netip.Addr{})
 		if got := m.retried(now.Add(c.after), p, p, []byte(c.tag)); (got != nil) != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got != nil, c.want)
 		}
 	}
-	var m pairs
-	m.began(&trial{tag: "a", at: now})
+	m := newPairs()
+	m.began(&trial{tag: "a", at: now}, netip.Addr{})
 	if m.retried(now, nil, p, []byte("b")) != nil {
 		t.Error("an anonymous initiator is taken for another")
 	}
@@ -46,15 +47,15 @@ func TestRetried(t *testing.T) {
 
 // The oldest pairs give way, and anonymous initiators take no place.
 func TestPairsAreBounded(t *testing.T) {
-	var m pairs
+	m := newPairs()
 	for i := range maxPairs + 10 {
-		m.began(&trial{initiator: flash.PeerID{byte(i), byte(i >> 8), byte(i >> 16)}, tag: fmt.Sprint(i)})
-		m.began(&trial{anonymous: true, target: flash.PeerID{byte(i), byte(i >> 8), byte(i >> 16)}})
+		m.began(&trial{initiator: flash.PeerID{byte(i), byte(i >> 8), byte(i >> 16)}, tag: fmt.Sprint(i)}, netip.Addr{})
+		m.began(&trial{anonymous: true, target: flash.PeerID{byte(i), byte(i >> 8), byte(i >> 16)}}, netip.Addr{})
 	}
-	if len(m.byKey) != maxPairs || len(m.order) != maxPairs {
-		t.Errorf("%d pairs, %d in order", len(m.byKey), len(m.order))
+	if m.cache.Len() != maxPairs {
+		t.Errorf("%d pairs", m.cache.Len())
 	}
-	if m.byKey[pairKey{}] != nil || m.latest(flash.PeerID{10}, flash.PeerID{}) == nil {
+	if m.of(flash.PeerID{}, flash.PeerID{}) != nil || m.latest(flash.PeerID{10}, flash.PeerID{}) == nil {
 		t.Error("not the oldest were forgotten")
 	}
 }

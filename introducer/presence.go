@@ -2,10 +2,13 @@ package introducer
 
 import (
 	"fmt"
+	"net/netip"
 	"time"
 
+	"pileus/rtmfp"
 	"pileus/rtmfp/amf"
 	"pileus/rtmfp/flash"
+	"pileus/rtmfp/netconn"
 )
 
 // A name belongs to the session that registered it first, for as long as that
@@ -25,16 +28,6 @@ const (
 // DefaultTenant is that of clients whose URI names none.
 const DefaultTenant = "default"
 
-// presence is the names of one tenant, made when needed.
-func (n *Node) presence(tenant string) *names {
-	b := n.tenants[tenant]
-	if b == nil {
-		b = new(names)
-		n.tenants[tenant] = b
-	}
-	return b
-}
-
 // register gives p a name and tells those who watch it.
 func (n *Node) register(p *Peer, name string) *callError {
 	now := p.session.Engine().Now()
@@ -45,9 +38,9 @@ func (n *Node) register(p *Peer, name string) *callError {
 		return &callError{codeTooFast, "names change too often; wait some seconds"}
 	}
 	dead := func(h *Peer) bool { return now.Sub(h.session.Heard()) > deadAfter*h.keepalives.node }
-	b := n.presence(p.tenant)
-	held := b.holders[name]
-	previous, err := b.register(p, name, dead)
+	r := n.realm(p.tenant)
+	held := r.holder(name)
+	previous, err := r.register(p, name, dead)
 	switch {
 	case err != nil:
 		n.forgetTenant(p.tenant)
@@ -58,67 +51,120 @@ func (n *Node) register(p *Peer, name string) *callError {
 	n.stats.NamesRegistered++
 	n.log.event(now, eventName, "peer", p.ID().String(), "name", name, "tenant", p.tenant)
 	if previous == nil {
-		n.tell(b, name, NameCame, p)
+		n.tell(r, name, NameCame, p)
 		return nil
 	}
 	// It may hear of it, if it is not dead after all.
 	_ = previous.conn.Status("status", codeLost, fmt.Sprintf("The name %q has passed to another session.", name),
 		amf.Member{Name: "name", Value: amf.String(name)})
-	n.tell(b, name, NamePassed, p)
+	n.tell(r, name, NamePassed, p)
 	return nil
 }
 
 // leave takes everything of p's out of presence.
 func (n *Node) leave(p *Peer) {
-	b := n.tenants[p.tenant]
-	if b == nil {
+	r := n.tenants[p.tenant]
+	if r == nil {
 		return
 	}
-	for len(p.watches) > 0 {
-		b.unwatch(p, p.watches[0])
+	for name := range p.watches {
+		r.unwatch(p, name)
 	}
 	for len(p.names) > 0 {
-		n.release(b, p, p.names[0])
+		n.release(r, p, p.names[len(p.names)-1])
 	}
 	n.forgetTenant(p.tenant)
 }
 
-func (n *Node) release(b *names, p *Peer, name string) bool {
-	if !b.release(p, name) {
+func (n *Node) release(r *realm, p *Peer, name string) bool {
+	if !r.release(p, name) {
 		return false
 	}
-	n.tell(b, name, NameWent, p)
+	n.tell(r, name, NameWent, p)
 	return true
 }
 
-// forgetTenant keeps no table for tenants without presence: who connects may
-// make up any number of them.
-func (n *Node) forgetTenant(tenant string) {
-	if b := n.tenants[tenant]; b != nil && b.empty() {
-		delete(n.tenants, tenant)
-	}
-}
-
-// tell sends those who watch a name the event onPresence.
-func (n *Node) tell(b *names, name string, change Change, p *Peer) {
+// tell sends those who watch a name the event onPresence. What changes again while they
+// are being told is told when they have been: the latest state counts.
+func (n *Node) tell(r *realm, name string, change Change, p *Peer) {
 	if n.cfg.Observe != nil {
 		n.emit(Event{Kind: NameChanged, At: p.session.Engine().Now(), Peer: p.Info(), Name: name, Change: change})
 	}
-	for _, w := range b.watchers[name] {
-		info := append(holding(name, p), amf.Member{Name: "event", Value: amf.String(change)})
-		if w.conn.Send("onPresence", info) != nil {
-			n.stats.PresenceLost++ // its queue is full, or it is about to go
-			continue
-		}
-		n.stats.PresenceTold++
+	w := r.watched[name]
+	switch {
+	case w == nil:
+	case w.telling:
+		w.again = true
+	default:
+		n.tellAll(r, w, p.session.Engine(), presenceEvent{name, change, p.ID(), p.Addr().Addr()})
 	}
 }
 
+// presenceEvent is what watchers are told.
+type presenceEvent struct {
+	name   string
+	change Change
+	id     flash.PeerID // who has the name, or had it
+	by     netip.Addr
+}
+
+func (n *Node) tellAll(r *realm, w *watchedName, e *rtmfp.Engine, event presenceEvent) {
+	if w.told = event.id; event.change == NameWent {
+		w.told = flash.PeerID{}
+	}
+	w.telling = true
+	info := append(nameInfo(event.name, event.id), amf.Member{Name: "event", Value: amf.String(event.change)})
+	message, walk := netconn.Encode("onPresence", info), w.walk()
+	n.spread(&n.spreads, e, event.by, &spread{bytes: cost(message.Len()), step: func() bool {
+		s := walk.step()
+		if s == nil {
+			walk.end()
+			n.toldAll(r, w, e, event)
+			return false
+		}
+		if s.who.conn.SendEncoded(message) != nil {
+			n.stats.PresenceLost++ // its queue is full, or it is about to go
+		} else {
+			n.stats.PresenceTold++
+		}
+		return true
+	}})
+}
+
+// toldAll tells what has changed since.
+func (n *Node) toldAll(r *realm, w *watchedName, e *rtmfp.Engine, last presenceEvent) {
+	w.telling = false
+	if w.len() == 0 {
+		delete(r.watched, last.name)
+		n.forgetTenant(r.name)
+		return
+	}
+	if !w.again {
+		return
+	}
+	w.again = false
+	next, had := last, w.told
+	h := r.holder(last.name)
+	switch {
+	case h == nil && had == flash.PeerID{}, h != nil && had == h.ID():
+		return
+	case h == nil:
+		next.id, next.change = had, NameWent
+	case had == flash.PeerID{}:
+		next.id, next.change = h.ID(), NameCame
+	default:
+		next.id, next.change = h.ID(), NamePassed
+	}
+	n.tellAll(r, w, e, next)
+}
+
 // holding is a name and whose it is.
-func holding(name string, p *Peer) amf.Object {
+func holding(name string, p *Peer) amf.Object { return nameInfo(name, p.ID()) }
+
+func nameInfo(name string, id flash.PeerID) amf.Object {
 	return amf.Object{
 		{Name: "name", Value: amf.String(name)},
-		{Name: "peerID", Value: amf.String(p.ID().String())},
+		{Name: "peerID", Value: amf.String(id.String())},
 	}
 }
 
@@ -131,8 +177,8 @@ type NamedPeer struct {
 
 // Lookup finds the peer of that name.
 func (n *Node) Lookup(tenant, name string) (p NamedPeer, found bool) {
-	if b := n.tenants[tenant]; b != nil {
-		if h := b.holders[name]; h != nil {
+	if r := n.tenants[tenant]; r != nil {
+		if h := r.holder(name); h != nil {
 			return NamedPeer{name, h.ID(), h.since}, true
 		}
 	}
@@ -142,14 +188,8 @@ func (n *Node) Lookup(tenant, name string) (p NamedPeer, found bool) {
 // Names lists names of a tenant that have a prefix and come after another, in
 // order: a hundred at most, and whether there are more.
 func (n *Node) Names(tenant, prefix, after string) (list []NamedPeer, more bool) {
-	b := n.tenants[tenant]
-	if b == nil {
-		return nil, false
+	if r := n.tenants[tenant]; r != nil {
+		return r.page(prefix, after)
 	}
-	page, more := b.page(prefix, after)
-	for _, name := range page {
-		h := b.holders[name]
-		list = append(list, NamedPeer{name, h.ID(), h.since})
-	}
-	return list, more
+	return nil, false
 }

@@ -22,7 +22,7 @@ func (n *Node) nameFromConnect(p *Peer, r netconn.Request, granted string) {
 }
 
 // rpcRegister: presence.register(name) → {name, peerID}.
-func (n *Node) rpcRegister(p *Peer, args amf.Args) (amf.Value, *callError) {
+func (n *Node) rpcRegister(p *Peer, args call) (amf.Value, *callError) {
 	name, err := nameArgument("presence.register", args)
 	if err != nil {
 		return nil, err
@@ -34,13 +34,13 @@ func (n *Node) rpcRegister(p *Peer, args amf.Args) (amf.Value, *callError) {
 }
 
 // rpcUnregister: presence.unregister(name) → {name, peerID}.
-func (n *Node) rpcUnregister(p *Peer, args amf.Args) (amf.Value, *callError) {
+func (n *Node) rpcUnregister(p *Peer, args call) (amf.Value, *callError) {
 	name, err := nameArgument("presence.unregister", args)
 	if err != nil {
 		return nil, err
 	}
-	b := n.tenants[p.tenant]
-	if b == nil || !n.release(b, p, name) {
+	r := n.tenants[p.tenant]
+	if r == nil || !n.release(r, p, name) {
 		return nil, &callError{codeNotFound, "this session does not have that name"}
 	}
 	n.forgetTenant(p.tenant)
@@ -48,20 +48,20 @@ func (n *Node) rpcUnregister(p *Peer, args amf.Args) (amf.Value, *callError) {
 }
 
 // rpcLookup: presence.lookup(name) → {name, peerID}.
-func (n *Node) rpcLookup(p *Peer, args amf.Args) (amf.Value, *callError) {
+func (n *Node) rpcLookup(p *Peer, args call) (amf.Value, *callError) {
 	name, err := nameArgument("presence.lookup", args)
 	if err != nil {
 		return nil, err
 	}
-	if b := n.tenants[p.tenant]; b != nil && b.holders[name] != nil {
-		return holding(name, b.holders[name]), nil
+	if h, found := n.Lookup(p.tenant, name); found {
+		return nameInfo(name, h.ID), nil
 	}
 	return nil, &callError{codeNotFound, "nobody here has that name"}
 }
 
 // rpcList: presence.list([prefix [, after]]) → {names: [{name, peerID}], more}.
 // Where there are more, the last name is the next call's after.
-func (n *Node) rpcList(p *Peer, args amf.Args) (amf.Value, *callError) {
+func (n *Node) rpcList(p *Peer, args call) (amf.Value, *callError) {
 	var texts [2]string
 	for i := range texts {
 		if s, ok := args.String(i); ok {
@@ -70,51 +70,54 @@ func (n *Node) rpcList(p *Peer, args amf.Args) (amf.Value, *callError) {
 			return nil, badArguments("presence.list takes a prefix and the name to go on after, both strings, both optional")
 		}
 	}
-	list := amf.Array{}
-	more := false
-	if b := n.tenants[p.tenant]; b != nil {
-		var page []string
-		page, more = b.page(texts[0], texts[1])
-		for _, name := range page {
-			list = append(list, holding(name, b.holders[name]))
-		}
+	page, more := n.Names(p.tenant, texts[0], texts[1])
+	list := make(amf.Array, len(page))
+	for i, named := range page {
+		list[i] = nameInfo(named.Name, named.ID)
 	}
-	return amf.Object{{Name: "names", Value: list}, {Name: "more", Value: amf.Boolean(more)}}, nil
+	result := amf.Object{{Name: "names", Value: list}, {Name: "more", Value: amf.Boolean(more)}}
+	// A short question brings a long answer.
+	p.messenger.sends.Spent(p.session.Engine().Now(), n.senderRate().PerSecond)
+	p.messenger.sends.Spend(float64(cost(amf.Size(maxListPage*maxListed, result))))
+	return result, nil
 }
+
+// maxListed is above what one name of a list takes, in bytes.
+const maxListed = 256
 
 // rpcWatch: presence.watch(name) → {name, peerID}, peerID null while nobody has
 // the name. From then on each change is an event, onPresence({name, peerID,
 // event}) with event "came", "changed" (now another session's) or "went".
-func (n *Node) rpcWatch(p *Peer, args amf.Args) (amf.Value, *callError) {
+func (n *Node) rpcWatch(p *Peer, args call) (amf.Value, *callError) {
 	name, err := nameArgument("presence.watch", args)
 	if err != nil {
 		return nil, err
 	}
-	b := n.presence(p.tenant)
-	if err := b.watch(p, name); err != nil {
+	r := n.realm(p.tenant)
+	if err := r.watch(p, name); err != nil {
 		n.forgetTenant(p.tenant)
 		return nil, err
 	}
-	if h := b.holders[name]; h != nil {
+	if h := r.holder(name); h != nil {
 		return holding(name, h), nil
 	}
 	return amf.Object{{Name: "name", Value: amf.String(name)}, {Name: "peerID", Value: amf.Null{}}}, nil
 }
 
 // rpcUnwatch: presence.unwatch(name) → {name}.
-func (n *Node) rpcUnwatch(p *Peer, args amf.Args) (amf.Value, *callError) {
+func (n *Node) rpcUnwatch(p *Peer, args call) (amf.Value, *callError) {
 	name, err := nameArgument("presence.unwatch", args)
 	if err != nil {
 		return nil, err
 	}
-	if b := n.tenants[p.tenant]; b != nil {
-		b.unwatch(p, name)
+	if r := n.tenants[p.tenant]; r != nil {
+		r.unwatch(p, name)
 		n.forgetTenant(p.tenant)
 	}
 	return amf.Object{{Name: "name", Value: amf.String(name)}}, nil
 }
 
-func nameArgument(of string, args amf.Args) (string, *callError) {
+func nameArgument(of string, args call) (string, *callError) {
 	name, ok := args.String(0)
 	if !ok {
 		return "", badArguments(of + " takes a name, a string")

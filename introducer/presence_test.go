@@ -2,6 +2,7 @@ package introducer
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"pileus/rtmfp/amf"
 	"pileus/rtmfp/flash"
 	"pileus/rtmfp/netconn"
+	"pileus/rtmfp/share"
 )
 
 // heard takes the onPresence events that u got, as "event name".
@@ -101,11 +103,11 @@ func TestPresenceList(t *testing.T) {
 	other := n.user("203.0.113.1:6001").connect(at)
 	for i := range maxListPage + 20 {
 		p := &Peer{session: node.peers[u.id.PeerID()].session, tenant: DefaultTenant}
-		if _, err := node.presence(DefaultTenant).register(p, fmt.Sprintf("room/%03d", i), nil); err != nil {
+		if _, err := node.realm(DefaultTenant).register(p, fmt.Sprintf("room/%03d", i), nil); err != nil {
 			t.Fatal(err)
 		}
 	}
-	node.presence(DefaultTenant).register(node.peers[u.id.PeerID()], "zoe", nil)
+	node.realm(DefaultTenant).register(node.peers[u.id.PeerID()], "zoe", nil)
 	_ = e
 	count := func(args ...amf.Value) string {
 		t.Helper()
@@ -178,40 +180,43 @@ func TestTenantsApart(t *testing.T) {
 }
 
 func TestPresenceBounds(t *testing.T) {
-	var b names
+	node := New(Config{})
+	r := node.realm(DefaultTenant)
 	key := func(i int) string { return fmt.Sprint("name ", i) }
-	one, two := &Peer{session: &rtmfp.Session{}}, &Peer{session: &rtmfp.Session{}}
+	one := &Peer{session: &rtmfp.Session{}}
 	for i := range maxNamesPerPeer + 1 {
-		_, err := b.register(one, key(i), nil)
+		_, err := r.register(one, key(i), nil)
 		if full := i >= maxNamesPerPeer; full != (err != nil) || err != nil && err.code != codeTooMany {
 			t.Errorf("name %d: %v", i, err)
 		}
 	}
 	for i := range maxWatchesPerPeer + 1 {
-		err := b.watch(one, key(i))
+		err := r.watch(one, key(i))
 		if full := i >= maxWatchesPerPeer; full != (err != nil) || err != nil && err.code != codeTooMany {
 			t.Errorf("watch %d: %v", i, err)
 		}
 	}
-	for i := range maxWatchesPerName {
-		err := b.watch(&Peer{}, key(0))
-		if full := i >= maxWatchesPerName-1; full != (err != nil) {
-			t.Errorf("watcher %d: %v", i, err)
-		}
+	// All together have so many, and no more.
+	var others share.Holder
+	for range node.limits.Names - maxNamesPerPeer {
+		others.Hold(r.ledger, netip.Addr{}, SharedNames.ofTenant())
 	}
-	for i := 0; len(b.holders) < maxNamesPerTenant; i++ {
-		b.register(&Peer{session: one.session}, fmt.Sprint("other ", i), nil)
+	for range node.limits.Watches - maxWatchesPerPeer {
+		others.Hold(r.ledger, netip.Addr{}, SharedWatches.ofTenant())
 	}
-	if _, err := b.register(two, "one more", nil); err == nil || err.code != codeTooMany {
+	two := &Peer{session: one.session}
+	if _, err := r.register(two, "one more", nil); err == nil || err.code != codeTooMany {
 		t.Errorf("the tenant's last name and one more: %v", err)
 	}
-	for i := 0; b.watches < maxWatchesPerTenant; i++ {
-		if err := b.watch(&Peer{}, fmt.Sprint("other ", i)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := b.watch(two, "one more"); err == nil || err.code != codeTooMany {
+	if err := r.watch(two, "one more"); err == nil || err.code != codeTooMany {
 		t.Errorf("the tenant's last watch and one more: %v", err)
+	}
+	// A name that passes takes no place.
+	if _, err := r.register(two, key(0), func(*Peer) bool { return true }); err != nil {
+		t.Errorf("a name that passes: %v", err)
+	}
+	if s := node.shared(); s[SharedNames].Held != int64(node.limits.Names) || s[SharedNames].OverAll != 1 || s[SharedWatches].OverAll != 1 {
+		t.Errorf("%+v, %+v", s[SharedNames], s[SharedWatches])
 	}
 }
 

@@ -4,13 +4,14 @@ import (
 	"time"
 
 	"pileus/rtmfp"
+	"pileus/rtmfp/share"
 )
 
 // probeLine is the rounds that wait for the node's rate: those that have begun
-// before those that have not, and else first come first served. One timer serves
+// before those that have not, and else by turns of prefixes. One timer serves
 // all: a crowd that joins at once costs no more.
 type probeLine struct {
-	begun, fresh []*probing
+	begun, fresh share.Queue[*probing]
 	timer        *rtmfp.Timer
 	clock        time.Time // when all that was sent so far is paid for
 	credit       time.Duration
@@ -24,7 +25,7 @@ type probeLine struct {
 const doorPart = 4
 
 // empty reports whether nobody waits.
-func (l *probeLine) empty() bool { return len(l.begun)+len(l.fresh) == 0 }
+func (l *probeLine) empty() bool { return l.begun.Len()+l.fresh.Len() == 0 }
 
 // allows reports whether a round may go on. What the planner then asks for is
 // sent at once, whatever the rate: it counts the time from there. The rate holds
@@ -54,34 +55,45 @@ func (n *Node) lineOf(p *Peer) *probeLine {
 	return &n.doorLine
 }
 
+// lineUp is a round's place in a line.
+type lineUp struct {
+	in    *probeLine // nil: it does not wait
+	queue *share.Queue[*probing]
+	at    *share.Waiting[*probing]
+}
+
 func (l *probeLine) queueUp(e *rtmfp.Engine, n *Node, r *probing) {
-	r.line = l
+	q := &l.fresh
 	if r.planner != nil {
-		l.begun = append(l.begun, r)
-	} else {
-		l.fresh = append(l.fresh, r)
+		q = &l.begun
 	}
+	r.line = lineUp{l, q, q.Add(r.peer.Addr().Addr(), r)}
 	if l.timer == nil {
 		l.timer = e.After(lineInterval, func() { l.serve(e, n) })
+	}
+}
+
+// stepOut ends the waiting.
+func (u *lineUp) stepOut() {
+	if u.in != nil {
+		u.queue.Remove(u.at)
+		*u = lineUp{}
 	}
 }
 
 // serve lets the rounds that wait go on, until the first has to wait again.
 func (l *probeLine) serve(e *rtmfp.Engine, n *Node) {
 	l.timer = nil
-	for l.timer == nil && !l.empty() {
-		from := &l.begun
-		if len(*from) == 0 {
-			from = &l.fresh
+	for l.timer == nil {
+		w := l.begun.Next()
+		if w == nil {
+			w = l.fresh.Next()
 		}
-		r := (*from)[0]
-		(*from)[0] = nil
-		*from = (*from)[1:]
-		if r.line != l { // it waits no more, or in another line
-			continue
+		if w == nil {
+			return
 		}
-		if r.line = nil; r.peer.probing == r { // it has not ended meanwhile
-			r.step()
-		}
+		r := w.Value
+		r.line = lineUp{}
+		r.step()
 	}
 }

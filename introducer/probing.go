@@ -1,7 +1,6 @@
 package introducer
 
 import (
-	"crypto/rand"
 	"net/netip"
 	"time"
 
@@ -35,7 +34,7 @@ type probing struct {
 	tags      map[int][]byte // by the planner's packet ID
 	timer     *rtmfp.Timer
 	later     *rtmfp.Timer // asks again
-	line      *probeLine   // it waits in; nil: none
+	line      lineUp       // it waits in
 	quiet     time.Time    // until when it rests
 	main      netip.AddrPort
 	challenge []byte // the tag of IHellos to an address that shall be proven
@@ -61,7 +60,7 @@ func (n *Node) probe(p *Peer) {
 // soon takes a step when what waits for the client has been sent.
 func (r *probing) soon(e *rtmfp.Engine) {
 	e.Behind(func() {
-		if r.peer.probing == r && r.line == nil {
+		if r.peer.probing == r && r.line.in == nil {
 			r.step()
 		}
 	})
@@ -76,7 +75,7 @@ func (n *Node) welcomed(p *Peer) {
 		return
 	}
 	e := p.session.Engine()
-	r.line = nil // that of those who are not here
+	r.line.stepOut() // of those who are not here
 	if r.planner != nil {
 		r.planner.Again(e.Now(), e.Now())
 	}
@@ -154,12 +153,15 @@ func (p *Peer) stopProbing() {
 		return
 	}
 	p.probing = nil
+	r.line.stepOut()
 	stop(r.timer)
 	stop(r.later)
 	for _, tag := range r.tags {
-		p.session.Engine().Forget(tag)
+		r.node.forget(p, tag)
 	}
-	p.session.Engine().Forget(r.challenge)
+	if r.challenge != nil {
+		r.node.forget(p, r.challenge)
+	}
 }
 
 // step sends what is due. The node's rate delays packets and never skips one: a
@@ -198,10 +200,8 @@ func (r *probing) step() {
 func (r *probing) send(e *rtmfp.Engine, q natprobe.Packet) {
 	tag := r.tags[q.ID]
 	if tag == nil {
-		tag = make([]byte, 16)
-		_, _ = rand.Read(tag) // never fails
 		id := q.ID
-		err := e.Await(tag, func(local, from netip.AddrPort) {
+		tag = r.node.await(r.peer, func(local, from netip.AddrPort) {
 			if q.Node.Addr().Is4() != r.main.Addr().Is4() {
 				r.prove(id, local, from)
 				return
@@ -214,7 +214,7 @@ func (r *probing) send(e *rtmfp.Engine, q natprobe.Packet) {
 			}
 			r.wake(e)
 		})
-		if err != nil {
+		if tag == nil {
 			// Too many at once. A probe that is not sent would look like one that
 			// was filtered: better to know nothing.
 			r.peer.stopProbing()
@@ -232,7 +232,7 @@ func (r *probing) send(e *rtmfp.Engine, q natprobe.Packet) {
 
 // wake lets an answer have its effect as soon as this call is over.
 func (r *probing) wake(e *rtmfp.Engine) {
-	if r.line != nil {
+	if r.line.in != nil {
 		return
 	}
 	stop(r.timer)

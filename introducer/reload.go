@@ -17,12 +17,13 @@ type Settings struct {
 	Tenants     []tenant.Config
 	CoreKeys    map[string]string
 	Ask         func(q Question, done func(Verdict))
+	Limits      *Limits
 }
 
 // Reload puts settings in force, for what comes next.
 func (n *Node) Reload(s Settings) {
 	n.cfg.Anonymous, n.cfg.MaxPending, n.cfg.NameArg, n.cfg.VerdictLife = s.Anonymous, s.MaxPending, s.NameArg, s.VerdictLife
-	n.cfg.Ask, n.cfg.ProbeRate = s.Ask, s.ProbeRate
+	n.cfg.Ask, n.cfg.ProbeRate, n.cfg.Limits = s.Ask, s.ProbeRate, s.Limits
 	if n.cfg.Tenants != nil {
 		n.cfg.Tenants.Set(s.Tenants)
 	}
@@ -30,5 +31,7 @@ func (n *Node) Reload(s Settings) {
 		n.cfg.Cores.Keys = s.CoreKeys // cores that have registered stay
 	}
 	n.cfg.fill()
+	n.limits = *n.cfg.Limits
+	n.setShares()
 	n.gate.forget()
 }

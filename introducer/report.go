@@ -16,7 +16,7 @@ const reportedWithin = 10 * time.Minute
 // rpcReport: introduction.report(peerID, met [, {ms, address, text}]) → true. A
 // peer that was introduced to another, as either side, tells how it went. Once
 // for each introduction it counts for later plans; the details go into the log.
-func (n *Node) rpcReport(p *Peer, args amf.Args) (amf.Value, *callError) {
+func (n *Node) rpcReport(p *Peer, args call) (amf.Value, *callError) {
 	text, _ := args.String(0)
 	id, err := flash.ParsePeerID(text)
 	met, ok := args.At(1).(amf.Boolean)
@@ -48,7 +48,7 @@ func (n *Node) rpcReport(p *Peer, args amf.Args) (amf.Value, *callError) {
 }
 
 // reportDetails is what a log gets of a peer's details.
-func reportDetails(args amf.Args) (list []any) {
+func reportDetails(args call) (list []any) {
 	details, _ := args.Object(2)
 	if ms := details.Number("ms"); ms > 0 {
 		list = append(list, "reported_ms", int64(min(ms, 1e9)))

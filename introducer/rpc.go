@@ -8,7 +8,7 @@ import (
 // rpcs are the commands that clients may call beside those of the protocol. A
 // command that is not here is answered as RFC 7425 clients expect of one that
 // nobody knows.
-var rpcs = map[string]func(n *Node, p *Peer, args amf.Args) (amf.Value, *callError){
+var rpcs = map[string]func(n *Node, p *Peer, args call) (amf.Value, *callError){
 	"relay":                (*Node).rpcRelay,
 	"broadcast":            (*Node).rpcBroadcast,
 	"watch":                (*Node).rpcWatchPeer,
@@ -23,12 +23,23 @@ var rpcs = map[string]func(n *Node, p *Peer, args amf.Args) (amf.Value, *callErr
 	"introduction.explain": (*Node).rpcExplain,
 }
 
+// call is what a command was given, and how many bytes it came in.
+type call struct {
+	amf.Args
+	size int
+}
+
 // One session may call so many times a second, and so many at once: a program
 // in a loop costs this node no more than its packets do.
 const (
 	callRate  = 50
 	callBurst = 200
 )
+
+// heeds reports whether a client may ask for something once more.
+func (c *client) heeds() bool {
+	return c.peer.calls.Take(c.conn.Session().Engine().Now(), callRate, callBurst)
+}
 
 // callError is the answer to a call that failed.
 type callError struct{ code, text string }
@@ -48,10 +59,10 @@ func (c *client) Command(cmd netconn.Command) bool {
 	}
 	n := c.node
 	n.stats.Calls++
-	args := cmd.Given()
+	args := call{cmd.Given(), cmd.Size}
 	var result amf.Value
 	failed := &callError{codeTooFast, "too many calls in a short time; wait some seconds"}
-	if c.peer.calls.Take(c.conn.Session().Engine().Now(), callRate, callBurst) {
+	if c.heeds() {
 		result, failed = f(n, c.peer, args)
 	}
 	if failed != nil {

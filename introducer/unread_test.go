@@ -50,7 +50,9 @@ func heapInUse() int {
 // not for long. Those who read get all of it.
 func TestDeafClientsAreClosed(t *testing.T) {
 	n := newNetwork(t)
-	node, engine, at := n.node(Config{})
+	limits := DefaultLimits()
+	limits.Message, limits.SenderBytes, limits.ReceiverBytes, limits.NodeBytes = 64<<10, 0, 0, 0
+	node, engine, at := n.node(Config{Limits: &limits})
 	talker := n.user("198.51.100.1:5000").connect(at)
 	reader := n.user("198.51.100.2:5000").connect(at)
 	list := make([]*deaf, 60)

@@ -27,16 +27,27 @@ type PeerDetail struct {
 	Observations []natprobe.Observation
 }
 
-// PeerInfos lists the peers that match accepts, in no order.
-func (n *Node) PeerInfos(match func(PeerInfo) bool) []PeerInfo {
-	list := make([]PeerInfo, 0, len(n.peers))
-	for _, p := range n.peers {
-		if i := p.Info(); match(i) {
-			list = append(list, i)
+// Roll goes through all peers, some at a time, so that nobody waits for a long list. Who
+// comes meanwhile is not in it.
+type Roll struct{ walk *walk[*Peer] }
+
+// Roll begins one. It has to be closed.
+func (n *Node) Roll() *Roll { return &Roll{n.everybody.walk()} }
+
+// Next calls f for the next of them, so many at most, and reports whether there may be more.
+func (r *Roll) Next(most int, f func(PeerInfo)) (more bool) {
+	for range most {
+		s := r.walk.step()
+		if s == nil {
+			return false
 		}
+		f(s.who.Info())
 	}
-	return list
+	return true
 }
+
+// Close ends it.
+func (r *Roll) Close() { r.walk.end() }
 
 // Inspect tells all about one peer.
 func (n *Node) Inspect(now time.Time, id flash.PeerID) (d PeerDetail, found bool) {

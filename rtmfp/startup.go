@@ -74,7 +74,7 @@ func (e *Engine) receiveIHello(d Datagram, body []byte) {
 		})
 		return
 	}
-	if e.amplifies(d, c.Tag) && !e.shortHellos.Allow(e.now, d.Peer.Addr()) {
+	if !e.MayAnswer(d.Peer, len(d.Data), e.RHelloLen(c.Tag, e.cfg.Identity.Certificate())) {
 		e.drop(DropRate)
 		return
 	}
@@ -82,16 +82,47 @@ func (e *Engine) receiveIHello(d Datagram, body []byte) {
 	e.sendRHello(d.Local, d.Peer, c.Tag)
 }
 
-// amplifies reports whether the answer to an IHello is more than three times its size, on
-// the network: a source that is not the sender's own gets so much more than it costs.
-func (e *Engine) amplifies(d Datagram, tag []byte) bool {
+// MayAnswer reports whether a stranger may be sent datagrams of these lengths for one of
+// asked bytes. At most three times its size, on the network, may always be; of more each
+// prefix (/24 or /56) has a ration, since the source may not be the sender's own: it would
+// get so much more than that costs.
+func (e *Engine) MayAnswer(to netip.AddrPort, asked int, answers ...int) bool {
+	return !Amplifies(to, asked, answers...) || e.shortHellos.Allow(e.now, to.Addr())
+}
+
+// Amplifies reports whether datagrams of these lengths are more than three times one of
+// asked bytes, on the network.
+func Amplifies(to netip.AddrPort, asked int, answers ...int) bool {
 	headers := 20 + 8
-	if d.Peer.Addr().Is6() {
+	if to.Addr().Is6() {
 		headers = 40 + 8
 	}
-	plain := 2 + 3 + wire.ChunkHeaderLen + 1 + len(tag) + 1 + cookieLen + len(e.cfg.Identity.Certificate().Raw())
-	answer := 4 + (plain+aes.BlockSize-1)/aes.BlockSize*aes.BlockSize
-	return answer+headers > 3*(len(d.Data)+headers)
+	sum := 0
+	for _, n := range answers {
+		sum += n + headers
+	}
+	return sum > 3*(asked+headers)
+}
+
+// RHelloLen is the length of the datagram in which an endpoint with that certificate answers
+// an IHello with that tag.
+func (*Engine) RHelloLen(tag []byte, c flash.Certificate) int {
+	return startupLen(wire.ChunkHeaderLen + 1 + len(tag) + 1 + cookieLen + len(c.Raw()))
+}
+
+// RedirectLen is the length of the datagram in which Redirect names addresses.
+func (*Engine) RedirectLen(tag []byte, addrs []wire.Address) int {
+	n := wire.ChunkHeaderLen + 1 + len(tag)
+	for _, a := range addrs {
+		n += a.Len()
+	}
+	return startupLen(n)
+}
+
+// startupLen is the length of a datagram with a chunk of n bytes.
+func startupLen(n int) int {
+	const checksum, header = 2, 3
+	return 4 + (checksum+header+n+aes.BlockSize-1)/aes.BlockSize*aes.BlockSize
 }
 
 func (e *Engine) sendRHello(local, to netip.AddrPort, tag []byte) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"pileus/configs"
+	"pileus/introducer"
 	"pileus/relay/limit"
 	"pileus/rtmfp"
 )
@@ -12,6 +13,33 @@ func sharedLimits(c *configs.Config) rtmfp.SharedLimits {
 	return rtmfp.SharedLimits{
 		Memory: l.Memory.Of(availableMemory()), Sessions: l.Sessions, Share: int(l.Share.Prefix), WideShare: int(l.Share.Wide),
 	}
+}
+
+// introducerLimits is what bounds clients at the node, in the introducer's terms.
+func introducerLimits(c *configs.Config) *introducer.Limits {
+	l := &c.Limits
+	return &introducer.Limits{
+		PeerShare: int(l.Share.Peer), Share: int(l.Share.Prefix), WideShare: int(l.Share.Wide), TargetShare: int(l.Share.Target),
+		Introductions: l.Introductions, TargetRate: int(l.IntroductionsPerTarget), StrangerRate: int(l.Strangers),
+		Names: l.Names, Watches: l.Watches, Follows: l.Follows, Memberships: l.Memberships,
+		Broadcasts: l.Broadcasts, Questions: l.Questions,
+		Message: int(messageLimit(c)), SenderBytes: bytesPerSecond(l.Messages.Sender), ReceiverBytes: bytesPerSecond(l.Messages.Receiver),
+		NodeBytes: bytesPerSecond(l.Messages.Node),
+	}
+}
+
+// messageLimit is limits.message, or what any message may have.
+func messageLimit(c *configs.Config) configs.Size {
+	if c.Limits.Message == 0 {
+		return c.MaxMessage
+	}
+	return min(c.Limits.Message, c.MaxMessage)
+}
+
+// bytesPerSecond is at least one, unless there is no limit.
+func bytesPerSecond(r configs.BitRate) int {
+	const bits = 8
+	return int((r + bits - 1) / bits)
 }
 
 // handshakeRate is limits.handshakes_per_prefix in the engine's terms.

@@ -68,7 +68,7 @@ var (
 		metricMessages, metricCommands, metricMessageDrops, metricFragments, metricFlowDrops,
 		metricPeers, metricConnects, metricPeerInfo, metricIntroduced, metricUnwatched, metricHeld, metricAnew, metricUnanswered,
 		metricVerdicts, metricEvents, metricEventsWaiting,
-		metricTurnedAway, metricToCores, metricCoresRefused, metricNeighbors, metricGroupsRefused, metricPassed,
+		metricTurnedAway, metricToCores, metricCoresRefused, metricNeighbors, metricGroupsRefused, metricPassed, metricNotPassed, metricSpreading, metricShared, metricSharedRefused,
 		metricPlans, metricOutcomes, metricCalls, metricNames, metricWatches, metricTold,
 	}
 )
@@ -135,7 +135,8 @@ func (n *node) samples() []admin.Sample {
 		sample(metricUnrelayed, c.intro.RelayRefused),
 		sample(metricUnanswered, c.intro.Unknown, "unknown_peer"),
 		sample(metricUnanswered, c.intro.Stranger, "stranger"),
-		sample(metricUnanswered, c.intro.Limited, "limit"),
+		sample(metricUnanswered, c.intro.Limited-c.intro.TargetLimited, "limit"),
+		sample(metricUnanswered, c.intro.TargetLimited, "target"),
 		sample(metricUnanswered, c.intro.OtherSelector, "no_fingerprint"),
 		sample(metricUnanswered, c.intro.Denied, "denied"),
 		sample(metricCalls, c.intro.Calls-c.intro.CallsFailed, "done"),

@@ -132,6 +132,7 @@ func (n *node) introductions() introducer.Config {
 		ProbeRate:  int(n.config.Probe.Rate),
 		NameArg:    n.config.Presence.NameArg,
 		Unread:     noneBelow(int(n.config.Limits.Unread)),
+		Limits:     s.Limits,
 		Names:      n.names,
 		Cores:      n.cores(),
 		Tenants:    tenant.New(s.Tenants),

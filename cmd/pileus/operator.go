@@ -101,10 +101,8 @@ func (o *operator) Status(ctx context.Context) (api.Status, error) {
 }
 
 func (o *operator) Peers(ctx context.Context, match func(api.Peer) bool) ([]api.Peer, error) {
-	var infos []introducer.PeerInfo
-	if err := o.ask(ctx, func(*rtmfp.Engine) {
-		infos = o.intro.PeerInfos(func(introducer.PeerInfo) bool { return true })
-	}); err != nil {
+	infos, err := o.roll(ctx)
+	if err != nil {
 		return nil, err
 	}
 	// The rest is not the engine's work.
@@ -115,6 +113,28 @@ func (o *operator) Peers(ctx context.Context, match func(api.Peer) bool) ([]api.
 		}
 	}
 	return list, nil
+}
+
+// rollPage is how many of a long list the engine tells in a row: it has other work.
+const rollPage = 1000
+
+// roll is all peers.
+func (o *operator) roll(ctx context.Context) (infos []introducer.PeerInfo, err error) {
+	var roll *introducer.Roll
+	for more := true; more && err == nil; {
+		err = o.ask(ctx, func(*rtmfp.Engine) {
+			if roll == nil {
+				roll = o.intro.Roll()
+			}
+			more = roll.Next(rollPage, func(p introducer.PeerInfo) { infos = append(infos, p) })
+		})
+	}
+	if roll != nil {
+		patient, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout)
+		defer cancel()
+		_ = o.ask(patient, func(*rtmfp.Engine) { roll.Close() }) // the engine hangs or has ended: nobody walks there
+	}
+	return infos, err
 }
 
 func (o *operator) Peer(ctx context.Context, id flash.PeerID) (api.PeerDetail, error) {
@@ -209,7 +229,13 @@ func (o *operator) Cores(ctx context.Context) ([]api.Core, error) {
 // Groups implements api.Node.
 func (o *operator) Groups(ctx context.Context) ([]api.Group, error) {
 	var infos []introducer.GroupInfo
-	err := o.ask(ctx, func(*rtmfp.Engine) { infos = o.intro.GroupInfos() })
+	var err error
+	for from, more := 0, true; more && err == nil; more = from > 0 {
+		err = o.ask(ctx, func(*rtmfp.Engine) {
+			list, next := o.intro.GroupInfos(from, rollPage)
+			infos, from = append(infos, list...), next
+		})
+	}
 	list := make([]api.Group, 0, len(infos))
 	for _, g := range infos {
 		list = append(list, api.Group{ID: hex.EncodeToString(g.ID[:]), Tenant: g.Tenant, Members: g.Members})

@@ -24,6 +24,7 @@ func (n *node) settingsOf(cfg *configs.Config) introducer.Settings {
 		NameArg:     cfg.Presence.NameArg,
 		VerdictLife: cfg.Hooks.Verdict,
 		CoreKeys:    cfg.Cores.Keys,
+		Limits:      introducerLimits(cfg),
 	}
 	for name, t := range cfg.Tenants {
 		s.Tenants = append(s.Tenants, tenant.Config{

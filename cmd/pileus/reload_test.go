@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -25,6 +26,12 @@ func TestEveryReloadableKeyReloads(t *testing.T) {
 	}
 	taken := func(path string, args ...amf.Value) func() bool {
 		return func() bool { return connects(t, uri+path, args...).connected() }
+	}
+	sharedLimit := func(what string, n int) func() bool {
+		return func() bool {
+			_, metrics := fetch(t, at+"/metrics", token)
+			return strings.Contains(metrics, fmt.Sprintf("pileus_shared{is=\"limit\",what=%q} %d\n", what, n))
+		}
 	}
 	// The text is what the file says beside what it said before, but for its key's own.
 	steps := []struct {
@@ -56,6 +63,21 @@ func TestEveryReloadableKeyReloads(t *testing.T) {
 			return strings.Contains(metrics, `pileus_memory_bytes{what="limit"} 6.7108864e+07`)
 		}},
 		{"limits.sessions", "limits: {node: 3mbit, sessions: 1000}", taken("/app")},
+		{"limits.share.peer", "limits: {node: 3mbit, share: {peer: 2%}}", nil},
+		{"limits.share.target", "limits: {node: 3mbit, share: {target: 7%}}", nil},
+		{"limits.introductions", "limits: {node: 3mbit, introductions: 7}", sharedLimit("introductions", 7)},
+		{"limits.introductions_per_target", "limits: {node: 3mbit, introductions_per_target: 7/s}", nil},
+		{"limits.strangers", "limits: {node: 3mbit, strangers: 7/s}", nil},
+		{"limits.names", "limits: {node: 3mbit, names: 7}", nil},
+		{"limits.watches", "limits: {node: 3mbit, watches: 7}", nil},
+		{"limits.follows", "limits: {node: 3mbit, follows: 7}", sharedLimit("follows", 7)},
+		{"limits.memberships", "limits: {node: 3mbit, memberships: 7}", sharedLimit("memberships", 7)},
+		{"limits.questions", "limits: {node: 3mbit, questions: 7}", sharedLimit("questions", 7)},
+		{"limits.broadcasts", "limits: {node: 3mbit, broadcasts: 7}", sharedLimit("broadcasts", 7)},
+		{"limits.message", "limits: {node: 3mbit, message: 7KiB}", nil},
+		{"limits.messages.sender", "limits: {node: 3mbit, messages: {sender: 7mbit}}", nil},
+		{"limits.messages.receiver", "limits: {node: 3mbit, messages: {receiver: 7mbit}}", nil},
+		{"limits.messages.node", "limits: {node: 3mbit, messages: {node: 7mbit}}", nil},
 		{"limits.share.prefix", "limits: {node: 3mbit, share: {prefix: 7%}}", nil},
 		{"limits.share.wide", "limits: {node: 3mbit, share: {prefix: 7%, wide: 70%}}", nil},
 		{"probe.rate", "probe: {ports: off, rate: 7/s}", nil},

@@ -11,8 +11,10 @@ import (
 	"crypto/sha256"
 	"errors"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 
+	"pileus/rtmfp/share"
 	"pileus/rtmfp/wire"
 )
 
@@ -21,14 +23,13 @@ const (
 	// many members are told of it: enough for a mesh that does not fall apart.
 	tellNewcomer = 8
 	tellMembers  = 3
-	// tellHealing is how many others a member is told of when its turn comes.
+	// tellHealing is how many others a member is told of when its turn comes, and
+	// healAtOnce how many members of one group have theirs in a row.
 	tellHealing = 2
+	healAtOnce  = 8
 
-	// MaxGroups is how many groups a node knows, and MaxMembers how many members
-	// one may have: a newcomer more is told nothing.
-	MaxGroups  = 1 << 16
-	MaxMembers = 1 << 14
-	// MaxJoined is how many groups one peer may be in.
+	// MaxJoined is how many groups one peer may be in. (How many members all groups have
+	// is for whoever has the table to bound: a group without members is none.)
 	MaxJoined = 32
 )
 
@@ -91,57 +92,52 @@ type Telling[M Member] struct{ To, Of M }
 // Table is all groups. Use it from one goroutine.
 type Table[M Member] struct {
 	groups map[Key]*members[M]
-	turns  []Key // of groups, for healing
-	at     int   // the next member of the group whose turn it is
+	all    []*members[M] // in no order
+	// turns is of groups with two members or more, for healing: by where the first member
+	// was, so that nobody's groups keep those of others waiting.
+	turns share.Queue[*members[M]]
 }
 
 type members[M Member] struct {
+	key   Key
+	place int        // in Table.all
+	from  netip.Addr // of its first member
 	list  []M
 	index map[M]int
+	turn  *share.Waiting[*members[M]] // nil: it has fewer than two members
+	at    int                         // the next member whose turn it is
 }
 
-// Groups calls f for each group and how many members it has.
-func (t *Table[M]) Groups(f func(k Key, members int)) {
-	for k, g := range t.groups {
-		f(k, len(g.list))
+// Page calls f for groups from a place on, so many at most, with how many members each has,
+// and tells where to go on; 0: that was all.
+func (t *Table[M]) Page(from, most int, f func(k Key, members int)) (next int) {
+	for i := from; i < len(t.all); i++ {
+		if i-from == most {
+			return i
+		}
+		f(t.all[i].key, len(t.all[i].list))
 	}
+	return 0
 }
 
 // Empty tells whether there are no groups.
 func (t *Table[M]) Empty() bool { return len(t.groups) == 0 }
 
-// Len is how many groups a tenant has.
-func (t *Table[M]) Len(tenant string) (n int) {
-	for k := range t.groups {
-		if k.Tenant == tenant {
-			n++
-		}
-	}
-	return n
-}
-
 // Has tells whether a group has members.
 func (t *Table[M]) Has(k Key) bool { return t.groups[k] != nil }
 
-// Join makes m a member and says who is to be told of whom. False: no room.
-func (t *Table[M]) Join(k Key, m M) (tell []Telling[M], ok bool) {
+// Join makes m, which is at addr, a member, and says who is to be told of whom.
+func (t *Table[M]) Join(k Key, m M, addr netip.Addr) (tell []Telling[M]) {
 	g := t.groups[k]
 	if g == nil {
-		if len(t.groups) >= MaxGroups {
-			return nil, false
-		}
 		if t.groups == nil {
 			t.groups = make(map[Key]*members[M])
 		}
-		g = &members[M]{index: make(map[M]int)}
-		t.groups[k] = g
-		t.turns = append(t.turns, k)
+		g = &members[M]{key: k, place: len(t.all), from: addr, index: make(map[M]int)}
+		t.groups[k], t.all = g, append(t.all, g)
 	}
 	if _, already := g.index[m]; already {
-		return nil, true
-	}
-	if len(g.list) >= MaxMembers {
-		return nil, false
+		return nil
 	}
 	for i, other := range g.some(m, tellNewcomer) {
 		if !other.Restricted() {
@@ -153,7 +149,10 @@ func (t *Table[M]) Join(k Key, m M) (tell []Telling[M], ok bool) {
 	}
 	g.index[m] = len(g.list)
 	g.list = append(g.list, m)
-	return tell, true
+	if len(g.list) == 2 {
+		g.turn = t.turns.Add(g.from, g)
+	}
+	return tell
 }
 
 // some are n members at random that are alive, without m.
@@ -195,39 +194,56 @@ func (t *Table[M]) Leave(k Key, m M) {
 	clear(g.list[last:])
 	g.list = g.list[:last]
 	delete(g.index, m)
+	if last == 1 {
+		t.turns.Remove(g.turn)
+		g.turn = nil
+	}
 	if last == 0 {
-		delete(t.groups, k) // its turn finds it gone
+		delete(t.groups, k)
+		end := len(t.all) - 1
+		t.all[g.place] = t.all[end]
+		t.all[g.place].place = g.place
+		t.all[end] = nil
+		t.all = t.all[:end]
 	}
 }
 
-// Heal gives the next n members, of one group after the other, others to know.
+// Heal gives the next n members others to know: of a group some, then of the next.
 func (t *Table[M]) Heal(n int) map[Key][]Telling[M] {
 	tell := make(map[Key][]Telling[M])
-	for range n {
-		for len(t.turns) > 0 && t.groups[t.turns[0]] == nil {
-			t.turns, t.at = t.turns[1:], 0
+	for n > 0 {
+		w := t.turns.Next()
+		if w == nil {
+			break
 		}
-		if len(t.turns) == 0 {
-			return tell
-		}
-		k := t.turns[0]
-		g := t.groups[k]
-		if t.at >= len(g.list) {
-			t.turns, t.at = append(t.turns[1:], t.turns[0]), 0
-			continue
-		}
-		m := g.list[t.at]
-		t.at++
-		if !m.Alive() {
-			continue
-		}
-		for _, other := range g.some(m, tellHealing) {
-			if !other.Restricted() {
-				tell[k] = append(tell[k], Telling[M]{m, other})
-			} else if !m.Restricted() {
-				tell[k] = append(tell[k], Telling[M]{other, m})
+		g := w.Value
+		for i := 0; i < healAtOnce && n > 0; i++ {
+			if g.at >= len(g.list) {
+				g.at = 0
+				if i > 0 {
+					break // all have had their turn
+				}
 			}
+			g.heal(tell)
+			n--
 		}
+		t.turns.Last(w)
 	}
 	return tell
+}
+
+// heal has the next member told of others, and others of it.
+func (g *members[M]) heal(tell map[Key][]Telling[M]) {
+	m := g.list[g.at]
+	g.at++
+	if !m.Alive() {
+		return
+	}
+	for _, other := range g.some(m, tellHealing) {
+		if !other.Restricted() {
+			tell[g.key] = append(tell[g.key], Telling[M]{m, other})
+		} else if !m.Restricted() {
+			tell[g.key] = append(tell[g.key], Telling[M]{other, m})
+		}
+	}
 }

@@ -3,6 +3,7 @@ package group
 import (
 	"bytes"
 	"crypto/sha256"
+	"net/netip"
 	"testing"
 )
 
@@ -13,6 +14,8 @@ type peer struct {
 
 func (p *peer) Alive() bool      { return !p.dead }
 func (p *peer) Restricted() bool { return p.restricted }
+
+var somewhere = netip.MustParseAddr("198.51.100.1")
 
 // know records who is told of whom.
 func know(t *testing.T, into map[[2]int]bool, tell []Telling[*peer]) {
@@ -56,10 +59,7 @@ func TestMeshHolds(t *testing.T) {
 	for i := range n {
 		p := &peer{id: i, restricted: i%10 == 9}
 		members = append(members, p)
-		tell, ok := table.Join(k, p)
-		if !ok {
-			t.Fatal("no room")
-		}
+		tell := table.Join(k, p, somewhere)
 		of := 0
 		for _, x := range tell {
 			if x.To == p {
@@ -90,7 +90,7 @@ func TestMeshHolds(t *testing.T) {
 	for _, p := range members {
 		p.dead = p.id%2 == 0
 	}
-	tell, _ := table.Join(k, &peer{id: n})
+	tell := table.Join(k, &peer{id: n}, somewhere)
 	know(t, knows, tell)
 	for _, p := range members {
 		table.Leave(k, p)
@@ -100,8 +100,8 @@ func TestMeshHolds(t *testing.T) {
 		t.Error("the last one is gone")
 	}
 	table.Heal(100)
-	if len(table.turns) != 1 {
-		t.Errorf("%d turns for 1 group", len(table.turns))
+	if table.turns.Len() != 0 {
+		t.Errorf("%d turns for a group of one", table.turns.Len())
 	}
 }
 
@@ -109,11 +109,11 @@ func TestTwoRestrictedAreNotTold(t *testing.T) {
 	var table Table[*peer]
 	k := Key{}
 	a, b, c := &peer{id: 1, restricted: true}, &peer{id: 2, restricted: true}, &peer{id: 3}
-	table.Join(k, a)
-	if tell, _ := table.Join(k, b); len(tell) > 0 {
+	table.Join(k, a, somewhere)
+	if tell := table.Join(k, b, somewhere); len(tell) > 0 {
 		t.Errorf("%v", tell)
 	}
-	tell, _ := table.Join(k, c)
+	tell := table.Join(k, c, somewhere)
 	if len(tell) != 2 || tell[0].Of != c || tell[1].Of != c {
 		t.Errorf("only the restricted ones can begin: %v", tell)
 	}
@@ -131,6 +131,55 @@ func TestParseJoin(t *testing.T) {
 		if _, err := ParseJoin(text); err == nil {
 			t.Errorf("%x is a join", text)
 		}
+	}
+}
+
+// Groups that come and go leave nothing behind, however fast they do.
+func TestTurnsEnd(t *testing.T) {
+	var table Table[*peer]
+	a, b := &peer{id: 1}, &peer{id: 2}
+	for i := range 10_000 {
+		k := Key{"default", ID{byte(i), byte(i >> 8)}}
+		table.Join(k, a, somewhere)
+		table.Join(k, b, somewhere)
+		if i%2 == 0 {
+			table.Leave(k, a)
+			table.Leave(k, b)
+			table.Join(k, a, somewhere)
+			table.Join(k, b, somewhere)
+		}
+		table.Leave(k, b)
+		table.Leave(k, a)
+	}
+	if table.turns.Len() != 0 || !table.Empty() {
+		t.Errorf("%d turns, empty %v", table.turns.Len(), table.Empty())
+	}
+}
+
+// However many groups somebody makes, and however large, the members of another have
+// their turn soon.
+func TestHealingGoesRound(t *testing.T) {
+	var table Table[*peer]
+	elsewhere := netip.MustParseAddr("203.0.113.1")
+	for i := range 2000 {
+		k := Key{"default", ID{1, byte(i), byte(i >> 8)}}
+		table.Join(k, &peer{id: 2 * i}, somewhere)
+		table.Join(k, &peer{id: 2*i + 1}, somewhere)
+	}
+	large := Key{"default", ID{2}}
+	for i := range 5000 {
+		table.Join(large, &peer{id: i}, somewhere)
+	}
+	k := Key{"default", ID{3}}
+	for i := range 20 {
+		table.Join(k, &peer{id: i}, elsewhere)
+	}
+	told := 0
+	for range 2 {
+		told += len(table.Heal(64)[k])
+	}
+	if told < 40 {
+		t.Errorf("told of %d in two rounds of healing", told)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"pileus/rtmfp/flash"
+	"pileus/rtmfp/share"
 )
 
 const (
@@ -56,8 +57,8 @@ func (c *Core) At(from netip.AddrPort, other bool) (list []netip.AddrPort) {
 type Pool struct {
 	cores []*Core // the latest registration of a fingerprint last
 	turn  uint64  // rotates among equals
-	asked map[asked][]flash.PeerID
-	order []askedAt // oldest first
+	asked *share.Cache[asked, tried]
+	list  []*Core // what Cores lists; nil: it has changed
 }
 
 // asked is one search of a client: its repeats have the same tag.
@@ -66,10 +67,18 @@ type asked struct {
 	tag  string
 }
 
-type askedAt struct {
-	asked
-	at time.Time
+// tried is the cores that a client was sent to.
+type tried struct {
+	at    time.Time // first
+	cores []flash.PeerID
 }
+
+// NewPool makes a pool without cores.
+func NewPool() *Pool { return &Pool{asked: share.NewCache[asked, tried](maxAsked, 0, 0)} }
+
+// SetShares says what part of the searches that are remembered, in percent, are of one
+// prefix and one wide prefix at most; 0: any.
+func (p *Pool) SetShares(prefix, wide int) { p.asked.SetShares(prefix, wide) }
 
 // Add registers a core; false: there are too many. An older session with the same
 // fingerprint gives way, and does not take this one along when it ends.
@@ -80,26 +89,29 @@ func (p *Pool) Add(c *Core) bool {
 	if len(p.cores) >= maxCores {
 		return false
 	}
-	p.cores = append(p.cores, c)
+	p.cores, p.list = append(p.cores, c), nil
 	return true
 }
 
 // Remove takes out this very registration.
 func (p *Pool) Remove(c *Core) {
-	p.cores = slices.DeleteFunc(p.cores, func(o *Core) bool { return o == c })
+	p.cores, p.list = slices.DeleteFunc(p.cores, func(o *Core) bool { return o == c }), nil
 }
 
-// Cores lists the latest registration of each core.
-func (p *Pool) Cores() (list []*Core) {
+// Cores lists the latest registration of each core. The caller does not change it.
+func (p *Pool) Cores() []*Core {
+	if p.list != nil {
+		return p.list
+	}
 	seen := map[flash.PeerID]bool{}
 	for _, c := range slices.Backward(p.cores) {
 		if id := c.PeerID(); !seen[id] {
 			seen[id] = true
-			list = append(list, c)
+			p.list = append(p.list, c)
 		}
 	}
-	slices.Reverse(list)
-	return list
+	slices.Reverse(p.list)
+	return p.list
 }
 
 // Find is the core with a fingerprint, draining or not; nil if there is none.
@@ -118,7 +130,8 @@ func (p *Pool) Find(id flash.PeerID) *Core {
 // there is none.
 func (p *Pool) Choose(now time.Time, from netip.AddrPort, tag []byte, other bool) *Core {
 	key := asked{from, string(tag)}
-	tried := p.asked[key]
+	search, _ := p.asked.Get(key)
+	tried := search.cores
 	var best *Core
 	p.turn++
 	candidates := p.Cores()
@@ -143,21 +156,18 @@ func (p *Pool) Choose(now time.Time, from netip.AddrPort, tag []byte, other bool
 	if best != nil {
 		best.Sent++
 		best.turn = p.turn
-		p.remember(now, key, append(slices.Clone(tried), best.PeerID()))
+		search.cores = append(slices.Clone(tried), best.PeerID())
+		p.remember(now, key, search)
 	}
 	return best
 }
 
-func (p *Pool) remember(now time.Time, key asked, tried []flash.PeerID) {
-	if p.asked == nil {
-		p.asked = make(map[asked][]flash.PeerID)
+func (p *Pool) remember(now time.Time, key asked, search tried) {
+	for old, t, ok := p.asked.Oldest(); ok && now.Sub(t.at) > askedAgain; old, t, ok = p.asked.Oldest() {
+		p.asked.Delete(old)
 	}
-	for len(p.order) > 0 && (len(p.order) >= maxAsked || now.Sub(p.order[0].at) > askedAgain) {
-		delete(p.asked, p.order[0].asked)
-		p.order = p.order[1:]
+	if _, known := p.asked.Get(key); !known {
+		search.at = now
 	}
-	if _, known := p.asked[key]; !known {
-		p.order = append(p.order, askedAt{key, now})
-	}
-	p.asked[key] = tried
+	p.asked.Put(key, search, key.from.Addr())
 }

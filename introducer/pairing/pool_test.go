@@ -91,7 +91,7 @@ func TestDrainingFirstStaysRegistered(t *testing.T) {
 }
 
 func TestChoose(t *testing.T) {
-	var p Pool
+	p := NewPool()
 	a, b, c := newCoreOf(1, 5), newCoreOf(2, 5), newCoreOf(3, 9)
 	for _, core := range []*Core{a, b, c} {
 		p.Add(core)
@@ -134,14 +134,14 @@ func TestChoose(t *testing.T) {
 	for i := range 2 * maxAsked {
 		p.Choose(epoch, client, []byte(fmt.Sprint(i)), false)
 	}
-	if len(p.asked) > maxAsked || len(p.order) > maxAsked {
-		t.Errorf("%d searches are remembered", len(p.asked))
+	if p.asked.Len() > maxAsked {
+		t.Errorf("%d searches are remembered", p.asked.Len())
 	}
 }
 
 // An older session that ends does not take the newer registration along.
 func TestReconnectedCore(t *testing.T) {
-	var p Pool
+	p := NewPool()
 	older, newer := newCoreOf(1, 0), newCoreOf(1, 0)
 	p.Add(older)
 	p.Add(newer)

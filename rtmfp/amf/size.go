@@ -181,3 +181,32 @@ func (s *sizer) u29(u uint32) {
 	var b [4]byte
 	s.add(len(appendU29(b[:0], u)))
 }
+
+// Count is how many values there are in values, of any depth, if that is at most limit;
+// else it is any number above limit.
+func Count(limit int, values ...Value) (n int) {
+	for _, v := range values {
+		if n++; n > limit {
+			return n
+		}
+		switch v := v.(type) {
+		case Array:
+			n += Count(limit-n, v...)
+		case Vector:
+			n += Count(limit-n, v.Items...)
+		case Dictionary:
+			for i := 0; i < len(v.Entries) && n <= limit; i++ {
+				n += Count(limit-n, v.Entries[i].Key, v.Entries[i].Value)
+			}
+		default:
+			m, _ := Members(v)
+			for i := 0; i < len(m) && n <= limit; i++ {
+				n += Count(limit-n, m[i].Value)
+			}
+		}
+		if n > limit {
+			return n
+		}
+	}
+	return n
+}

@@ -45,3 +45,29 @@ func TestSizeStopsEarly(t *testing.T) {
 		t.Errorf("after %v", d)
 	}
 }
+
+func TestCount(t *testing.T) {
+	object := Object{{"a", Number(1)}, {"b", Array{String("x"), Null{}}}}
+	for _, c := range []struct {
+		v    Value
+		want int
+	}{
+		{nil, 1}, {Number(1), 1}, {object, 5}, {ECMAArray(object), 5}, {TypedObject{"C", object}, 5}, {Array{object, object}, 11},
+		{Vector{Kind: VectorInt, Items: []Value{Number(1), Number(2)}}, 3},
+		{Dictionary{Entries: []Entry{{Number(1), object}}}, 7},
+	} {
+		if got := Count(1000, c.v, Null{}); got != c.want+1 {
+			t.Errorf("%#v: %d", c.v, got)
+		}
+		if got := Count(c.want, c.v, Null{}); got <= c.want {
+			t.Errorf("%#v: %d at a limit of %d", c.v, got, c.want)
+		}
+	}
+	v := Value(Array{Null{}, Null{}})
+	for range 24 {
+		v = Array{v, v}
+	}
+	if got := Count(1000, v); got <= 1000 {
+		t.Errorf("%d", got)
+	}
+}

@@ -2,6 +2,7 @@ package share
 
 import (
 	"container/list"
+	"iter"
 	"net/netip"
 
 	"pileus/rtmfp/udp"
@@ -110,6 +111,18 @@ func (c *Cache[K, V]) remove(e *remembered[K, V]) {
 		l := c.prefixes[p]
 		if l.Remove(e.at[1+i]); l.Len() == 0 {
 			delete(c.prefixes, p)
+		}
+	}
+}
+
+// All goes through what is remembered, the oldest first.
+func (c *Cache[K, V]) All() iter.Seq2[K, V] {
+	return func(yield func(K, V) bool) {
+		for f := c.all.Front(); f != nil; f = f.Next() {
+			e := f.Value.(*remembered[K, V]) //nolint:forcetypeassert // lists hold nothing else
+			if !yield(e.key, e.value) {
+				return
+			}
 		}
 	}
 }

@@ -138,23 +138,38 @@ type Holder struct {
 // left: so n networks that take all they get leave 1/(2+0.4n) of it, with shares of a tenth,
 // and not 0.83 to the power of n as if it shrank with what is left itself.
 func (h *Holder) Take(l *Ledger, addr netip.Addr, i int) flow.Refusal {
-	if h.place == nil {
-		h.place = l.Enter(addr)
-		if h.held == nil {
-			h.held = make([]int32, len(l.things))
-		}
-	}
+	h.enter(l, addr)
 	t := &l.things[i]
 	r := t.ask(h, i)
 	if r == flow.Granted {
-		h.held[i]++
-		h.sum++
-		h.place.accounts[i].Add(1)
+		h.add(i)
 		return r
 	}
 	t.refused[r]++
 	h.rest()
 	return r
+}
+
+// Hold is Take, whatever the limits say: for what another holder gives up.
+func (h *Holder) Hold(l *Ledger, addr netip.Addr, i int) {
+	h.enter(l, addr)
+	h.add(i)
+}
+
+func (h *Holder) enter(l *Ledger, addr netip.Addr) {
+	if h.place != nil {
+		return
+	}
+	h.place = l.Enter(addr)
+	if h.held == nil {
+		h.held = make([]int32, len(l.things))
+	}
+}
+
+func (h *Holder) add(i int) {
+	h.held[i]++
+	h.sum++
+	h.place.accounts[i].Add(1)
 }
 
 func (t *thing) ask(h *Holder, i int) flow.Refusal {
