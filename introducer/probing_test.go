@@ -17,7 +17,11 @@ import (
 // probingNode is a node with probe sockets on one address or two.
 func (n *network) probingNode(addrs int) (*Node, netip.AddrPort) {
 	n.t.Helper()
-	var c Config
+	return n.probingNodeOf(Config{}, addrs)
+}
+
+func (n *network) probingNodeOf(c Config, addrs int) (*Node, netip.AddrPort) {
+	n.t.Helper()
 	c.Alternates = []netip.Addr{lab.SecondNodeAddress}
 	for i, ip := range []netip.Addr{lab.FirstNodeAddress, lab.SecondNodeAddress}[:addrs] {
 		for port := uint16(1936); port <= 1943; port++ {
