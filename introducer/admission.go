@@ -3,7 +3,6 @@ package introducer
 import (
 	"pileus/introducer/tenant"
 	"pileus/rtmfp/amf"
-	"pileus/rtmfp/flow"
 	"pileus/rtmfp/netconn"
 )
 
@@ -34,26 +33,30 @@ func (c *client) admit(r netconn.Request) {
 	default:
 		s := c.conn.Session()
 		p := n.newPeer(c, a)
-		if n.take(p, SharedQuestions) != flow.Granted {
-			c.refuse("too many clients wait to be let in; connect again in some seconds")
-			return
-		}
-		c.waiting = p
-		n.probe(c.waiting)
 		who := PeerInfo{
 			ID: s.PeerID(), Tenant: a.tenant, App: a.request.App, Name: a.token.Name, Addr: s.Addr(), Since: s.Engine().Now(),
 		}
-		n.cfg.Ask(Question{Kind: PeerConnected, Peer: who, Connect: &a.request}, func(v Verdict) {
-			n.give(p, SharedQuestions)
-			switch {
-			case !v.Allow:
-				c.refuse(v.Reason)
-			case n.full(a.tenant): // others were faster
-				c.refuse(tenantFull)
-			default:
-				c.enter(a) // without effect if the client is gone
-			}
-		})
+		c.waiting = p
+		n.probe(p)
+		if !n.ask(&inquiry{
+			question: Question{Kind: PeerConnected, Peer: who, Connect: &a.request}, by: &p.holds, weight: 1 + r.Size/questionBytes,
+			wanted: s.Open, done: func(v Verdict) { c.decided(a, v) },
+		}, s.Addr().Addr()) {
+			c.refuse("too many clients wait to be let in; connect again in some seconds")
+		}
+	}
+}
+
+// decided takes the verdict of whoever decides beside the node. It has no effect if the
+// client is gone.
+func (c *client) decided(a admission, v Verdict) {
+	switch {
+	case !v.Allow:
+		c.refuse(v.Reason)
+	case c.node.full(a.tenant): // others were faster
+		c.refuse(tenantFull)
+	default:
+		c.enter(a)
 	}
 }
 

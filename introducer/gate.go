@@ -7,7 +7,6 @@ import (
 
 	"pileus/rtmfp"
 	"pileus/rtmfp/flash"
-	"pileus/rtmfp/flow"
 	"pileus/rtmfp/netconn"
 	"pileus/rtmfp/share"
 )
@@ -92,16 +91,14 @@ func (n *Node) permitted(e *rtmfp.Engine, asker, target *Peer, h rtmfp.Hello) bo
 	if asker != nil {
 		asks = &asker.holds
 	}
-	if asks.Take(n.ledger, h.From.Addr(), int(SharedQuestions)) != flow.Granted {
+	if !n.ask(&inquiry{
+		question: Question{Kind: PeersIntroduced, Peer: initiator, Target: target.Info()}, by: asks, weight: 1,
+		wanted: func() bool { return true }, done: func(v Verdict) { n.decided(e, g, v) },
+	}, h.From.Addr()) {
 		g.held = nil
 		n.stats.Limited++
 		n.failed(asker, h, failLimited)
-		return false
 	}
-	n.cfg.Ask(Question{Kind: PeersIntroduced, Peer: initiator, Target: target.Info()}, func(v Verdict) {
-		asks.Give(int(SharedQuestions))
-		n.decided(e, g, v)
-	})
 	return false
 }
 

@@ -22,7 +22,13 @@ func (d *decider) ask(q Question, done func(Verdict)) {
 
 func (n *network) asking(d *decider) (*Node, netip.AddrPort) {
 	n.t.Helper()
-	node := New(Config{Ask: d.ask})
+	return n.askingOf(d, Config{})
+}
+
+func (n *network) askingOf(d *decider, c Config) (*Node, netip.AddrPort) {
+	n.t.Helper()
+	c.Ask = d.ask
+	node := New(c)
 	_, at := n.add("203.0.113.1:1935", rtmfp.Config{
 		Identity: identity(n.t, flash.IdentityOptions{AcceptAncillary: true}), Handler: node,
 	})

@@ -26,7 +26,7 @@ type Limits struct {
 	Follows     int // of peers, whose end others want to hear of
 	Memberships int // of clients in NetGroups
 	Broadcasts  int // that are on their way to their receivers at a time
-	Questions   int // to who decides beside the node, at a time
+	Questions   int // to who decides beside the node, at a time; a long connect counts for each KiB
 
 	// Message is how large a message between clients may be, in bytes, as it is written
 	// out to who gets it.
@@ -40,9 +40,9 @@ type Limits struct {
 func DefaultLimits() Limits {
 	return Limits{
 		PeerShare: 1, Share: 10, WideShare: 50, TargetShare: 25,
-		Introductions: 1 << 13, TargetRate: 200, StrangerRate: 10_000,
+		Introductions: 1 << 13, TargetRate: 500, StrangerRate: 10_000,
 		Names: 1 << 16, Watches: 1 << 18, Follows: 1 << 18, Memberships: 1 << 18,
-		Broadcasts: 1 << 8, Questions: 1 << 10,
+		Broadcasts: 1 << 8, Questions: 1 << 13,
 		Message: 16 << 10, SenderBytes: 4e6 / 8, ReceiverBytes: 4e6 / 8, NodeBytes: 100e6 / 8,
 	}
 }

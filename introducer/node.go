@@ -161,6 +161,7 @@ type Node struct {
 	relayed   map[flash.PeerID]int // splices of a peer
 	members   map[string]int       // clients by tenant
 	gate      gate
+	asking    asking
 	timelines map[flash.PeerID]*watched
 	pool      *pairing.Pool
 	groups    group.Table[*Peer]

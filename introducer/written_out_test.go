@@ -21,12 +21,14 @@ type bare struct {
 	session *rtmfp.Session
 	control *flow.SendFlow
 	got     []netconn.Command
+	app     string
+	args    []byte // of connect
 }
 
 func (b *bare) Opened(s *rtmfp.Session) {
 	b.control, _ = s.OpenFlow(netconn.Metadata{}.Append(nil), flow.SendOptions{})
-	connect := netconn.Command{Name: "connect", Transaction: 1, Object: amf.Object{{Name: "app", Value: amf.String("app")}}}
-	_ = b.control.Write(connect.Append(nil, netconn.TypeCommand), flow.WriteOptions{})
+	connect := netconn.Command{Name: "connect", Transaction: 1, Object: amf.Object{{Name: "app", Value: amf.String(b.app)}}}
+	_ = b.control.Write(append(connect.Append(nil, netconn.TypeCommand), b.args...), flow.WriteOptions{})
 }
 func (*bare) Moved(*rtmfp.Session)                       {}
 func (*bare) Closed(*rtmfp.Session, error)               {}
@@ -49,7 +51,14 @@ func (b *bare) Message(_ *flow.RecvFlow, msg []byte) {
 
 func (n *network) bare(at netip.AddrPort, addr string) *bare {
 	n.t.Helper()
-	b := &bare{net: n, id: identity(n.t, flash.IdentityOptions{})}
+	b := n.bareOf(at, addr, "app", nil)
+	b.got = nil
+	return b
+}
+
+func (n *network) bareOf(at netip.AddrPort, addr, app string, args []byte) *bare {
+	n.t.Helper()
+	b := &bare{net: n, id: identity(n.t, flash.IdentityOptions{}), app: app, args: args}
 	e, _ := n.add(addr, rtmfp.Config{Identity: b.id, Handler: b, SequentialIDs: true})
 	var err error
 	b.session, err = e.Open(rtmfp.Target{EPD: flash.EPD{HasAncillary: true, Ancillary: []byte("rtmfp://x/app")}, Addrs: []netip.AddrPort{at}}, b)
@@ -57,7 +66,6 @@ func (n *network) bare(at netip.AddrPort, addr string) *bare {
 		n.t.Fatal(err)
 	}
 	n.wait(100 * time.Millisecond)
-	b.got = nil
 	return b
 }
 
@@ -85,12 +93,13 @@ func (b *bare) call(name string, args []byte) (code string) {
 }
 
 // references is an array of a text and so many references to another with it, as AMF0 has
-// them: each is written out again where nothing knows references.
-func references(text, count int) []byte {
+// them: each is written out again where nothing knows references. The array is the so
+// manyth of the message that can be referred to.
+func references(at byte, text, count int) []byte {
 	b := amf.Append(nil, amf.Array{amf.String(strings.Repeat("x", text))})
 	b = append(b, 0x0a, 0, 0, byte(count>>8), byte(count))
 	for range count {
-		b = append(b, 0x07, 0, 0)
+		b = append(b, 0x07, 0, at)
 	}
 	return b
 }
@@ -109,7 +118,7 @@ func TestMessagesCountAsWrittenOut(t *testing.T) {
 			sent += len(data)
 		}
 	}
-	nested := references(100, 10)
+	nested := references(0, 100, 10)
 	for i := range 6 {
 		nested = append(nested, 0x0a, 0, 0, 0, 9)
 		for range 9 {
@@ -121,12 +130,12 @@ func TestMessagesCountAsWrittenOut(t *testing.T) {
 		args []byte
 		want string
 	}{
-		"as the report has it":   {"relay", append(bytes.Clone(to), references(600, 95)...), codeTooLarge},
-		"to all":                 {"broadcast", references(600, 95), codeTooLarge},
+		"as the report has it":   {"relay", append(bytes.Clone(to), references(0, 600, 95)...), codeTooLarge},
+		"to all":                 {"broadcast", references(0, 600, 95), codeTooLarge},
 		"nested":                 {"broadcast", nested[:min(len(nested), 4000)], "no answer"}, // more than any parser takes
-		"small, and still large": {"broadcast", references(100, 40), codeTooLarge},
+		"small, and still large": {"broadcast", references(0, 100, 40), codeTooLarge},
 		"plain, and large":       {"broadcast", amf.Append(nil, amf.String(strings.Repeat("x", 17<<10))), codeTooLarge},
-		"a few references":       {"broadcast", references(300, 3), ""},
+		"a few references":       {"broadcast", references(0, 300, 3), ""},
 		"plain, as large as may": {"broadcast", amf.Append(nil, amf.String(strings.Repeat("x", 16000))), ""},
 		"plain":                  {"relay", append(bytes.Clone(to), amf.Append(nil, amf.String("hello"))...), ""},
 	} {

@@ -137,12 +137,15 @@ type Holder struct {
 // part of all there is when half of it is left, and shrinks with the square of what is
 // left: so n networks that take all they get leave 1/(2+0.4n) of it, with shares of a tenth,
 // and not 0.83 to the power of n as if it shrank with what is left itself.
-func (h *Holder) Take(l *Ledger, addr netip.Addr, i int) flow.Refusal {
+func (h *Holder) Take(l *Ledger, addr netip.Addr, i int) flow.Refusal { return h.TakeMany(l, addr, i, 1) }
+
+// TakeMany is Take for so many at once, or none.
+func (h *Holder) TakeMany(l *Ledger, addr netip.Addr, i, many int) flow.Refusal {
 	h.enter(l, addr)
 	t := &l.things[i]
-	r := t.ask(h, i)
+	r := t.ask(h, i, int64(many))
 	if r == flow.Granted {
-		h.add(i)
+		h.add(i, many)
 		return r
 	}
 	t.refused[r]++
@@ -153,7 +156,7 @@ func (h *Holder) Take(l *Ledger, addr netip.Addr, i int) flow.Refusal {
 // Hold is Take, whatever the limits say: for what another holder gives up.
 func (h *Holder) Hold(l *Ledger, addr netip.Addr, i int) {
 	h.enter(l, addr)
-	h.add(i)
+	h.add(i, 1)
 }
 
 func (h *Holder) enter(l *Ledger, addr netip.Addr) {
@@ -166,19 +169,19 @@ func (h *Holder) enter(l *Ledger, addr netip.Addr) {
 	}
 }
 
-func (h *Holder) add(i int) {
-	h.held[i]++
-	h.sum++
-	h.place.accounts[i].Add(1)
+func (h *Holder) add(i, many int) {
+	h.held[i] += int32(many)
+	h.sum += int32(many)
+	h.place.accounts[i].Add(int64(many))
 }
 
-func (t *thing) ask(h *Holder, i int) flow.Refusal {
+func (t *thing) ask(h *Holder, i int, many int64) flow.Refusal {
 	total := t.whole.Limit()
 	left := total - t.whole.Held()
 	switch {
 	case total == 0:
 		return flow.Granted
-	case left < 1:
+	case left < many:
 		return flow.OverLimit
 	case !t.whole.Strained():
 		return flow.Granted
@@ -186,7 +189,7 @@ func (t *thing) ask(h *Holder, i int) flow.Refusal {
 	shrunk := 2 * float64(left) / float64(total)
 	shrunk *= shrunk
 	// The first is there for whoever has none.
-	over := func(held, part int64) bool { return part > 0 && held > 0 && float64(held) >= float64(part)*shrunk }
+	over := func(held, part int64) bool { return part > 0 && held > 0 && float64(held+many-1) >= float64(part)*shrunk }
 	if over(int64(h.held[i]), t.limits.part(t.limits.Peer)) {
 		return flow.OverShare
 	}
@@ -211,10 +214,11 @@ func (l *Ledger) Over(addr netip.Addr, i int) bool {
 }
 
 // Give gives one back.
-func (h *Holder) Give(i int) {
-	h.held[i]--
-	h.sum--
-	h.place.accounts[i].Add(-1)
+func (h *Holder) Give(i int) { h.GiveMany(i, 1) }
+
+// GiveMany gives so many back.
+func (h *Holder) GiveMany(i, many int) {
+	h.add(i, -many)
 	h.rest()
 }
 
