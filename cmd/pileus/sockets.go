@@ -43,6 +43,7 @@ type sockets struct {
 	open    [numPurposes][]*udp.Conn
 	leftOut [numPurposes]int
 	bound   map[netip.AddrPort]purpose
+	absent  error // why an entry of listen has no socket
 }
 
 // openSockets binds what the configuration names. On error nothing stays open.
@@ -60,6 +61,9 @@ func (s *sockets) openAll() error {
 		if err := s.listen(l); err != nil {
 			return err
 		}
+	}
+	if len(s.open[forMain]) == 0 {
+		return fmt.Errorf("listen: %w", s.absent)
 	}
 	for _, a := range s.config.Alternate {
 		if err := s.openNamed(forAlternate, netip.AddrPortFrom(a, s.mainPort())); err != nil {
@@ -86,12 +90,21 @@ func (s *sockets) close() {
 // socket for every address of this machine.
 func (s *sockets) listen(l configs.Listen) error {
 	var addrs []netip.AddrPort
+	var none error
 	for _, a := range l.AddrPorts() {
 		expanded, err := udp.Expand(a)
-		if err != nil {
-			return fmt.Errorf("cannot list the addresses of this machine for %v: %w", a, err)
+		switch {
+		case errors.Is(err, udp.ErrNoAddress):
+			none = err // one family may be off
+		case err != nil:
+			return fmt.Errorf("listen: %w", err)
 		}
 		addrs = append(addrs, expanded...)
+	}
+	if len(addrs) == 0 {
+		s.absent = none
+		s.log.Warn("nothing to listen on", "listen", l.String(), "error", none)
+		return nil
 	}
 	if len(addrs) == 1 {
 		return s.openNamed(forMain, addrs[0])
