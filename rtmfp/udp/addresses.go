@@ -48,7 +48,7 @@ func inOrder(list []Address) []Address {
 func Serveable(list []Address) []Address {
 	var picked []Address
 	for _, a := range list {
-		if a.Up && !(a.Addr.Is6() && a.Addr.IsLinkLocalUnicast()) && (len(picked) == 0 || picked[len(picked)-1].Addr != a.Addr) {
+		if a.Up && (a.Addr.Is4() || !a.Addr.IsLinkLocalUnicast()) && (len(picked) == 0 || picked[len(picked)-1].Addr != a.Addr) {
 			picked = append(picked, a)
 		}
 	}

@@ -54,15 +54,35 @@ func NewPoller(conns []*Conn) (p *Poller, err error) {
 		return p, err
 	}
 	for i, c := range conns {
-		fd, err := c.detach(p.in, p.out)
-		if err != nil {
-			return p, err
-		}
-		if err := p.watch(fd, i); err != nil {
+		if err := p.take(c, i); err != nil {
 			return p, err
 		}
 	}
 	return p, nil
+}
+
+func (p *Poller) take(c *Conn, index int) error {
+	fd, err := c.detach(p.in, p.out)
+	if err != nil {
+		return err
+	}
+	return p.watch(fd, index)
+}
+
+// Add takes one more over, which Wait will call index. It is for the goroutine that waits.
+func (p *Poller) Add(c *Conn, index int) error {
+	if err := p.take(c, index); err != nil {
+		return fmt.Errorf("udp: poller: %w", err)
+	}
+	if index >= len(p.events)-1 {
+		p.events = make([]unix.EpollEvent, index+2) // Wait goes on with those that it has
+	}
+	return nil
+}
+
+// Remove waits for c no longer. To close it would not do: a twin holds the socket, too.
+func (p *Poller) Remove(c *Conn) {
+	_ = c.batch.(*mmsg).socket.Control(func(fd uintptr) { _ = unix.EpollCtl(p.epoll, unix.EPOLL_CTL_DEL, int(fd), nil) })
 }
 
 func (p *Poller) watch(fd, index int) error {

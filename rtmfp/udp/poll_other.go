@@ -16,6 +16,12 @@ func NewPoller([]*Conn) (*Poller, error) {
 	return nil, fmt.Errorf("udp: poller: %w", errors.ErrUnsupported)
 }
 
+// Add is never reached.
+func (*Poller) Add(*Conn, int) error { return errors.ErrUnsupported }
+
+// Remove is never reached.
+func (*Poller) Remove(*Conn) {}
+
 // Wait is never reached.
 func (*Poller) Wait(time.Duration, func(int)) error { return errors.ErrUnsupported }
 
