@@ -124,7 +124,7 @@ func (b *Book) open(now time.Time, r *Request) (Order, Grant, error) {
 		sides = [2]*Party{&r.Target, &r.Initiator}
 	}
 	for _, p := range sides {
-		if v := b.cfg.Guard.Check(p.Addr); v != guard.Allowed {
+		if v := p.judge(b.cfg.Guard); v != guard.Allowed {
 			return Order{}, Grant{}, &AddressError{v}
 		}
 	}
@@ -292,8 +292,9 @@ type BookStats struct {
 // Stats counts.
 func (b *Book) Stats(now time.Time) BookStats {
 	b.reserved.expire(now)
-	s := BookStats{Ports: len(b.cfg.Range), Reserved: len(b.reserved.byPair), Refused: b.refused}
+	s := BookStats{Reserved: len(b.reserved.byPair), Refused: b.refused}
 	for _, pool := range b.pools {
+		s.Ports += len(pool.ports)
 		s.InUse += len(pool.ports) - pool.idle.Len() - pool.resting.Len()
 		for _, p := range pool.ports {
 			n := 0

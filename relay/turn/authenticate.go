@@ -12,6 +12,7 @@ type rules struct {
 	realm       string
 	credentials *Credentials
 	alternates  []netip.Addr
+	relays      []netip.Addr // where relay sockets are bound
 	nonces      *noncer
 }
 

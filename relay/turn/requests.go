@@ -177,7 +177,7 @@ func (f *front) relayAddr(family uint32) (netip.Addr, bool) {
 		return netip.Addr{}, false
 	}
 	best := netip.Addr{}
-	for _, a := range f.server.cfg.Relays {
+	for _, a := range f.server.rules().relays {
 		if a.Is4() == want4 && (!best.IsValid() || a == f.local.Addr()) {
 			best = a
 		}
