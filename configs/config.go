@@ -44,11 +44,12 @@ type Probe struct {
 
 // Relay is the splice relay.
 type Relay struct {
-	Ports        PortRange     `yaml:"ports"`
-	Extra        []Port        `yaml:"extra"`
-	Idle         time.Duration `yaml:"idle"`
-	MaxLifetime  time.Duration `yaml:"max_lifetime"` // 0: none
-	AllowPrivate bool          `yaml:"allow_private"`
+	Ports        PortRange      `yaml:"ports"`
+	Extra        []Port         `yaml:"extra"`
+	Idle         time.Duration  `yaml:"idle"`
+	MaxLifetime  time.Duration  `yaml:"max_lifetime"` // 0: none
+	AllowPrivate bool           `yaml:"allow_private"`
+	AllowOnLink  []netip.Prefix `yaml:"allow_onlink"` // of the machine's own subnets
 }
 
 // STUN is the RFC 5780 responder.
@@ -150,6 +151,8 @@ func Default() *Config {
 			Ports: PortRange{20000, 20999},
 			Extra: []Port{443},
 			Idle:  time.Minute,
+
+			AllowOnLink: []netip.Prefix{},
 		},
 		STUN: STUN{Ports: []Port{3478, 3479}},
 		TURN: TURN{

@@ -179,6 +179,8 @@ func textTarget(v reflect.Value) (func(string) error, bool) {
 		return func(s string) (err error) { *p, err = parseDuration(s); return err }, true
 	case *netip.Addr:
 		return func(s string) (err error) { *p, err = ParseIP(s); return err }, true
+	case *netip.Prefix:
+		return func(s string) (err error) { *p, err = ParsePrefix(s); return err }, true
 	case encoding.TextUnmarshaler:
 		return func(s string) error { return p.UnmarshalText([]byte(s)) }, true
 	}

@@ -15,6 +15,7 @@ import (
 var compare = cmp.Options{
 	cmpopts.IgnoreUnexported(Config{}),
 	cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
+	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
 	cmp.Comparer(func(a, b AdminListen) bool { return a == b }),
 	cmp.Comparer(func(a, b Listen) bool { return a == b }),
 }
@@ -58,7 +59,7 @@ max_message: 1MiB
 public: {10.0.0.5: 198.51.100.7, "fd00::5": "2001:db8::7"}
 alternate: [192.0.2.2]
 probe: {ports: 1950, rate: 100/s}
-relay: {ports: 30000-30009, extra: [80, 443], idle: 90s, max_lifetime: 2h, allow_private: true}
+relay: {ports: 30000-30009, extra: [80, 443], idle: 90s, max_lifetime: 2h, allow_private: true, allow_onlink: [203.0.113.9/24, "2001:db8::1"]}
 stun: {ports: []}
 turn: {listen: ["192.0.2.1:3478"], tls: {listen: [], cert: c.pem, key: k.pem}, ports: 50000-50010, users: {ann: "1234"}, secrets: [s], alternates: [192.0.2.3]}
 limits: {splice: 2mbit, peer: 500kbit, tenant: 1gbit, node: 64bit, splices: {peer: 3, prefix: 5, total: 7}, allocations: {peer: 4, prefix: 6, total: 8}, bytes_per_day: {peer: 1GiB, tenant: 2GB}, memory: 256MiB, sessions: 9, share: {prefix: 11%, wide: 12%}, unread: 32KiB, handshakes_per_prefix: 5/s, pending_introductions: 4}
@@ -93,6 +94,7 @@ log: {level: debug, format: json, addresses: prefix}
 		Relay: Relay{
 			Ports: PortRange{30000, 30009}, Extra: []Port{80, 443},
 			Idle: 90 * time.Second, MaxLifetime: 2 * time.Hour, AllowPrivate: true,
+			AllowOnLink: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("2001:db8::1/128")},
 		},
 		STUN: STUN{Ports: []Port{}},
 		TURN: TURN{
@@ -166,6 +168,7 @@ func TestMistakesNameTheirLine(t *testing.T) {
 		{"relay: {ports: 20-10}", "its first port is above its last"},
 		{"relay: {ports: 0-10}", "is not a range of ports"},
 		{"relay: {ports: 1-65536}", "is not a range of ports"},
+		{"relay: {allow_onlink: [203.0.113]}", `relay.allow_onlink: "203.0.113" is not a network such as`},
 		{"relay: {extra: 443}", "relay.extra: \"443\" is not a list; write it in brackets"},
 		{"relay: {extra: [0]}", "is not a port"},
 		{"relay: [1]", "relay: a list is not a section of keys and values"},

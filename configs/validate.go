@@ -100,57 +100,36 @@ func usable(a netip.Addr) bool {
 	return a.IsValid() && !a.IsUnspecified() && !a.IsMulticast()
 }
 
-// ports refuses one UDP port given two tasks. STUN and TURN share theirs by
-// design, told apart by their message types; RTMFP's ciphertext shares with
-// nobody.
+// ports refuses one port given two tasks, and lists that name one twice.
 func (v *validator) ports() {
-	type use struct {
-		key   string
-		ports PortRange
-	}
 	c := v.config
-	var uses []use
-	add := func(key string, p uint16) {
-		if p != 0 {
-			uses = append(uses, use{key, PortRange{p, p}})
-		}
-	}
-	for _, l := range c.Listen {
-		add("listen", l.Port())
-	}
-	for _, u := range []use{{"probe.ports", c.Probe.Ports}, {"relay.ports", c.Relay.Ports}, {"turn.ports", c.TURN.Ports}} {
-		if u.ports.Len() > 0 {
-			uses = append(uses, u)
-		}
-	}
 	v.check(c.TURN.Ports.Len() > 0, "turn.ports", "names no port")
 	for i, p := range c.Relay.Extra {
 		v.check(!slices.Contains(c.Relay.Extra[:i], p), "relay.extra", "%d is there twice", p)
-		add("relay.extra", uint16(p))
 	}
 	for i, p := range c.STUN.Ports {
 		v.check(!slices.Contains(c.STUN.Ports[:i], p), "stun.ports", "%d is there twice", p)
-		add("stun.ports", uint16(p))
 	}
-	for _, l := range c.TURN.Listen {
-		add("turn.listen", l.Port())
-	}
-	for i, a := range uses {
-		for _, b := range uses[:i] {
-			if a.key == b.key || a.key == "turn.listen" && b.key == "stun.ports" {
-				continue
-			}
-			if first, last := max(a.ports.First, b.ports.First), min(a.ports.Last, b.ports.Last); first <= last {
-				v.conflict(a.key, b.key, PortRange{first, last})
-			}
+	for key, list := range map[string][]Listen{"turn.listen": c.TURN.Listen, "turn.tls.listen": c.TURN.TLS.Listen} {
+		for i, l := range list {
+			v.check(!slices.Contains(list[:i], l) || l.Port() == 0, key, "%v is there twice", l)
 		}
 	}
+	if len(c.Listen) == 0 {
+		return // of the rest nothing can be said
+	}
+	_, mistakes := c.overlaps()
+	for _, m := range mistakes {
+		v.fail(m.Use.Key(), "port %v belongs to %s too%s", m.Ports, m.To.Key(), v.unwritten(m.To))
+	}
+	v.check(c.TURN.Ports.Len() == 0 || c.AllocationPorts().Len() > 0 || len(c.TURN.Users)+len(c.TURN.Secrets) == 0,
+		"turn.ports", "%v: all of these belong to other keys, and clients of TURN get no relay; name others", c.TURN.Ports)
 }
 
-// conflict refuses two keys only if somebody wrote both: a default port gives
-// way to one that was asked for.
-func (v *validator) conflict(a, b string, ports PortRange) {
-	_, wroteA := v.config.Origin(a)
-	_, wroteB := v.config.Origin(b)
-	v.check(!wroteA || !wroteB, a, "port %v belongs to %s too", ports, b)
+// unwritten says where ports come from that nobody wrote.
+func (v *validator) unwritten(u Use) string {
+	if _, named := v.config.Origin(u.Key()); named || u != UseMain {
+		return ""
+	}
+	return fmt.Sprintf(", which is %v unless it says otherwise", v.config.Listen[0])
 }

@@ -26,8 +26,8 @@ const (
 func (n *node) advice() []string {
 	var lines []string
 	least := udp.DefaultReceiveBuffer
-	for _, c := range n.sockets.open[forMain] {
-		receive, _ := c.Buffers()
+	for _, p := range n.sockets.of(configs.UseMain) {
+		receive, _ := p.packets.Buffers()
 		least = min(least, receive)
 	}
 	if least < udp.DefaultReceiveBuffer {
@@ -47,7 +47,7 @@ func (n *node) advice() []string {
 // checkNames tells of outside names at which this node does not answer. Some NATs
 // do not turn packets around, so it is a hint and no more.
 func (n *node) checkNames(ctx context.Context, log *slog.Logger) {
-	for _, at := range n.sockets.at(forMain) {
+	for _, at := range n.sockets.at(configs.UseMain) {
 		outside := n.names.Outside(at)
 		if outside == at {
 			continue

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pileus/cmd/pileus/admin"
+	"pileus/configs"
 	"pileus/introducer"
 	"pileus/introducer/strategy"
 	"pileus/rtmfp"
@@ -169,9 +170,7 @@ func sample(f *admin.Family, n uint64, labels ...string) admin.Sample {
 
 // socketSamples need no engine: what sockets count is shown even if it hangs.
 func (n *node) socketSamples() []admin.Sample {
-	const perSocket = 3
-	list := make([]admin.Sample, 0, 4+2*int(numPurposes)+perSocket*len(n.sockets.bound))
-	list = append(list, sample(metricInfo, 1, version()))
+	list := []admin.Sample{sample(metricInfo, 1, version())}
 	list = append(list, n.turn.samples()...)
 	list = append(list, n.relaySamples()...)
 	list = append(list, n.tenantSamples()...)
@@ -180,20 +179,22 @@ func (n *node) socketSamples() []admin.Sample {
 		sample(metricSTUN, stun.answered, "answered"),
 		sample(metricSTUN, stun.limited, "limited"),
 		sample(metricSTUN, stun.malformed, "malformed"))
-	for p := range numPurposes {
+	leftOut := n.sockets.leftOut()
+	for u := range configs.UseAllocation {
+		open := n.sockets.of(u)
 		list = append(list,
-			sample(metricSockets, uint64(len(n.sockets.open[p])), p.String(), "open"),
-			sample(metricSockets, uint64(n.sockets.leftOut[p]), p.String(), "left_out"))
+			sample(metricSockets, uint64(len(open)), u.String(), "open"),
+			sample(metricSockets, uint64(leftOut[u]), u.String(), "left_out"))
 		var all udp.Stats
-		for _, c := range n.sockets.open[p] {
-			s := c.Stats()
-			if p == forRelay { // too many to tell one by one
+		for _, p := range open {
+			s := p.packets.Stats()
+			if u == configs.UseRelay { // too many to tell one by one
 				all.ReadErrors, all.WriteErrors, all.Oversize = all.ReadErrors+s.ReadErrors, all.WriteErrors+s.WriteErrors, all.Oversize+s.Oversize
 			} else {
-				list = append(list, socketErrors(c.LocalAddr().String(), s)...)
+				list = append(list, socketErrors(p.addr().String(), s)...)
 			}
 		}
-		if p == forRelay {
+		if u == configs.UseRelay {
 			list = append(list, socketErrors("relay", all)...)
 		}
 	}

@@ -2,11 +2,12 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -48,7 +49,8 @@ type node struct {
 	endpoint      *rtmfp.Endpoint
 	adminListener net.Listener // nil: none
 
-	asking chan struct{} // holds one token while the engine is asked
+	looking sync.Mutex    // at the machine
+	asking  chan struct{} // holds one token while the engine is asked
 }
 
 // build makes a node. All that can be wrong with a configuration shows here,
@@ -100,35 +102,40 @@ func (n *node) open() (err error) {
 		return err
 	}
 	n.intro = introducer.New(n.introductions())
-	n.stun = newSTUNService(n.sockets, n.names)
+	n.stun = newSTUNService(n.sockets, n.names, n.log)
 	n.engine.Handler, n.engine.Silent, n.engine.Beside = n.intro, n.sockets.silent, n.stun.responder.beside
 	if n.relay != nil {
 		n.engine.Foreign = foreign{n.relay.Relay}
 	}
+	if err = n.openTURN(); err != nil {
+		return err
+	}
 	if n.endpoint, err = rtmfp.NewEndpoint(n.engine, n.sockets.forEngine(), closeGrace); err != nil {
 		return err
 	}
-	if n.adminListener, err = n.openAdmin(); err != nil {
-		return err
+	for _, p := range n.sockets.of(configs.UseSTUN, configs.UseTURN, configs.UseTURNStream, configs.UseTURNTLS) {
+		n.handOver(p)
 	}
-	if err = n.openTURN(); err != nil && n.adminListener != nil {
-		_ = n.adminListener.Close()
+	if admin := n.sockets.of(configs.UseAdmin); len(admin) > 0 {
+		n.adminListener = admin[0].stream
+		if n.config.Admin.TLS.Cert != "" {
+			n.adminListener = tls.NewListener(n.adminListener, n.operator.certificate.config())
+		}
 	}
-	return err
+	n.judge(n.sockets.machine)
+	return nil
 }
 
 // introductions says what the introducer may use.
 func (n *node) introductions() introducer.Config {
-	// The main ports come first: most firewalls that let anything out let it out
-	// there.
-	routes := slices.Concat(n.sockets.at(forMain), n.sockets.at(forAlternate), n.sockets.at(forExtra))
+	at := n.introducerSockets()
 	s := n.settingsOf(n.config)
 	c := introducer.Config{
 		Anonymous:  n.config.Introduce.Anonymous,
 		MaxPending: n.config.Limits.PendingIntroductions,
-		Probes:     n.sockets.at(forProbes),
-		Routes:     routes,
-		Alternates: n.config.Alternate,
+		Probes:     at.Probes,
+		Routes:     at.Routes,
+		Alternates: at.Alternates,
 		ProbeRate:  int(n.config.Probe.Rate),
 		NameArg:    n.config.Presence.NameArg,
 		Unread:     noneBelow(int(n.config.Limits.Unread)),
@@ -151,6 +158,16 @@ func (n *node) introductions() introducer.Config {
 		c.NoRelay = "none of relay.ports could be opened"
 	}
 	return c
+}
+
+func (n *node) introducerSockets() introducer.Sockets {
+	return introducer.Sockets{
+		Probes: n.sockets.at(configs.UseProbe),
+		// The main ports come first: most firewalls that let anything out let it out
+		// there.
+		Routes:     n.sockets.at(configs.UseMain, configs.UseAlternate, configs.UseExtra),
+		Alternates: n.sockets.alternates(),
+	}
 }
 
 // ask runs f on the engine's goroutine, or gives up with ctx: then f has not run, and
@@ -186,14 +203,14 @@ func (n *node) ask(ctx context.Context, f func(*rtmfp.Engine)) error {
 var errSilent = errors.New("the engine does not answer")
 
 func (n *node) banner() *banner {
-	b := &banner{names: n.names, fingerprint: n.engine.Identity.PeerID().String(), turn: n.turn}
+	b := &banner{names: n.names, fingerprint: n.engine.Identity.PeerID().String(), turn: n.turn, links: n.turn.server.Links()}
 	if relaysTURN(&n.config.TURN) {
-		b.relays = n.config.TURN.Ports
+		b.relays = n.config.AllocationPorts()
 	}
-	for p := range b.at {
-		b.at[p] = n.sockets.at(purpose(p))
+	for u := range b.at {
+		b.at[u] = n.sockets.at(configs.Use(u))
 	}
-	if len(b.at[forProbes]) > 0 && len(n.config.Alternate) == 0 {
+	if len(b.at[configs.UseProbe]) > 0 && len(n.config.Alternate) == 0 {
 		b.advice = "; a second address, --alternate IP, tells every kind of NAT apart"
 	}
 	if n.adminListener != nil {

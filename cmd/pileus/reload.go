@@ -49,7 +49,7 @@ func (o *operator) Reload(ctx context.Context) (api.Reloaded, error) {
 		return api.Reloaded{}, fmt.Errorf("%w: %w", api.ErrRefused, err)
 	}
 	was := o.current.Load()
-	done := api.Reloaded{Changed: []string{}, Restart: []string{}}
+	done := api.Reloaded{Changed: []string{}, Restart: []string{}, Opened: []string{}, Closed: []string{}}
 	for _, key := range was.Differences(cfg) {
 		if configs.Reloadable(key) {
 			done.Changed = append(done.Changed, key)
@@ -84,6 +84,17 @@ func (o *operator) Reload(ctx context.Context) (api.Reloaded, error) {
 	o.logs.set(cfg.Log)
 	// What waits for a restart is told again next time.
 	o.current.Store(was.With(cfg))
+	changed, err := o.look(ctx)
+	if err != nil {
+		return api.Reloaded{}, err
+	}
+	for _, a := range ips(changed.came) {
+		done.Opened = append(done.Opened, a.String())
+	}
+	for _, a := range ips(changed.went) {
+		done.Closed = append(done.Closed, a.String())
+	}
+	done.Missing = o.sockets.shortcomings()
 	o.log.Info("reloaded", "changed", done.Changed)
 	if len(done.Restart) > 0 {
 		o.log.Warn("some keys that changed wait for a restart of the node; what they said before stays in force", "keys", done.Restart)

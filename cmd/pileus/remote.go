@@ -211,7 +211,7 @@ func showReload(w io.Writer, answer []byte) error {
 	if err := json.Unmarshal(answer, &done); err != nil {
 		return errVersion(err)
 	}
-	if len(done.Changed)+len(done.Restart) == 0 {
+	if len(done.Changed)+len(done.Restart)+len(done.Opened)+len(done.Closed) == 0 {
 		fmt.Fprintln(w, "nothing has changed")
 	}
 	if len(done.Changed) > 0 {
@@ -219,6 +219,15 @@ func showReload(w io.Writer, answer []byte) error {
 	}
 	if len(done.Restart) > 0 {
 		fmt.Fprintf(w, "changed, but waiting for a restart of the node: %s\n", strings.Join(done.Restart, ", "))
+	}
+	if len(done.Opened) > 0 {
+		fmt.Fprintf(w, "addresses that came, and are served: %s\n", strings.Join(done.Opened, ", "))
+	}
+	if len(done.Closed) > 0 {
+		fmt.Fprintf(w, "addresses that went: %s\n", strings.Join(done.Closed, ", "))
+	}
+	for _, m := range done.Missing {
+		fmt.Fprintf(w, "not served: %s\n", m)
 	}
 	return nil
 }

@@ -68,12 +68,9 @@ func (n *node) serve(polite, atOnce context.Context) error {
 	log := n.log
 	outlive, stopBeside := context.WithCancel(context.WithoutCancel(polite))
 	var beside sync.WaitGroup // what runs beside the engine, and until it has ended
-	beside.Go(func() {
-		if err := n.stun.serve(outlive); err != nil {
-			log.Error("a STUN socket failed; the node goes on without stun.ports", "error", err)
-		}
-	})
-	beside.Go(func() { n.turn.serve(outlive, log) })
+	beside.Go(func() { n.stun.serve(outlive) })
+	beside.Go(func() { n.turn.serve(outlive) })
+	beside.Go(func() { n.follow(outlive) })
 	beside.Go(func() { n.limits.Run(outlive) })
 	beside.Go(func() { n.checkNames(outlive, log) })
 	beside.Go(func() { n.relay.serve(outlive, log) })
@@ -128,7 +125,7 @@ func notify(stderr io.Writer, log *slog.Logger, cfg *configs.Config, lines []str
 func announce(stderr io.Writer, log *slog.Logger, n *node) {
 	b := n.banner()
 	if n.config.Log.Format == configs.FormatJSON {
-		log.Info("serving", "listen", b.clients(), "probes", len(b.at[forProbes]), "fingerprint", b.fingerprint, "admin", b.admin, "version", version())
+		log.Info("serving", "listen", b.clients(), "probes", len(b.at[configs.UseProbe]), "fingerprint", b.fingerprint, "admin", b.admin, "version", version())
 		return
 	}
 	b.print(stderr)

@@ -22,7 +22,7 @@ func TestTurnutils(t *testing.T) {
 	t.Cleanup(cancel)
 	wire := newCable(t)
 	cert, key := selfSigned(t)
-	wire.serve(ctx, t, fmt.Sprintf("turn: {users: {alice: wonderland}, secrets: [north], tls: {cert: %s, key: %s}}\n", cert, key))
+	wire.serve(ctx, t, fmt.Sprintf("relay: {allow_onlink: [198.51.100.0/24]}\nturn: {users: {alice: wonderland}, secrets: [north], tls: {cert: %s, key: %s}}\n", cert, key))
 	peer := in(ctx, wire.client, "turnutils_peer", "-L", cableClients, "-p", "3480")
 	if err := peer.Start(); err != nil {
 		t.Fatal(err)

@@ -39,20 +39,22 @@ type Guard struct {
 // A machine is what the Guard knows of the one that it runs on. It is not changed.
 type machine struct {
 	own   map[netip.AddrPort]struct{}
+	alone bool
 	links []netip.Prefix // public or IPv6 subnets of its interfaces
 }
 
 // New makes a Guard that knows of no machine before Follow.
 func New(c Config) *Guard {
 	g := &Guard{config: c}
-	g.Follow(nil)
+	g.Follow(nil, false)
 	return g
 }
 
-// Follow replaces what is known of the machine by the addresses that it has now. It
-// holds for what is judged from now on.
-func (g *Guard) Follow(list []udp.Address) {
-	m := &machine{own: make(map[netip.AddrPort]struct{}, len(g.config.Own)+2*len(list))}
+// Follow replaces what is known of the machine by the addresses that it has now; alone
+// says that nobody but the machine itself is served, and loopback is no other than
+// others. It holds for what is judged from now on.
+func (g *Guard) Follow(list []udp.Address, alone bool) {
+	m := &machine{alone: alone, own: make(map[netip.AddrPort]struct{}, len(g.config.Own)+2*len(list))}
 	for _, a := range g.config.Own {
 		m.own[plain(a)] = struct{}{}
 	}
@@ -74,8 +76,9 @@ func (g *Guard) Follow(list []udp.Address) {
 // neighbours: those that no other rule is about.
 func (g *Guard) Links() []netip.Prefix {
 	var list []netip.Prefix
-	for _, l := range g.machine.Load().links {
-		if g.check(l.Addr()) == Allowed && !udp.IsPrivate(l.Addr()) && !slices.Contains(g.config.AllowOnLink, l) {
+	m := g.machine.Load()
+	for _, l := range m.links {
+		if g.check(m, l.Addr()) == Allowed && !udp.IsPrivate(l.Addr()) && !slices.Contains(g.config.AllowOnLink, l) {
 			list = append(list, l)
 		}
 	}
@@ -141,10 +144,10 @@ func (g *Guard) Check(a netip.AddrPort) Verdict {
 		return Invalid
 	}
 	a = plain(a)
-	if v := g.check(a.Addr()); v != Allowed {
+	m := g.machine.Load()
+	if v := g.check(m, a.Addr()); v != Allowed {
 		return v
 	}
-	m := g.machine.Load()
 	if m.owns(a) {
 		if g.config.Except != nil && g.config.Except(a) {
 			return Allowed
@@ -172,10 +175,10 @@ func (g *Guard) CheckAddr(a netip.Addr) Verdict {
 		return Invalid
 	}
 	a = a.Unmap()
-	if v := g.check(a); v != Allowed {
+	m := g.machine.Load()
+	if v := g.check(m, a); v != Allowed {
 		return v
 	}
-	m := g.machine.Load()
 	if m.owns(netip.AddrPortFrom(a, 0)) {
 		if g.config.Except != nil {
 			return Allowed
@@ -201,13 +204,13 @@ func (g *Guard) onLink(m *machine, a netip.Addr) Verdict {
 	return Allowed
 }
 
-func (g *Guard) check(a netip.Addr) Verdict {
+func (g *Guard) check(m *machine, a netip.Addr) Verdict {
 	in := func(p netip.Prefix) bool { return p.Contains(a) }
 	switch {
 	case a.IsUnspecified(), thisNetwork.Contains(a):
 		return Unspecified
 	case a.IsLoopback():
-		if g.config.AllowLoopback {
+		if g.config.AllowLoopback || m.alone {
 			return Allowed
 		}
 		return Loopback

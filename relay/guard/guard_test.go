@@ -123,7 +123,7 @@ func TestFollow(t *testing.T) {
 	}
 	before := g.Epoch()
 	check("at first", map[string]guard.Verdict{"203.0.113.1:9": guard.Allowed, "198.51.100.7:9": guard.Allowed, "203.0.113.99:9": guard.Allowed})
-	g.Follow(machine("127.0.0.1/8", "203.0.113.1/24", "10.0.0.5/24", "2001:db8:1::5/64", "fd00::5/64", "192.0.2.9/32"))
+	g.Follow(machine("127.0.0.1/8", "203.0.113.1/24", "10.0.0.5/24", "2001:db8:1::5/64", "fd00::5/64", "192.0.2.9/32"), false)
 	if g.Epoch() == before {
 		t.Error("the epoch is the same")
 	}
@@ -138,7 +138,7 @@ func TestFollow(t *testing.T) {
 		t.Errorf("links %v", got)
 	}
 	// A client that is there itself gets what it asked for; nobody else in its place.
-	plain.Follow(machine("203.0.113.1/24", "10.0.0.5/24"))
+	plain.Follow(machine("203.0.113.1/24", "10.0.0.5/24"), false)
 	for _, test := range []struct {
 		to, verified string
 		want         guard.Verdict
@@ -156,6 +156,8 @@ func TestFollow(t *testing.T) {
 			t.Errorf("%s for a client at %s: %v, want %v", test.to, test.verified, got, test.want)
 		}
 	}
-	g.Follow(machine("203.0.113.2/24"))
+	g.Follow(machine("127.0.0.1/8"), true)
+	check("alone", map[string]guard.Verdict{"127.0.0.1:9": guard.Allowed})
+	g.Follow(machine("203.0.113.2/24"), false)
 	check("last", map[string]guard.Verdict{"203.0.113.2:9": guard.Own, "203.0.113.1:9": guard.OnLink, "10.0.0.5:9": guard.Allowed, "198.51.100.7:9": guard.Allowed})
 }

@@ -144,7 +144,7 @@ func (s *Server) Reload(c Credentials, alternates []netip.Addr) {
 // Follow tells what addresses this machine has now, at which no peer may be, and which of them relay sockets
 // are bound to from now on. Allocations that are open go on, but for packets to peers that may be none now.
 func (s *Server) Follow(machine []udp.Address, relays []netip.Addr) {
-	s.guard.Follow(machine)
+	s.guard.Follow(machine, false)
 	s.amend(func(law *rules) { law.relays = relays })
 }
 

@@ -13,9 +13,9 @@ type Address struct {
 	Link      netip.Prefix // the subnet around it, whose hosts are reached without a router
 	Interface string
 	Up        bool // its interface is: what comes to it arrives
-	// Tentative: nothing can be bound to it yet, for it may be somebody else's (RFC 4862 5.4), or it
+	// Tentative: nothing can be bound to it yet, for it may be somebody else's (RFC 4862 5.4); Duplicate: it
 	// has turned out to be. Only Linux tells.
-	Tentative bool
+	Tentative, Duplicate bool
 }
 
 // Addresses lists every address this machine has now, those of interfaces that are down too. It is the

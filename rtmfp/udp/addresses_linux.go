@@ -76,6 +76,7 @@ func parseAddress(m *syscall.NetlinkMessage) (a Address, link int, ok bool) {
 	if err != nil || !a.Addr.IsValid() {
 		return a, 0, false
 	}
-	a.Tentative = flags&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) != 0 && flags&unix.IFA_F_OPTIMISTIC == 0
+	a.Duplicate = flags&unix.IFA_F_DADFAILED != 0
+	a.Tentative = a.Duplicate || flags&unix.IFA_F_TENTATIVE != 0 && flags&unix.IFA_F_OPTIMISTIC == 0
 	return a, link, true
 }
