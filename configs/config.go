@@ -34,6 +34,9 @@ type Config struct {
 
 	// set tells where each key that somebody wrote was written.
 	set map[string]Origin
+
+	file    string // it was read from
+	exposed bool   // to every user of the machine
 }
 
 // Probe is native probing of what NAT a client is behind.
@@ -99,9 +102,9 @@ type Limits struct {
 
 // RelayQuota bounds how many relayed pairs may be open at once. 0: no bound.
 type RelayQuota struct {
-	Peer   int `yaml:"peer"`
-	Prefix int `yaml:"prefix"` // per /24 or /56
-	Total  int `yaml:"total"`
+	Peer   PeerQuota `yaml:"peer"`
+	Prefix int       `yaml:"prefix"` // per /24 or /56
+	Total  int       `yaml:"total"`
 }
 
 // DayQuota bounds what may be relayed in a UTC day. 0: no bound.
@@ -164,7 +167,7 @@ func Default() *Config {
 		},
 		Limits: Limits{
 			Splices:             RelayQuota{Peer: 64, Prefix: 512},
-			Allocations:         RelayQuota{Prefix: 512},
+			Allocations:         RelayQuota{Peer: PeerShare, Prefix: 512},
 			Memory:              Memory{Part: 25},
 			Share:               Shares{Prefix: 10, Wide: 50},
 			Unread:              128 << 10,

@@ -61,11 +61,20 @@ func Load(file string) (*Config, error) {
 		return nil, err
 	}
 	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
 	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
 		return nil, err
 	}
-	return Parse(file, text)
+	c, err := Parse(file, text)
+	if err != nil {
+		return nil, err
+	}
+	c.exposed = readableByAll(info)
+	return c, nil
 }
 
 // Parse is Load for a text that was read already; name stands for its file.
@@ -79,6 +88,7 @@ func Parse(name string, text []byte) (*Config, error) {
 		return nil, syntaxError(whole, err)
 	}
 	d := &decoder{file: whole.File, config: Default()}
+	d.config.file = whole.File
 	switch len(file.Docs) {
 	case 0:
 		return d.config, nil

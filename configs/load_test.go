@@ -61,7 +61,7 @@ alternate: [192.0.2.2]
 probe: {ports: 1950, rate: 100/s}
 relay: {ports: 30000-30009, extra: [80, 443], idle: 90s, max_lifetime: 2h, allow_private: true, allow_onlink: [203.0.113.9/24, "2001:db8::1"]}
 stun: {ports: []}
-turn: {listen: ["192.0.2.1:3478"], tls: {listen: [], cert: c.pem, key: k.pem}, ports: 50000-50010, users: {ann: "1234"}, secrets: [s], alternates: [192.0.2.3]}
+turn: {listen: ["192.0.2.1:3478"], tls: {listen: [], cert: c.pem, key: k.pem}, ports: 50000-50010, users: {ann: "1234"}, secrets: [0123456789abcdef], alternates: [192.0.2.3]}
 limits: {splice: 2mbit, peer: 500kbit, tenant: 1gbit, node: 64bit, splices: {peer: 3, prefix: 5, total: 7}, allocations: {peer: 4, prefix: 6, total: 8}, bytes_per_day: {peer: 1GiB, tenant: 2GB}, memory: 256MiB, sessions: 9, share: {prefix: 11%, wide: 12%}, unread: 32KiB, handshakes_per_prefix: 5/s, pending_introductions: 4}
 tenants: {acme: {keys: [k1, k2], token: require, secret: 0123456789abcdef, peers: 5, bandwidth: 3mbit, splices: 6, bytes_per_day: 1GB}}
 presence: {name_arg: 1}
@@ -100,7 +100,7 @@ log: {level: debug, format: json, addresses: prefix}
 		TURN: TURN{
 			Listen: []Listen{ListenAddr(netip.MustParseAddrPort("192.0.2.1:3478"))},
 			TLS:    TURNTLS{Listen: []Listen{}, Cert: "c.pem", Key: "k.pem"},
-			Ports:  PortRange{50000, 50010}, Users: map[string]string{"ann": "1234"}, Secrets: []string{"s"},
+			Ports:  PortRange{50000, 50010}, Users: map[string]string{"ann": "1234"}, Secrets: []string{"0123456789abcdef"},
 			Alternates: []netip.Addr{netip.MustParseAddr("192.0.2.3")},
 		},
 		Limits: Limits{

@@ -1,7 +1,6 @@
 package configs
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 )
@@ -179,10 +178,6 @@ type GiveWay struct {
 	Ports PortRange
 }
 
-func (g GiveWay) String() string {
-	return fmt.Sprintf("%s: port %v belongs to %s, and is left out here", g.Use.Key(), g.Ports, g.To.Key())
-}
-
 // overlaps holds the places against each other. Where both keys were written, or clients
 // connect, it is a mistake; else the default gives way. Each pair of keys is told once.
 func (c *Config) overlaps() (ways []GiveWay, mistakes []GiveWay) {
@@ -204,12 +199,6 @@ func (c *Config) overlaps() (ways []GiveWay, mistakes []GiveWay) {
 		}
 	}
 	return ways, mistakes
-}
-
-// GiveWays are the default ports that the node does without.
-func (c *Config) GiveWays() []GiveWay {
-	ways, _ := c.overlaps()
-	return ways
 }
 
 // AllocationPorts are the ports of TURN's relay addresses, without those that another

@@ -22,24 +22,35 @@ const (
 
 // Validate checks how the values go together. The error joins an *Error for
 // every mistake, with the place where the key was written.
-func (c *Config) Validate() error {
-	v := validator{config: c}
+func (c *Config) Validate() error { return errors.Join(c.judge().errs...) }
+
+func (c *Config) judge() *validator {
+	v := &validator{config: c}
 	v.basics()
 	v.shares()
 	v.addresses()
 	v.ports()
 	v.operator()
-	return errors.Join(v.errs...)
+	v.secrets()
+	return v
 }
 
 type validator struct {
-	config *Config
-	errs   []error
+	config         *Config
+	errs, warnings []error
 }
 
 func (v *validator) fail(key, format string, args ...any) {
+	v.errs = append(v.errs, v.problem(key, format, args...))
+}
+
+func (v *validator) warn(key, format string, args ...any) {
+	v.warnings = append(v.warnings, v.problem(key, format, args...))
+}
+
+func (v *validator) problem(key, format string, args ...any) error {
 	o, _ := v.config.Origin(key)
-	v.errs = append(v.errs, &Error{Origin: o, Key: key, Problem: fmt.Sprintf(format, args...)})
+	return &Error{Origin: o, Key: key, Problem: fmt.Sprintf(format, args...)}
 }
 
 func (v *validator) check(ok bool, key, format string, args ...any) {
@@ -59,7 +70,6 @@ func (v *validator) basics() {
 	v.check(c.Relay.Idle >= minRelayIdle, "relay.idle", "%v is shorter than %v: peers are silent for longer", c.Relay.Idle, minRelayIdle)
 	v.check(c.Limits.PendingIntroductions > 0, "limits.pending_introductions", "must be above 0: nobody could be introduced")
 	for key, q := range map[string]RelayQuota{"limits.splices": c.Limits.Splices, "limits.allocations": c.Limits.Allocations} {
-		v.check(q.Peer >= 0, key+".peer", "%d is below 0, which is no quota", q.Peer)
 		v.check(q.Prefix >= 0, key+".prefix", "%d is below 0, which is no quota", q.Prefix)
 		v.check(q.Total >= 0, key+".total", "%d is below 0, which is no quota", q.Total)
 	}
@@ -118,7 +128,10 @@ func (v *validator) ports() {
 	if len(c.Listen) == 0 {
 		return // of the rest nothing can be said
 	}
-	_, mistakes := c.overlaps()
+	ways, mistakes := c.overlaps()
+	for _, g := range ways {
+		v.warn(g.Use.Key(), "port %v belongs to %s, and is left out here", g.Ports, g.To.Key())
+	}
 	for _, m := range mistakes {
 		v.fail(m.Use.Key(), "port %v belongs to %s too%s", m.Ports, m.To.Key(), v.unwritten(m.To))
 	}

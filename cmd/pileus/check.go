@@ -23,6 +23,9 @@ hint. configs/pileus.yaml is the manual of every key.` + examples(
 			if err != nil {
 				return err
 			}
+			for _, line := range warnings(cfg) {
+				fmt.Fprintln(c.App.ErrWriter, "pileus: "+line)
+			}
 			if _, err := build(cfg, discardLogger()); err != nil {
 				return err
 			}

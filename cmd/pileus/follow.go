@@ -95,6 +95,7 @@ func (n *node) judge(machine []udp.Address) {
 		n.relay.guard.Follow(machine, !slices.ContainsFunc(own, func(a netip.Addr) bool { return !a.IsLoopback() }))
 	}
 	n.turn.server.Follow(machine, own)
+	n.room()
 }
 
 // retarget tells those who name the node's sockets to others which there are.

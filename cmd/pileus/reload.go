@@ -48,6 +48,9 @@ func (o *operator) Reload(ctx context.Context) (api.Reloaded, error) {
 	if err != nil {
 		return api.Reloaded{}, fmt.Errorf("%w: %w", api.ErrRefused, err)
 	}
+	for _, w := range cfg.Warnings() {
+		o.log.Warn("configuration", "notice", w.Error())
+	}
 	was := o.current.Load()
 	done := api.Reloaded{Changed: []string{}, Restart: []string{}, Opened: []string{}, Closed: []string{}}
 	for _, key := range was.Differences(cfg) {

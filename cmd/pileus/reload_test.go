@@ -61,8 +61,8 @@ func TestEveryReloadableKeyReloads(t *testing.T) {
 		{"probe.rate", "probe: {ports: off, rate: 7/s}", nil},
 		{"introduce.anonymous", "introduce: {anonymous: true}", nil},
 		{"turn.users", "turn: {users: {alice: wonderland}}", nil},
-		{"turn.secrets", "turn: {users: {alice: wonderland}, secrets: [abc]}", nil},
-		{"turn.alternates", "turn: {users: {alice: wonderland}, secrets: [abc], alternates: [192.0.2.9]}", nil},
+		{"turn.secrets", "turn: {users: {alice: wonderland}, secrets: [0123456789abcdef]}", nil},
+		{"turn.alternates", "turn: {users: {alice: wonderland}, secrets: [0123456789abcdef], alternates: [192.0.2.9]}", nil},
 		{"tenants", "tenants: {acme: {keys: [k], closed: true}}", func() bool { return !taken("/k/app")() && taken("/app")() }},
 		{"admin.hosts", "admin: {listen: '127.0.0.1:0', token: " + testSecret + ", hosts: [node.example]}", nil},
 		{"admin.token", "admin: {listen: '127.0.0.1:0', token: another-" + testSecret + ", hosts: [node.example]}", func() bool {

@@ -122,6 +122,24 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// What is allowed and hardly meant is told, by check and serve alike.
+func TestWarnings(t *testing.T) {
+	file := config(t, "turn: {users: {ann: short}}\nlisten: ['127.0.0.1:0']\nadmin: {listen: off}\nprobe: {ports: off}\nrelay: {ports: off}\nstun: {ports: []}\n")
+	if err := os.Chmod(file, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := command(t, "check", file)
+	for _, want := range []string{`node.yaml:1: turn.users: the password of "ann" has 5 bytes`, "node.yaml: everybody on this machine can read it, and there are secrets in it; chmod o= "} {
+		if code != exitOK || stdout != "ok\n" || !strings.Contains(stderr, want) {
+			t.Errorf("check: exit %d, %q, want %q", code, stderr, want)
+		}
+		n := serving(t, "--config", file)
+		if n.end(); !strings.Contains(n.banner, want) {
+			t.Errorf("serve:\n%s\nwant %q", n.banner, want)
+		}
+	}
+}
+
 // A wrong flag must not hide mistakes in others.
 func TestAllWrongFlagsAtOnce(t *testing.T) {
 	_, _, stderr := command(t, "check", "--listen", "a", "--admin", "b")

@@ -58,7 +58,7 @@ func serve(polite, atOnce context.Context, cfg *configs.Config, reread func() (*
 	if err := n.open(); err != nil {
 		return err
 	}
-	notify(stderr, log, cfg, n.advice())
+	notify(stderr, log, cfg, append(warnings(cfg), n.advice()...))
 	announce(stderr, log, n)
 	return n.serve(polite, atOnce)
 }
@@ -108,6 +108,16 @@ func (n *node) serve(polite, atOnce context.Context) error {
 		return errors.New("ended at once: clients will notice after a while by themselves")
 	}
 	return nil
+}
+
+// warnings are what a configuration may say and probably does not mean.
+func warnings(cfg *configs.Config) []string {
+	list := cfg.Warnings()
+	lines := make([]string, len(list))
+	for i, w := range list {
+		lines[i] = "warning: " + w.Error()
+	}
+	return lines
 }
 
 // notify and announce speak to whoever reads: lines for people, or events
