@@ -24,6 +24,8 @@ var (
 	metricInfo   = admin.Gauge("pileus_build_info", "Always 1; the label is the version.", "version")
 	metricSocket = admin.Counter("pileus_socket_errors_total", "Datagrams a socket did not deliver.", "local", "what")
 
+	metricLogLost = admin.Counter("pileus_log_lines_lost_total", "Lines of the log that are missing: nobody read fast enough, or they were not taken.", "reason")
+
 	metricSockets = admin.Gauge("pileus_sockets", "UDP sockets, by what they are for; left_out are default ports that could not be bound.", "for", "state")
 
 	metricSTUN = admin.Counter("pileus_stun_requests_total", "STUN Binding requests, by what came of them.", "result")
@@ -63,7 +65,7 @@ var (
 	metricWatches     = admin.Gauge("pileus_name_watches", "Names that peers watch now, each watcher counted.")
 	metricTold        = admin.Counter("pileus_presence_events_total", "Events to those who watch a name; lost: their queue was full.", "result")
 	collectedFamilies = []*admin.Family{
-		metricInfo, metricSocket, metricSockets, metricSTUN,
+		metricInfo, metricLogLost, metricSocket, metricSockets, metricSTUN,
 		metricTURNOpen, metricTURNOpened, metricTURNStreams, metricTURNRequests, metricTURNDrops, metricTURNEngine,
 		metricPackets, metricBytes, metricHellos, metricOpened, metricMoved, metricSessions, metricUnproven, metricEnded, metricMemory, metricPrefixes, metricKeyings, metricDrops,
 		metricMessages, metricCommands, metricMessageDrops, metricFragments, metricFlowDrops,
@@ -171,6 +173,10 @@ func sample(f *admin.Family, n uint64, labels ...string) admin.Sample {
 // socketSamples need no engine: what sockets count is shown even if it hangs.
 func (n *node) socketSamples() []admin.Sample {
 	list := []admin.Sample{sample(metricInfo, 1, version())}
+	if lost := n.operator.logs.lost; lost != nil {
+		full, failed := lost()
+		list = append(list, sample(metricLogLost, full, "full"), sample(metricLogLost, failed, "failed"))
+	}
 	list = append(list, n.turn.samples()...)
 	list = append(list, n.relaySamples()...)
 	list = append(list, n.tenantSamples()...)

@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os/signal"
 	"sync"
+	"syscall"
 
 	"github.com/urfave/cli/v2"
 
+	"pileus/cmd/internal/program"
 	"pileus/configs"
 )
 
@@ -38,7 +41,15 @@ once.` + examples(
 			}
 			polite, atOnce, release := stopping(c.Context)
 			defer release()
-			return serve(polite, atOnce, cfg, func() (*configs.Config, error) { return settings(c) }, c.App.ErrWriter)
+			// Who reads the log may be slow, stand still or end: that is no concern of clients.
+			signal.Ignore(syscall.SIGPIPE)
+			out := newOutlet(c.App.ErrWriter)
+			defer out.close(outletGrace)
+			err = serve(polite, atOnce, cfg, func() (*configs.Config, error) { return settings(c) }, out)
+			if err != nil {
+				return &program.ExitError{Code: program.Report(out, c.App.Name, err, exitFailure)}
+			}
+			return nil
 		},
 	}
 }

@@ -190,7 +190,13 @@ func newReadInlet(sockets []Socket, size int) *readInlet {
 	return in
 }
 
+// writePatience is how long a socket's writer, who is the one that waits, may be held up.
+const writePatience = 5 * time.Millisecond
+
 func (in *readInlet) start(i int, s Socket) {
+	if c, ok := s.(*Conn); ok {
+		c.patience = writePatience
+	}
 	each := inletBatch
 	if len(in.sockets) > manySockets {
 		each = 1

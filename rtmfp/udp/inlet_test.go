@@ -1,7 +1,9 @@
 package udp
 
 import (
+	"net"
 	"net/netip"
+	"os"
 	"testing"
 	"time"
 )
@@ -96,5 +98,29 @@ func TestRemovedSocketIsSilent(t *testing.T) {
 	}
 	if turns > 20 {
 		t.Errorf("woken %d times in 50 ms", turns)
+	}
+}
+
+// full is a batcher whose send buffer has no room before the deadline.
+type full struct{ conn *Conn }
+
+func (full) read([]Datagram) (int, error) { return 0, net.ErrClosed }
+
+func (f full) write([]Datagram) (int, error) {
+	if f.conn.patience == 0 {
+		return 0, net.ErrClosed // it would block for ever
+	}
+	return 0, os.ErrDeadlineExceeded
+}
+
+// Where each socket has a reader, the one who writes is not held up for long either: what finds no room is dropped
+// and counted.
+func TestReadInletWritesAreImpatient(t *testing.T) {
+	c := listen(t, netip.MustParseAddrPort("127.0.0.1:0"))
+	c.batch = full{c}
+	in := newReadInlet([]Socket{c}, 1500)
+	defer in.Close()
+	if n, err := c.WriteBatch(make([]Datagram, 7)); n != 0 || err != nil || c.Stats().WriteErrors != 7 {
+		t.Errorf("%d were sent, %d counted: %v", n, c.Stats().WriteErrors, err)
 	}
 }
