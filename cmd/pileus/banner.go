@@ -19,6 +19,7 @@ type banner struct {
 	turn        *turnService
 	relays      configs.PortRange // of TURN; zero: nobody may have one
 	links       []netip.Prefix    // where nobody is a peer of TURN
+	files       string            // how they are divided; empty: not known
 	fingerprint string
 	admin       string // its URL; empty: none
 }
@@ -50,6 +51,9 @@ func (b *banner) print(w io.Writer) {
 		row("admin", "none")
 	} else {
 		row("admin", "%s/console/, and /metrics, /healthz, /api/v1", b.admin)
+	}
+	if b.files != "" {
+		row("files", "%s", b.files)
 	}
 	name = "firewall"
 	for _, line := range append(firewall(slices.Concat(b.at[:configs.UseAllocation]...)), b.turnFirewall()...) {

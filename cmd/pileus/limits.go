@@ -61,5 +61,9 @@ func (n *node) room() {
 	// A port of the range serves up to 8 pairs, of which each has two.
 	const pairsPerPort = 4
 	n.limits.SetCapacity(limit.Splice, pairsPerPort*len(n.sockets.of(configs.UseRelay)))
-	n.limits.SetCapacity(limit.Allocation, n.config.AllocationPorts().Len()*len(n.sockets.addrs()))
+	allocations := n.config.AllocationPorts().Len() * len(n.sockets.addrs())
+	if files := n.sockets.files; files.limit > 0 {
+		allocations = min(allocations, files.turn)
+	}
+	n.limits.SetCapacity(limit.Allocation, allocations)
 }

@@ -73,7 +73,13 @@ type task struct {
 // start runs this program there until the test ends.
 func (m machine) start(args ...string) *task {
 	m.t.Helper()
-	p := &task{Cmd: in(m.t.Context(), m.name, append([]string{os.Args[0]}, args...)...), t: m.t, lines: make(chan string, 1000)}
+	return m.startAs(`exec "$@"`, args...)
+}
+
+// startAs is start by a shell, which has the command line as its arguments.
+func (m machine) startAs(shell string, args ...string) *task {
+	m.t.Helper()
+	p := &task{Cmd: in(m.t.Context(), m.name, append([]string{"sh", "-c", shell, "sh", os.Args[0]}, args...)...), t: m.t, lines: make(chan string, 1000)}
 	p.Env = append(os.Environ(), asProgram+"=1")
 	stderr, err := p.StderrPipe()
 	if err != nil {

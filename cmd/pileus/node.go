@@ -204,6 +204,7 @@ var errSilent = errors.New("the engine does not answer")
 
 func (n *node) banner() *banner {
 	b := &banner{names: n.names, fingerprint: n.engine.Identity.PeerID().String(), turn: n.turn, links: n.turn.server.Links()}
+	b.files = n.sockets.files.row(n.turn.server.MaxStreams())
 	if relaysTURN(&n.config.TURN) {
 		b.relays = n.config.AllocationPorts()
 	}

@@ -22,9 +22,6 @@ const (
 	// sparseBuffer is the receive buffer, in bytes, of a socket that hears a few
 	// packets of each client: some hundreds of them.
 	sparseBuffer = 512 << 10
-	// spareFiles are given back where relay ports used up all files that the process
-	// may have open: clients of the admin listener need some, too.
-	spareFiles = 64
 	// tentativeWait is how long the start waits for addresses of which the system does
 	// not know yet that nobody else has them: one or two seconds are usual.
 	tentativeWait = 3 * time.Second
@@ -172,24 +169,6 @@ func nextMainPort(p uint16) string {
 		p = defaultPort - apart
 	}
 	return strconv.Itoa(int(p + apart))
-}
-
-// spare closes the last relay ports where they used up all files.
-func (s *sockets) spare() {
-	out := false
-	for w, err := range s.missing {
-		out = out || w.Use == configs.UseRelay && errors.Is(err, syscall.EMFILE)
-	}
-	if !out {
-		return
-	}
-	list := s.open[configs.UseRelay]
-	keep := max(0, len(list)-spareFiles)
-	for _, p := range list[keep:] {
-		p.close()
-		s.missing[p.Socket] = syscall.EMFILE
-	}
-	s.open[configs.UseRelay] = list[:keep]
 }
 
 // A lack is what a key cannot have for one reason.

@@ -27,6 +27,7 @@ type sockets struct {
 	dumb   atomic.Pointer[map[netip.AddrPort]bool] // where no IHello is answered
 
 	mu      sync.Mutex // of what follows
+	files   fileShares
 	machine []udp.Address
 	foreign map[netip.Addr]bool // addresses that can be bound, though the machine does not list them
 	chosen  []*udp.Conn         // whose port the system chose for listen
@@ -115,9 +116,11 @@ func (s *sockets) begin(machine []udp.Address) ([]*socket, error) {
 	defer s.mu.Unlock()
 	s.machine = machine
 	wanted, taken := s.wanted(serveable(machine))
+	s.divide(wanted)
+	left := s.files.relay
 	var came []*socket
 	for _, w := range wanted {
-		p, err := s.bind(w)
+		p, err := s.within(w, &left)
 		if err == nil {
 			came = append(came, p)
 			s.open[w.Use] = append(s.open[w.Use], p)
@@ -134,7 +137,6 @@ func (s *sockets) begin(machine []udp.Address) ([]*socket, error) {
 	for _, w := range taken {
 		s.missing[w] = errOwn
 	}
-	s.spare()
 	s.tellMissing(s.missing)
 	s.tellUnusable()
 	s.publish()
@@ -142,6 +144,35 @@ func (s *sockets) begin(machine []udp.Address) ([]*socket, error) {
 		return nil, s.nothing()
 	}
 	return came, nil
+}
+
+// divide divides the files that the process may have open.
+func (s *sockets) divide(wanted []configs.Socket) {
+	const own = 8 // pollers, what tells of addresses
+	others, relays, turn := own, 0, false
+	for _, w := range wanted {
+		if w.Use == configs.UseRelay {
+			relays++
+		} else {
+			others += filesOf(w)
+		}
+		turn = turn || w.TURN || w.Use.TCP() && w.Use != configs.UseAdmin
+	}
+	s.files = divideFiles(openFiles(), openNow(), others, relays, turn)
+}
+
+// within opens a socket, and takes it from the files that are left. At the start only
+// relay ports are counted.
+func (s *sockets) within(w configs.Socket, left *int) (*socket, error) {
+	counted := s.files.limit > 0 && (w.Use == configs.UseRelay || left == &s.files.growth)
+	if counted && *left < filesOf(w) {
+		return nil, errFiles
+	}
+	p, err := s.bind(w)
+	if err == nil && counted {
+		*left -= filesOf(w)
+	}
+	return p, err
 }
 
 // nothing says why no client could connect.
@@ -163,19 +194,27 @@ func (s *sockets) nothing() error {
 	return fmt.Errorf("listen: %v: no address of this machine can be used", absent)
 }
 
-// leave notes the addresses that the machine has now, and takes out what is open at others:
-// it is for the caller to close.
+// leave notes the addresses that the machine has now, and takes out what is open and not
+// asked for with these: it is for the caller to close.
 func (s *sockets) leave(machine []udp.Address) (went []*socket) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.machine = machine
 	present := s.present()
 	absent := func(a netip.Addr) bool { return !slices.Contains(present, a) }
+	wanted, _ := s.wanted(present)
+	want := make(map[configs.Socket]bool, len(wanted))
+	for _, w := range wanted {
+		want[w] = !absent(w.At.Addr())
+	}
 	for u := range configs.UseAdmin {
 		s.open[u] = slices.DeleteFunc(s.open[u], func(p *socket) bool {
-			gone := absent(p.At.Addr())
+			gone := !want[p.Socket]
 			if gone {
 				went = append(went, p)
+				if u != configs.UseRelay {
+					s.files.growth += filesOf(p.Socket)
+				}
 			}
 			return gone
 		})
@@ -203,7 +242,12 @@ func (s *sockets) join() (came []*socket) {
 		if have[w] || w.Use == configs.UseAdmin || !slices.Contains(present, w.At.Addr()) || tried && !mayCome(w, was) {
 			continue
 		}
-		p, err := s.bind(w)
+		left := &s.files.growth
+		if w.Use == configs.UseRelay {
+			relays := s.files.relay - len(s.open[w.Use])
+			left = &relays
+		}
+		p, err := s.within(w, left)
 		if err != nil {
 			if s.missing[w] = err; !tried || !errors.Is(err, was) {
 				news[w] = err

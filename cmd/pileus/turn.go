@@ -52,6 +52,7 @@ func (n *node) openTURN() error {
 		LastPort:     ports.Last,
 		AllowPrivate: n.config.Relay.AllowPrivate,
 		AllowOnLink:  n.config.Relay.AllowOnLink,
+		MaxFiles:     n.sockets.files.turn,
 		Limits:       n.limits,
 		Tenant:       introducer.DefaultTenant, // clients of TURN name none
 		Binding:      n.answerBinding,

@@ -50,6 +50,10 @@ type Config struct {
 	AllowOnLink   []netip.Prefix // neighbours that may be peers: see guard.Config
 	AllowLoopback bool           // for tests on one machine
 
+	// MaxFiles is how many descriptors the clients' TCP and TLS connections and the relay sockets may take
+	// together, connections half of them at most. 0: any number.
+	MaxFiles int
+
 	Limits *limit.Controller
 	Tenant string // whose limit all clients share; "": nobody's
 
@@ -91,6 +95,8 @@ func New(cfg Config) (*Server, error) {
 		return nil, errors.New("turn: there is no address to bind relay sockets to")
 	case cfg.Limits == nil || cfg.Binding == nil:
 		return nil, errors.New("turn: Limits and Binding are needed")
+	case cfg.MaxFiles < 0:
+		return nil, errors.New("turn: MaxFiles is below 0")
 	}
 	s := &Server{
 		cfg:       cfg,
@@ -146,6 +152,25 @@ func (s *Server) Reload(c Credentials, alternates []netip.Addr) {
 func (s *Server) Follow(machine []udp.Address, relays []netip.Addr) {
 	s.guard.Follow(machine, false)
 	s.amend(func(law *rules) { law.relays = relays })
+}
+
+// MaxStreams is how many TCP and TLS connections there may be at once.
+func (s *Server) MaxStreams() int {
+	if s.cfg.MaxFiles == 0 {
+		return maxStreams
+	}
+	return min(maxStreams, s.cfg.MaxFiles/2)
+}
+
+// roomy reports whether there is a descriptor left for another relay socket, or two.
+func (s *Server) roomy(sockets int) bool {
+	if s.cfg.MaxFiles == 0 {
+		return true
+	}
+	taken := s.relays.count() + s.reserved.count()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return taken+s.nstreams+sockets <= s.cfg.MaxFiles
 }
 
 // Links are the subnets of this machine in which no peer may be.

@@ -174,6 +174,31 @@ func TestStreamCaps(t *testing.T) {
 	}
 }
 
+// Descriptors are few: connections take half of them at most, so that clients over UDP have relays still; and no more
+// relays are given than there are left.
+func TestMaxFiles(t *testing.T) {
+	cfg := testConfig()
+	cfg.MaxFiles = 6
+	s, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, packets := serveStream(t, s, nil), start(t, s)
+	for range 5 {
+		dialStream(t, at, nil, testUser, testPassword)
+	}
+	eventually(t, "counted", func() bool { return s.Stats().Drops[DropStreamLimit] == 2 })
+	if n := s.Stats().Streams; n != 3 || s.MaxStreams() != 3 {
+		t.Errorf("%d connections of %d", n, s.MaxStreams())
+	}
+	for range 3 {
+		dial(t, packets, testUser, testPassword).allocate()
+	}
+	if _, code := dial(t, packets, testUser, testPassword).do(stun.MethodAllocate, overUDP); code != 508 {
+		t.Errorf("a fourth relay: %d", code)
+	}
+}
+
 // Who says nothing, or only half of something, does not keep his connection.
 func TestStreamDeadlines(t *testing.T) {
 	whole := stun.MustBuild(stun.TransactionID, stun.BindingRequest).Raw

@@ -180,7 +180,8 @@ func TestFullSendBufferHoldsUpOnce(t *testing.T) {
 	}
 	defer unix.Close(pair[0])
 	defer unix.Close(pair[1])
-	for unix.Send(pair[0], make([]byte, 1000), 0) == nil { // until nothing more goes in
+	for room := true; room; { // until nothing more goes in
+		room = unix.Send(pair[0], make([]byte, 1000), 0) == nil
 	}
 	s := &rawSocket{fd: pair[0]}
 	send := func(fd uintptr) bool {

@@ -20,7 +20,9 @@ const (
 	// them may be behind before its stream ends.
 	maxStreams       = 32
 	maxTenantStreams = 8
-	maxBacklog       = 256
+	// maxAllStreams leaves connections of the server to those who ask something.
+	maxAllStreams = 56
+	maxBacklog    = 256
 	// historyStep and maxHistory are the share of direct and relayed
 	// introductions over time: a day, by five minutes.
 	historyStep = 5 * time.Minute
@@ -385,6 +387,9 @@ func (r *Recorder) open(l listener) chan message {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	// One tenant cannot use up the streams of another, or the operator's.
+	if len(r.streams) >= maxAllStreams {
+		return nil
+	}
 	left := maxTenantStreams
 	if l.operator {
 		left = maxStreams
