@@ -85,8 +85,11 @@ func (v *validator) basics() {
 func (v *validator) addresses() {
 	c := v.config
 	v.check(len(c.Listen) > 0, "listen", "is empty: a node needs at least one address")
-	for i, l := range c.Listen {
-		v.check(!slices.Contains(c.Listen[:i], l) || l.Port() == 0, "listen", "%v is there twice", l)
+	for key, list := range map[string][]Listen{"listen": c.Listen, "turn.listen": c.TURN.Listen, "turn.tls.listen": c.TURN.TLS.Listen} {
+		for i, l := range list {
+			v.check(!slices.Contains(list[:i], l) || l.Port() == 0, key, "%v is there twice", l)
+			v.check(!l.addr.Addr().IsMulticast(), key, "%v is a multicast address", l)
+		}
 	}
 	for i, a := range c.Alternate {
 		v.check(usable(a), "alternate", "%v is not the address of one interface", a)
@@ -119,11 +122,6 @@ func (v *validator) ports() {
 	}
 	for i, p := range c.STUN.Ports {
 		v.check(!slices.Contains(c.STUN.Ports[:i], p), "stun.ports", "%d is there twice", p)
-	}
-	for key, list := range map[string][]Listen{"turn.listen": c.TURN.Listen, "turn.tls.listen": c.TURN.TLS.Listen} {
-		for i, l := range list {
-			v.check(!slices.Contains(list[:i], l) || l.Port() == 0, key, "%v is there twice", l)
-		}
 	}
 	if len(c.Listen) == 0 {
 		return // of the rest nothing can be said
