@@ -37,6 +37,9 @@ type Config struct {
 
 	file    string // it was read from
 	exposed bool   // to every user of the machine
+	// broken are keys whose values could not be read: they have others, of which
+	// nothing is to be said.
+	broken map[string]bool
 }
 
 // Probe is native probing of what NAT a client is behind.
@@ -200,6 +203,14 @@ type Origin struct {
 func (c *Config) Origin(key string) (o Origin, ok bool) {
 	o, ok = c.set[key]
 	return o, ok
+}
+
+// SetBroken records that what key was given cannot be read.
+func (c *Config) SetBroken(key string) {
+	if c.broken == nil {
+		c.broken = make(map[string]bool)
+	}
+	c.broken[key] = true
 }
 
 // SetOrigin records that key was given its value by o. A caller that overrides

@@ -54,7 +54,8 @@ func (o Origin) String() string {
 
 // Load reads the file and lays it over the defaults. It checks each value by
 // itself; Validate checks how they go together. The error joins an *Error for
-// every mistake found.
+// every mistake found. If there is a Config beside it, the mistakes are in single
+// values: these are left out, so that Validate can tell what else is wrong.
 func Load(file string) (*Config, error) {
 	f, err := os.Open(file)
 	if err != nil {
@@ -70,11 +71,10 @@ func Load(file string) (*Config, error) {
 		return nil, err
 	}
 	c, err := Parse(file, text)
-	if err != nil {
-		return nil, err
+	if c != nil {
+		c.exposed = readableByAll(info)
 	}
-	c.exposed = readableByAll(info)
-	return c, nil
+	return c, err
 }
 
 // Parse is Load for a text that was read already; name stands for its file.
@@ -83,26 +83,20 @@ func Parse(name string, text []byte) (*Config, error) {
 	if len(text) > maxFile {
 		return nil, &Error{Origin: whole, Problem: fmt.Sprintf("larger than %v: not a pileus configuration", Size(maxFile))}
 	}
-	file, err := parser.ParseBytes(text, 0)
+	// That a key is there twice is told with all the other mistakes.
+	file, err := parser.ParseBytes(text, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		return nil, syntaxError(whole, err)
 	}
 	d := &decoder{file: whole.File, config: Default()}
 	d.config.file = whole.File
-	switch len(file.Docs) {
-	case 0:
-		return d.config, nil
-	case 1:
-	default:
-		return nil, &Error{Origin: whole, Problem: fmt.Sprintf("holds %d YAML documents, one is wanted", len(file.Docs))}
+	if n := len(file.Docs); n > 1 {
+		d.errs = append(d.errs, &Error{Origin: whole, Problem: fmt.Sprintf("holds %d YAML documents, one is wanted", n)})
 	}
-	if body := file.Docs[0].Body; body != nil {
-		d.value(body, "", reflect.ValueOf(d.config).Elem())
+	if len(file.Docs) > 0 && file.Docs[0].Body != nil {
+		d.value(file.Docs[0].Body, "", reflect.ValueOf(d.config).Elem())
 	}
-	if len(d.errs) > 0 {
-		return nil, errors.Join(d.errs...)
-	}
-	return d.config, nil
+	return d.config, errors.Join(d.errs...)
 }
 
 func syntaxError(at Origin, err error) error {
@@ -126,6 +120,12 @@ type decoder struct {
 }
 
 func (d *decoder) fail(n ast.Node, key, format string, args ...any) {
+	d.config.SetBroken(key)
+	d.tell(n, key, format, args...)
+}
+
+// tell is fail where the key has a value all the same.
+func (d *decoder) tell(n ast.Node, key, format string, args ...any) {
 	d.errs = append(d.errs, &Error{Origin: d.origin(n), Key: key, Problem: fmt.Sprintf(format, args...)})
 }
 
@@ -248,13 +248,18 @@ func (d *decoder) mapping(n ast.Node, key string, v reflect.Value) {
 			d.fail(pair.Key, key, "%v", err)
 			return
 		}
+		before := len(d.errs)
 		d.value(pair.Value, join(key, name), mv)
-		if m.MapIndex(mk).IsValid() {
-			d.fail(pair.Key, key, "%s is there twice", name)
+		switch {
+		case len(d.errs) > before: // left out
+		case m.MapIndex(mk).IsValid():
+			d.tell(pair.Key, key, "%s is there twice", name)
+		default:
+			m.SetMapIndex(mk, mv)
 		}
-		m.SetMapIndex(mk, mv)
 	})
 	v.Set(m)
+	delete(d.config.broken, key) // the rest of it can be judged
 }
 
 func (d *decoder) list(n ast.Node, key string, v reflect.Value) {
@@ -263,11 +268,17 @@ func (d *decoder) list(n ast.Node, key string, v reflect.Value) {
 		d.mistyped(n, key, "a list; write it in brackets, even with one entry: [a, b]")
 		return
 	}
-	list := reflect.MakeSlice(v.Type(), len(seq.Values), len(seq.Values))
-	for i, entry := range seq.Values {
-		d.value(entry, key, list.Index(i))
+	list := reflect.MakeSlice(v.Type(), 0, len(seq.Values))
+	for _, entry := range seq.Values {
+		before, one := len(d.errs), reflect.New(v.Type().Elem()).Elem()
+		if d.value(entry, key, one); len(d.errs) == before {
+			list = reflect.Append(list, one)
+		}
 	}
-	v.Set(list)
+	if list.Len() > 0 || len(seq.Values) == 0 {
+		v.Set(list)
+		delete(d.config.broken, key) // the rest of it can be judged
+	}
 }
 
 // pairs calls f for each key and value of n, which may also be empty: a
@@ -284,13 +295,20 @@ func (d *decoder) pairs(n ast.Node, key string, f func(pair *ast.MappingValueNod
 		d.mistyped(n, key, "a section of keys and values")
 		return
 	}
+	seen := make(map[string]bool)
 	for _, pair := range values {
 		k, ok := pair.Key.(ast.Node).(ast.ScalarNode)
 		if !ok || pair.Key.IsMergeKey() {
 			d.fail(pair.Key, key, "%s is not a plain key", pair.Key)
 			continue
 		}
-		f(pair, k.GetToken().Value)
+		name := k.GetToken().Value
+		if seen[name] {
+			d.tell(pair.Key, join(key, name), "is there twice")
+			continue
+		}
+		seen[name] = true
+		f(pair, name)
 	}
 }
 

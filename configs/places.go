@@ -76,7 +76,7 @@ func (c *Config) Places() []Place {
 	var list []Place
 	at := func(u Use, addr netip.Addr, first, last uint16) {
 		_, named := c.Origin(u.Key())
-		list = append(list, Place{u, named, addr, first, last})
+		list = append(list, Place{u, named && !c.broken[u.Key()], addr, first, last})
 	}
 	everywhere := func(u Use, r PortRange) {
 		for _, a := range own {

@@ -1,10 +1,14 @@
 package configs
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
+	"math"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -22,7 +26,33 @@ const (
 
 // Validate checks how the values go together. The error joins an *Error for
 // every mistake, with the place where the key was written.
-func (c *Config) Validate() error { return errors.Join(c.judge().errs...) }
+func (c *Config) Validate() error { return Join(c.judge().errs...) }
+
+// Join is errors.Join of mistakes, each once, in the order of their lines.
+func Join(errs ...error) error {
+	var list []error
+	var flatten func(error)
+	flatten = func(err error) {
+		if all, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // what it joins, and nothing deeper
+			for _, one := range all.Unwrap() {
+				flatten(one)
+			}
+		} else if err != nil && !slices.ContainsFunc(list, func(have error) bool { return have.Error() == err.Error() }) {
+			list = append(list, err)
+		}
+	}
+	for _, err := range errs {
+		flatten(err)
+	}
+	line := func(err error) int {
+		if e, ok := errors.AsType[*Error](err); ok && e.Origin.Line > 0 {
+			return e.Origin.Line
+		}
+		return math.MaxInt
+	}
+	slices.SortStableFunc(list, func(a, b error) int { return cmp.Compare(line(a), line(b)) })
+	return errors.Join(list...)
+}
 
 func (c *Config) judge() *validator {
 	v := &validator{config: c}
@@ -41,6 +71,9 @@ type validator struct {
 }
 
 func (v *validator) fail(key, format string, args ...any) {
+	if v.config.broken[key] {
+		return // it was told that the value cannot be read; the one here is another
+	}
 	v.errs = append(v.errs, v.problem(key, format, args...))
 }
 
@@ -48,8 +81,13 @@ func (v *validator) warn(key, format string, args ...any) {
 	v.warnings = append(v.warnings, v.problem(key, format, args...))
 }
 
+// problem is at the key, or at the section that it would be in.
 func (v *validator) problem(key, format string, args ...any) error {
-	o, _ := v.config.Origin(key)
+	o, written := v.config.Origin(key)
+	for at := key; !written && strings.Contains(at, "."); {
+		at = at[:strings.LastIndexByte(at, '.')]
+		o, written = v.config.Origin(at)
+	}
 	return &Error{Origin: o, Key: key, Problem: fmt.Sprintf(format, args...)}
 }
 
@@ -69,7 +107,9 @@ func (v *validator) basics() {
 	v.check(c.Probe.Rate > 0, "probe.rate", "must be above 0")
 	v.check(c.Relay.Idle >= minRelayIdle, "relay.idle", "%v is shorter than %v: peers are silent for longer", c.Relay.Idle, minRelayIdle)
 	v.check(c.Limits.PendingIntroductions > 0, "limits.pending_introductions", "must be above 0: nobody could be introduced")
-	for key, q := range map[string]RelayQuota{"limits.splices": c.Limits.Splices, "limits.allocations": c.Limits.Allocations} {
+	quotas := map[string]RelayQuota{"limits.splices": c.Limits.Splices, "limits.allocations": c.Limits.Allocations}
+	for _, key := range slices.Sorted(maps.Keys(quotas)) {
+		q := quotas[key]
 		v.check(q.Prefix >= 0, key+".prefix", "%d is below 0, which is no quota", q.Prefix)
 		v.check(q.Total >= 0, key+".total", "%d is below 0, which is no quota", q.Total)
 	}
@@ -85,7 +125,9 @@ func (v *validator) basics() {
 func (v *validator) addresses() {
 	c := v.config
 	v.check(len(c.Listen) > 0, "listen", "is empty: a node needs at least one address")
-	for key, list := range map[string][]Listen{"listen": c.Listen, "turn.listen": c.TURN.Listen, "turn.tls.listen": c.TURN.TLS.Listen} {
+	lists := map[string][]Listen{"listen": c.Listen, "turn.listen": c.TURN.Listen, "turn.tls.listen": c.TURN.TLS.Listen}
+	for _, key := range slices.Sorted(maps.Keys(lists)) {
+		list := lists[key]
 		for i, l := range list {
 			v.check(!slices.Contains(list[:i], l) || l.Port() == 0, key, "%v is there twice", l)
 			v.check(!l.addr.Addr().IsMulticast(), key, "%v is a multicast address", l)
@@ -96,7 +138,8 @@ func (v *validator) addresses() {
 		v.check(!slices.Contains(c.Alternate[:i], a), "alternate", "%v is there twice", a)
 	}
 	outside := map[netip.Addr]netip.Addr{}
-	for bind, name := range c.Public {
+	for _, bind := range slices.SortedFunc(maps.Keys(c.Public), netip.Addr.Compare) {
+		name := c.Public[bind]
 		v.check(usable(bind), "public", "%v is not the address of one interface", bind)
 		v.check(usable(name), "public", "%v is not an address that others could send to", name)
 		v.check(bind.Is4() == name.Is4(), "public", "%v and %v are not of one family", bind, name)

@@ -23,7 +23,7 @@ func (v *validator) operator() {
 	v.check(c.Hooks.Verdict > 0, "hooks.verdict", "must be above 0")
 	v.check(c.Hooks.Queue > 0 && c.Hooks.Queue <= 1_000_000, "hooks.queue", "%d is not between 1 and 1000000", c.Hooks.Queue)
 	v.tenants()
-	for id := range c.Cores.Keys {
+	for _, id := range slices.Sorted(maps.Keys(c.Cores.Keys)) {
 		v.check(id != "" && len(id) <= 255, "cores.keys", "a key ID has 1 to 255 bytes")
 	}
 	v.check(len(c.Cores.Keys) == 0 || c.Hostname != "", "cores.keys", "core servers register by the name of this node: set hostname")

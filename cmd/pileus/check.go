@@ -23,7 +23,7 @@ machine's running node among them. configs/pileus.yaml is the manual of every ke
 		Flags: append(settingsFlags(),
 			&cli.BoolFlag{Name: "probe", Usage: "open and close every port on this machine"}),
 		Action: func(c *cli.Context) error {
-			cfg, err := settings(c, c.Args().Slice()...)
+			cfg, err := settingsAndFiles(c, c.Args().Slice()...)
 			if err != nil {
 				return err
 			}

@@ -35,7 +35,7 @@ once.` + examples(
 			if err := noArguments(c); err != nil {
 				return err
 			}
-			cfg, err := settings(c)
+			cfg, err := settingsAndFiles(c)
 			if err != nil {
 				return err
 			}
