@@ -16,7 +16,10 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
+
+	"pileus/configs/plain"
 )
 
 // maxFile is the largest configuration file read, in bytes. The manual is a
@@ -66,7 +69,7 @@ func Load(file string) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	text, err := io.ReadAll(io.LimitReader(f, 2*maxFile+1))
 	if err != nil {
 		return nil, err
 	}
@@ -80,11 +83,15 @@ func Load(file string) (*Config, error) {
 // Parse is Load for a text that was read already; name stands for its file.
 func Parse(name string, text []byte) (*Config, error) {
 	whole := Origin{File: filepath.Clean(name)}
-	if len(text) > maxFile {
+	if len(text) > 2*maxFile { // as UTF-16
 		return nil, &Error{Origin: whole, Problem: fmt.Sprintf("larger than %v: not a pileus configuration", Size(maxFile))}
 	}
+	text, err := plain.Text(text)
+	if err != nil {
+		return nil, &Error{Origin: whole, Problem: err.Error()}
+	}
 	// That a key is there twice is told with all the other mistakes.
-	file, err := parser.ParseBytes(text, 0, parser.AllowDuplicateMapKey())
+	file, err := parser.Parse(mendFlow(lexer.Tokenize(string(text))), 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		return nil, syntaxError(whole, err)
 	}
@@ -99,16 +106,32 @@ func Parse(name string, text []byte) (*Config, error) {
 	return d.config, errors.Join(d.errs...)
 }
 
+// syntaxError tells in one line what is no YAML.
 func syntaxError(at Origin, err error) error {
+	problem := err.Error()
 	var se yaml.Error
 	if errors.As(err, &se) {
 		if t := se.GetToken(); t != nil && t.Position != nil {
 			at.Line = t.Position.Line
 		}
-		return &Error{Origin: at, Problem: se.GetMessage()}
+		problem = se.GetMessage()
 	}
-	return &Error{Origin: at, Problem: err.Error()}
+	problem, _, _ = strings.Cut(problem, "\n")
+	if len(problem) > maxProblem {
+		problem = strings.ToValidUTF8(problem[:maxProblem], "") + "…"
+	}
+	switch {
+	case strings.Contains(problem, "tab character"), strings.Contains(problem, `'\t'`), strings.Contains(problem, "'\t'"):
+		problem = "YAML is not indented with tabs; use spaces"
+	case strings.Contains(problem, "']' must be specified"):
+		problem += "; an address in brackets goes in quotes, as in [\"[::1]:1935\"]"
+	}
+	return &Error{Origin: at, Problem: problem}
 }
+
+// maxProblem is the longest text of the library's that is passed on, in bytes: it may
+// quote the file.
+const maxProblem = 200
 
 // decoder lays the nodes of a YAML file over a Config. It walks the tree by
 // itself because the library's own decoder neither says where a key stood nor

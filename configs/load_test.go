@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -199,7 +200,7 @@ func TestMistakesNameTheirLine(t *testing.T) {
 		{"? [a]\n: b", "invalid key"},
 		{"just text", `"just text" is not a section`},
 		{"a: 1\n---\nb: 2", "holds 2 YAML documents"},
-		{strings.Repeat("#", maxFile+1), "larger than 1MiB"},
+		{strings.Repeat("#", 2*maxFile+1), "larger than 1MiB"},
 	} {
 		_, err := Parse("x.yaml", []byte(test.text))
 		if len(test.text) > 100 {
@@ -215,6 +216,80 @@ func TestMistakesNameTheirLine(t *testing.T) {
 		if _, ok := errors.AsType[*Error](err); !ok {
 			t.Errorf("%q: %T is not an *Error", test.text, err)
 		}
+	}
+}
+
+// What other systems write is read, or refused in a line that says what to do.
+func TestFilesOfOtherSystems(t *testing.T) {
+	utf16 := func(text string) string {
+		b := "\xff\xfe"
+		for _, c := range []byte(text) {
+			b += string(rune(c)) + "\x00"
+		}
+		return b
+	}
+	for _, text := range []string{
+		"\ufefflisten: [1936]\n", utf16("listen: [1936]\r\n"), "listen: [1936]\r\n", "listen:\t[1936]\n", "listen: [ 1936 ]\t# tab\n",
+	} {
+		if c, err := Parse("x.yaml", []byte(text)); err != nil || len(c.Listen) != 1 || c.Listen[0] != ListenPort(1936) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	for _, test := range []struct{ text, want string }{
+		{"relay:\n\tidle: 60s\n", "x.yaml:2: YAML is not indented with tabs; use spaces"},
+		{"relay:\n  idle: 60s\n\textra: []\n", "x.yaml:3: YAML is not indented with tabs; use spaces"},
+		{"\thostname: x\n", "x.yaml:1: YAML is not indented with tabs; use spaces"},
+		{"\x7fELF\x02\x01" + strings.Repeat("\x00\xff\x03", 1000), "x.yaml: is no text: "},
+		{"\x89PNG\r\n\x1a\n", "x.yaml: is no text: "},
+		{"hostname: n\xf6de\n", "x.yaml: is no UTF-8, from line 1 on; save it as UTF-8"},
+		{"{" + strings.Repeat("x", 5000), "x.yaml:1: "},
+		{"listen: [[::1]:1935]\n", `an address in brackets goes in quotes, as in ["[::1]:1935"]`},
+		{"turn: {secrets: [\"0123456789abcdef\\n\"]}", "x.yaml:1: turn.secrets: begins or ends with a line break"},
+		{"turn:\n  secrets:\n    - |\n      0123456789abcdef\n", "x.yaml:2: turn.secrets: begins or ends with a line break"},
+	} {
+		c, err := Parse("x.yaml", []byte(test.text))
+		if err == nil {
+			err = c.Validate()
+		}
+		if err == nil || !strings.Contains(err.Error(), test.want) || len(err.Error()) > 300 || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%.80q: %q, want %q", test.text, err, test.want)
+		}
+	}
+}
+
+// Addresses of IPv6 need no quotes where YAML wants none.
+func TestAddressesInFlow(t *testing.T) {
+	a := netip.MustParseAddr
+	for text, want := range map[string][]netip.Addr{
+		"turn: {alternates: [fd00::2]}":                                    {a("fd00::2")},
+		"turn: {alternates: [fd00::2, 2001:db8::3 ,192.0.2.1], users: {}}": {a("fd00::2"), a("2001:db8::3"), a("192.0.2.1")},
+		"turn: {alternates: [::2]}":                                        {a("::2")},
+		"turn: {alternates: [ 2001:db8:: ]}":                               {a("2001:db8::")},
+		"turn: {alternates: [2001:db8:0:0:0:0:0:1]}":                       {a("2001:db8::1")},
+		"turn: {alternates: ['fd00::2', \"fd00::3\"]}":                     {a("fd00::2"), a("fd00::3")},
+		"turn: {alternates: [::ffff:192.0.2.1]}":                           {a("192.0.2.1")},
+		"turn:\n  alternates: [fd00::2,\n    fd00::3]":                     {a("fd00::2"), a("fd00::3")},
+		"turn:\n  alternates:\n  - fd00::2\n":                              {a("fd00::2")},
+	} {
+		c, err := Parse("x.yaml", []byte(text))
+		if err != nil || !slices.Equal(c.TURN.Alternates, want) {
+			t.Errorf("%q: %v, %v", text, c, err)
+		}
+	}
+	for _, text := range []string{
+		"public: {fd00::1: 2001:db8::7, 10.0.0.1: 192.0.2.1}",
+		"public: {fd00::1:  2001:db8::7 , 10.0.0.1: 192.0.2.1}",
+		"public: {'fd00::1': 2001:db8::7, 10.0.0.1: 192.0.2.1}",
+		"{public: {fd00::1: 2001:db8::7, 10.0.0.1: 192.0.2.1}}",
+	} {
+		c, err := Parse("x.yaml", []byte(text))
+		if err != nil || len(c.Public) != 2 || c.Public[a("fd00::1")] != a("2001:db8::7") || c.Public[a("10.0.0.1")] != a("192.0.2.1") {
+			t.Errorf("%q: %v, %v", text, c.Public, err)
+		}
+	}
+	c, err := Parse("x.yaml", []byte("relay: {allow_onlink: [2001:db8::/32, fd00::1/64], idle: 90s}\nlog: {level:debug}"))
+	if err != nil || len(c.Relay.AllowOnLink) != 2 || c.Relay.AllowOnLink[0] != netip.MustParsePrefix("2001:db8::/32") || c.Log.Level != LevelDebug {
+		t.Errorf("%+v, %v", c, err)
 	}
 }
 

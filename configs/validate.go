@@ -33,7 +33,7 @@ func Join(errs ...error) error {
 	var list []error
 	var flatten func(error)
 	flatten = func(err error) {
-		if all, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // what it joins, and nothing deeper
+		if all, ok := err.(interface{ Unwrap() []error }); ok {
 			for _, one := range all.Unwrap() {
 				flatten(one)
 			}

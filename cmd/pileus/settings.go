@@ -104,9 +104,10 @@ func override(cfg *configs.Config, c *cli.Context) error {
 	}
 	// What is repeated is judged one by one, and none of it taken if one is wrong.
 	each := func(flag string, take func(s string) error) error {
-		var wrong []error
-		for _, s := range c.StringSlice(flag) {
-			wrong = append(wrong, take(s))
+		values := c.StringSlice(flag)
+		wrong := make([]error, len(values))
+		for i, s := range values {
+			wrong[i] = take(s)
 		}
 		return errors.Join(wrong...)
 	}
