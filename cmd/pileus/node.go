@@ -16,7 +16,6 @@ import (
 	"pileus/introducer"
 	"pileus/introducer/tenant"
 	"pileus/relay/limit"
-	"pileus/relay/turn"
 	"pileus/rtmfp"
 	"pileus/rtmfp/flash"
 	"pileus/rtmfp/udp"
@@ -37,7 +36,7 @@ type node struct {
 	admin  *admin.Server
 	limits *limit.Controller // of splices and TURN
 
-	turnCertificate *turn.Certificate // nil: no TLS
+	certificates certificates
 
 	hooks    *hooks
 	operator *operator
@@ -73,11 +72,10 @@ func build(cfg *configs.Config, log *slog.Logger) (*node, error) {
 		Shared:         sharedLimits(cfg),
 	}
 	n.limits = limit.New(relayLimits(cfg), nil)
-	if t := cfg.TURN.TLS; t.Cert != "" {
-		if n.turnCertificate, err = turn.NewCertificate(t.Cert, t.Key); err != nil {
-			return nil, fmt.Errorf("turn.tls: %w", err)
-		}
+	if n.certificates, err = readCertificates(cfg); err != nil {
+		return nil, err
 	}
+	n.certificates.logTo(log)
 	if err := n.operate(); err != nil {
 		return nil, err
 	}
@@ -118,8 +116,8 @@ func (n *node) open() (err error) {
 	}
 	if admin := n.sockets.of(configs.UseAdmin); len(admin) > 0 {
 		n.adminListener = admin[0].stream
-		if n.config.Admin.TLS.Cert != "" {
-			n.adminListener = tls.NewListener(n.adminListener, n.operator.certificate.config())
+		if c := n.certificates["admin.tls"]; c != nil {
+			n.adminListener = tls.NewListener(n.adminListener, c.Config())
 		}
 	}
 	n.judge(n.sockets.machine)

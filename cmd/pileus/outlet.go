@@ -29,7 +29,6 @@ type outlet struct {
 	full, failed uint64     // lines lost: no room, or not taken by w
 	closed       bool
 	describe     func(missing uint64) []byte
-	spare        []byte
 }
 
 func newOutlet(w io.Writer) *outlet {
@@ -84,26 +83,28 @@ func (o *outlet) poke() {
 
 func (o *outlet) run() {
 	defer close(o.done)
+	var spare []byte // the two take turns
 	for range o.wake {
 		for {
 			o.mu.Lock()
 			o.tellMissing()
-			text, lines := o.pending, o.lines
-			o.pending, o.lines = o.spare[:0], 0
-			closed := o.closed
-			o.mu.Unlock()
-			if len(text) == 0 {
+			if len(o.pending) == 0 {
+				closed := o.closed
+				o.mu.Unlock()
 				if closed {
 					return
 				}
 				break
 			}
+			text, lines := o.pending, o.lines
+			o.pending, o.lines = spare[:0], 0
+			o.mu.Unlock()
 			if _, err := o.w.Write(text); err != nil {
 				o.mu.Lock()
 				o.failed += lines
 				o.mu.Unlock()
 			}
-			o.spare = text
+			spare = text
 		}
 	}
 }

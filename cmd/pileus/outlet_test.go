@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"testing"
@@ -78,6 +80,37 @@ func TestOutletNeverWaits(t *testing.T) {
 		if n := strings.Count(got, "\n"); uint64(n) < lines-lost {
 			t.Errorf("%d lines came, %d were lost of %d", n, lost, lines)
 		}
+	}
+}
+
+// What is written while something is being written does not get into its way.
+func TestOutletKeepsLinesApart(t *testing.T) {
+	r, w := io.Pipe()
+	o := newOutlet(w)
+	var want strings.Builder
+	lines := bufio.NewReader(r)
+	var got strings.Builder
+	for i := range 2000 {
+		line := fmt.Sprintf("%d %s\n", i, strings.Repeat("x", i%50))
+		want.WriteString(line)
+		_, _ = io.WriteString(o, line)
+		if i%3 == 0 { // the reader is behind, at times by more and at times by less
+			text, err := lines.ReadString('\n')
+			if err != nil {
+				t.Fatal(err)
+			}
+			got.WriteString(text)
+		}
+	}
+	go func() {
+		o.close(10 * time.Second)
+		w.Close()
+	}()
+	if _, err := io.Copy(&got, lines); err != nil {
+		t.Fatal(err)
+	}
+	if got.String() != want.String() {
+		t.Error("lines are torn or missing")
 	}
 }
 

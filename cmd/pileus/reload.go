@@ -61,9 +61,7 @@ func (o *operator) Reload(ctx context.Context) (api.Reloaded, error) {
 		}
 	}
 	// The files may have changed even if their names have not.
-	if err := o.certificate.load(was.Admin.TLS); err != nil {
-		return api.Reloaded{}, fmt.Errorf("%w: %w", api.ErrRefused, err)
-	}
+	troubles := o.certificates.renew()
 	if err := o.hooks.set(cfg.Hooks); err != nil {
 		return api.Reloaded{}, fmt.Errorf("%w: %w", api.ErrRefused, err)
 	}
@@ -97,7 +95,7 @@ func (o *operator) Reload(ctx context.Context) (api.Reloaded, error) {
 	for _, a := range ips(changed.went) {
 		done.Closed = append(done.Closed, a.String())
 	}
-	done.Missing = o.sockets.shortcomings()
+	done.Missing = append(o.sockets.shortcomings(), troubles...)
 	o.log.Info("reloaded", "changed", done.Changed)
 	if len(done.Restart) > 0 {
 		o.log.Warn("some keys that changed wait for a restart of the node; what they said before stays in force", "keys", done.Restart)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -44,7 +43,8 @@ func settings(c *cli.Context, files ...string) (*configs.Config, error) {
 func settingsAndFiles(c *cli.Context, files ...string) (*configs.Config, error) {
 	cfg, err := examine(c, files...)
 	if cfg != nil {
-		err = configs.Join(err, readCertificates(cfg))
+		_, unread := readCertificates(cfg)
+		err = configs.Join(err, unread)
 	}
 	if err != nil {
 		return nil, err
@@ -166,23 +166,5 @@ func override(cfg *configs.Config, c *cli.Context) error {
 	set("relay-ports", "relay.ports", func() error { return cfg.Relay.Ports.UnmarshalText([]byte(c.String("relay-ports"))) })
 	set("admin", "admin.listen", func() error { return cfg.Admin.Listen.UnmarshalText([]byte(c.String("admin"))) })
 	set("log-format", "log.format", func() error { return cfg.Log.Format.UnmarshalText([]byte(c.String("log-format"))) })
-	return errors.Join(errs...)
-}
-
-// readCertificates looks whether those that a configuration names can be used.
-func readCertificates(cfg *configs.Config) error {
-	var errs []error
-	for _, pair := range []struct{ key, cert, private string }{
-		{"turn.tls", cfg.TURN.TLS.Cert, cfg.TURN.TLS.Key},
-		{"admin.tls", cfg.Admin.TLS.Cert, cfg.Admin.TLS.Key},
-	} {
-		if pair.cert == "" || pair.private == "" {
-			continue // there is none, or that was told
-		}
-		if _, err := tls.LoadX509KeyPair(pair.cert, pair.private); err != nil {
-			o, _ := cfg.Origin(pair.key + ".cert")
-			errs = append(errs, &configs.Error{Origin: o, Key: pair.key, Problem: err.Error()})
-		}
-	}
 	return errors.Join(errs...)
 }

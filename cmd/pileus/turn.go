@@ -35,8 +35,8 @@ type turnService struct {
 func (n *node) openTURN() error {
 	cfg := &n.config.TURN
 	t := &turnService{log: n.log}
-	if n.turnCertificate != nil {
-		t.tls = n.turnCertificate.Config()
+	if c := n.certificates["turn.tls"]; c != nil {
+		t.tls = c.Config()
 	}
 	ports := n.config.AllocationPorts()
 	if ports.Len() == 0 {

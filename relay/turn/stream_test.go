@@ -321,6 +321,70 @@ func TestCertificateIsReadAgain(t *testing.T) {
 	}
 }
 
+// A renewed certificate may be as old as the one before, and in a file that a link leads to now: its content counts.
+// What cannot be read is reported once, and the old one stays.
+func TestCertificateByContent(t *testing.T) {
+	root := t.TempDir()
+	dirs := map[string]string{}
+	written := time.Now().Add(-time.Hour)
+	for _, name := range []string{"one", "two"} {
+		dirs[name] = filepath.Join(root, name)
+		if err := os.Mkdir(dirs[name], 0o700); err != nil {
+			t.Fatal(err)
+		}
+		certFile, keyFile := writeCertificate(t, dirs[name], name)
+		for _, f := range []string{certFile, keyFile} {
+			if err := os.Chtimes(f, time.Time{}, written); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	live := filepath.Join(root, "live")
+	lead := func(name string) {
+		t.Helper()
+		_ = os.Remove(live)
+		if err := os.Symlink(dirs[name], live); err != nil {
+			t.Skipf("SKIPPED: %v", err)
+		}
+	}
+	lead("one")
+	certFile, keyFile := writeCertificate(t, t.TempDir(), "x")
+	certFile, keyFile = filepath.Join(live, filepath.Base(certFile)), filepath.Join(live, filepath.Base(keyFile))
+	c, err := NewCertificate(certFile, keyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var reported []error
+	c.Report(func(err error) { reported = append(reported, err) })
+	name := func() string {
+		t.Helper()
+		leaf, err := x509.ParseCertificate(c.get(time.Now()).Certificate[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return leaf.Subject.CommonName
+	}
+	lead("two")
+	if err := c.Renew(); err != nil || name() != "two" {
+		t.Errorf("serves %s: %v", name(), err)
+	}
+	if err := os.Remove(live); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if err := c.Renew(); err == nil || name() != "two" {
+			t.Errorf("without files it serves %s: %v", name(), err)
+		}
+	}
+	if len(reported) != 1 {
+		t.Errorf("reported %v, want it once", reported)
+	}
+	lead("one")
+	if err := c.Renew(); err != nil || name() != "one" {
+		t.Errorf("serves %s: %v", name(), err)
+	}
+}
+
 // Who connects after a renewal sees the new certificate; who was connected before goes on.
 func TestCertificateIsRenewedWhileServing(t *testing.T) {
 	dir := t.TempDir()
