@@ -204,3 +204,20 @@ func TestBindingIsNoAmplifier(t *testing.T) {
 		}
 	}
 }
+
+// A clean stop is no error, whatever TURN was doing.
+func TestCleanStopIsNoError(t *testing.T) {
+	p := free(t, 1)
+	for _, network := range []string{"udp", "tcp"} {
+		n := serving(t, "--config", config(t, "listen: ['127.0.0.1:0']\nprobe: {ports: off}\nrelay: {ports: off, extra: []}\nstun: {ports: []}\nadmin: {listen: off}\n"+
+			"turn: {listen: ["+p[0]+"], users: {alice: wonderland}}\n"))
+		relay, err := allocationOver(t, network, "127.0.0.1:"+p[0], "alice", "wonderland")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if code := n.end(); code != exitOK || strings.Contains(n.banner, "level=ERROR") || strings.Contains(n.banner, "nil") {
+			t.Errorf("%s: exit %d:\n%s", network, code, n.banner)
+		}
+		relay.Close()
+	}
+}
