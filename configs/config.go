@@ -44,8 +44,9 @@ type Config struct {
 
 // Probe is native probing of what NAT a client is behind.
 type Probe struct {
-	Ports PortRange `yaml:"ports"`
-	Rate  Rate      `yaml:"rate"` // packets, whole node
+	Ports         PortRange `yaml:"ports"`
+	Rate          Rate      `yaml:"rate"`           // packets, whole node
+	FindAlternate bool      `yaml:"find_alternate"` // where none is named
 }
 
 // Relay is the splice relay.
@@ -152,7 +153,7 @@ func Default() *Config {
 		MaxMessage: 64 << 10,
 		Public:     map[netip.Addr]netip.Addr{},
 		Alternate:  []netip.Addr{},
-		Probe:      Probe{Ports: PortRange{1936, 1943}, Rate: 2000},
+		Probe:      Probe{Ports: PortRange{1936, 1943}, Rate: 2000, FindAlternate: true},
 		Relay: Relay{
 			Ports: PortRange{20000, 20999},
 			Extra: []Port{443},

@@ -59,7 +59,7 @@ hmac: require
 max_message: 1MiB
 public: {10.0.0.5: 198.51.100.7, "fd00::5": "2001:db8::7"}
 alternate: [192.0.2.2]
-probe: {ports: 1950, rate: 100/s}
+probe: {ports: 1950, rate: 100/s, find_alternate: false}
 relay: {ports: 30000-30009, extra: [80, 443], idle: 90s, max_lifetime: 2h, allow_private: true, allow_onlink: [203.0.113.9/24, "2001:db8::1"]}
 stun: {ports: []}
 turn: {listen: ["192.0.2.1:3478"], tls: {listen: [], cert: c.pem, key: k.pem}, ports: 50000-50010, users: {ann: "1234"}, secrets: [0123456789abcdef], alternates: [192.0.2.3]}

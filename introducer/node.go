@@ -32,6 +32,12 @@ type Config struct {
 	// for any client, whichever address it holds its session at. (Of a machine's
 	// other addresses nobody knows whether they lead to the same clients.)
 	Alternates []netip.Addr
+	// Candidates are addresses of Probes and Routes that may be alternates, though
+	// nobody named them: clients show whether they are. Judged, if not nil, is told
+	// when that is known, with the outside name, on the engine's goroutine; it does not
+	// block.
+	Candidates []netip.Addr
+	Judged     func(outside netip.Addr, t Trust)
 	// NameArg is which optional argument of connect, counted from 1, is the name
 	// that the client is to be known by; zero: none.
 	NameArg int
@@ -125,32 +131,33 @@ type Stats struct {
 // Node is an [rtmfp.Handler] that accepts NetConnections and introduces their
 // clients to each other.
 type Node struct {
-	cfg       Config
-	log       eventLog
-	server    *netconn.Server
-	peers     directory
-	tenants   map[string]*names
-	anonymous *udp.Limiter
-	line      probeLine // of clients that are here
-	doorLine  probeLine // of others
-	evidence  evidence
-	running   map[introKey]*introduction
-	spare     introduction // see once
-	pairs     pairs
-	outcomes  map[OutcomeKey]uint64
-	relayings map[uint64]relaying  // splices, by ID
-	relayed   map[flash.PeerID]int // splices of a peer
-	members   map[string]int       // clients by tenant
-	gate      gate
-	timelines map[flash.PeerID]*watched
-	estates   int // that are kept
-	pool      pairing.Pool
-	groups    group.Table[*Peer]
-	healing   *rtmfp.Timer
-	spread    udp.Bucket // messages that broadcasts send
-	draining  bool
-	stats     Stats
-	timer     *rtmfp.Timer
+	cfg        Config
+	log        eventLog
+	server     *netconn.Server
+	peers      directory
+	tenants    map[string]*names
+	anonymous  *udp.Limiter
+	line       probeLine // of clients that are here
+	doorLine   probeLine // of others
+	evidence   evidence
+	candidates candidates
+	running    map[introKey]*introduction
+	spare      introduction // see once
+	pairs      pairs
+	outcomes   map[OutcomeKey]uint64
+	relayings  map[uint64]relaying  // splices, by ID
+	relayed    map[flash.PeerID]int // splices of a peer
+	members    map[string]int       // clients by tenant
+	gate       gate
+	timelines  map[flash.PeerID]*watched
+	estates    int // that are kept
+	pool       pairing.Pool
+	groups     group.Table[*Peer]
+	healing    *rtmfp.Timer
+	spread     udp.Bucket // messages that broadcasts send
+	draining   bool
+	stats      Stats
+	timer      *rtmfp.Timer
 }
 
 func (c *Config) fill() {
@@ -185,6 +192,7 @@ func New(c Config) *Node {
 		anonymous: udp.NewLimiter(introductionRate, introductionBurst),
 	}
 	n.doorLine = probeLine{part: doorPart, whole: &n.line}
+	n.candidates.set(n.outsideOf(c.Candidates))
 	n.server = netconn.NewServer(netconn.ServerConfig{Unread: c.Unread}, n.welcome)
 	return n
 }

@@ -48,6 +48,8 @@ func (n *node) follow(ctx context.Context) {
 		select {
 		case <-news:
 			look()
+		case <-n.trusted.news:
+			n.stun.responder.follow(n.sockets)
 		case <-retry.C:
 			if n.sockets.lacks() {
 				look()
@@ -72,6 +74,9 @@ func (n *node) look(ctx context.Context) (change, error) {
 	defer cancel()
 	var errs []error
 	went := n.sockets.leave(machine)
+	for _, a := range ips(addrsOf(went)) {
+		n.trusted.forget(n.names.Outside(netip.AddrPortFrom(a, 0)).Addr())
+	}
 	if len(went) > 0 { // nobody is to wait for answers there
 		errs = append(errs, n.retarget(ctx), n.takeBack(ctx, went))
 	}

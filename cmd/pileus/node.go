@@ -49,13 +49,14 @@ type node struct {
 	adminListener net.Listener // nil: none
 
 	looking sync.Mutex    // at the machine
+	trusted trustedAddrs  // alternates that nobody named
 	asking  chan struct{} // holds one token while the engine is asked
 }
 
 // build makes a node. All that can be wrong with a configuration shows here,
 // before the first socket, so check stops after it.
 func build(cfg *configs.Config, log *slog.Logger) (*node, error) {
-	n := &node{config: cfg, log: log, asking: make(chan struct{}, 1)}
+	n := &node{config: cfg, log: log, asking: make(chan struct{}, 1), trusted: trustedAddrs{news: make(chan struct{}, 1)}}
 	identity, err := flash.NewIdentity(flash.IdentityOptions{AcceptAncillary: !front(cfg), Hostname: cfg.Hostname})
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a certificate: %w", err)
@@ -100,7 +101,7 @@ func (n *node) open() (err error) {
 		return err
 	}
 	n.intro = introducer.New(n.introductions())
-	n.stun = newSTUNService(n.sockets, n.names, n.log)
+	n.stun = newSTUNService(n.sockets, n.names, n.trusted.has, n.log)
 	n.engine.Handler, n.engine.Silent, n.engine.Beside = n.intro, n.sockets.silent, n.stun.responder.beside
 	if n.relay != nil {
 		n.engine.Foreign = foreign{n.relay.Relay}
@@ -134,6 +135,8 @@ func (n *node) introductions() introducer.Config {
 		Probes:     at.Probes,
 		Routes:     at.Routes,
 		Alternates: at.Alternates,
+		Candidates: at.Candidates,
+		Judged:     n.judged,
 		ProbeRate:  int(n.config.Probe.Rate),
 		NameArg:    n.config.Presence.NameArg,
 		Unread:     noneBelow(int(n.config.Limits.Unread)),
@@ -165,6 +168,7 @@ func (n *node) introducerSockets() introducer.Sockets {
 		// there.
 		Routes:     n.sockets.at(configs.UseMain, configs.UseAlternate, configs.UseExtra),
 		Alternates: n.sockets.alternates(),
+		Candidates: n.sockets.candidates(n.names),
 	}
 }
 
@@ -209,7 +213,9 @@ func (n *node) banner() *banner {
 	for u := range b.at {
 		b.at[u] = n.sockets.at(configs.Use(u))
 	}
-	if len(b.at[configs.UseProbe]) > 0 && len(n.config.Alternate) == 0 {
+	if found := n.sockets.candidates(n.names); len(found) > 0 {
+		b.advice = fmt.Sprintf("; %s is tried as a second address, and used once clients have answered there (probe.find_alternate)", commas(found))
+	} else if len(b.at[configs.UseProbe]) > 0 && len(n.config.Alternate) == 0 {
 		b.advice = "; a second address, --alternate IP, tells every kind of NAT apart"
 	}
 	if n.adminListener != nil {

@@ -406,3 +406,41 @@ func (s *sockets) lacks() bool {
 	}
 	return false
 }
+
+// candidates are addresses that may be alternates, though nobody named them: one of a
+// family, if the node is at every address and has no alternate there. It is on the
+// interface of the default route, and as far from clients as the address of that route.
+func (s *sockets) candidates(names udp.Names) []netip.Addr {
+	if !s.config.Probe.FindAlternate || s.config.Probe.Ports.Len() == 0 || front(s.config) {
+		return nil
+	}
+	s.mu.Lock()
+	machine := udp.Serveable(s.machine)
+	s.mu.Unlock()
+	outside := func(a netip.Addr) netip.Addr { return names.Outside(netip.AddrPortFrom(a, 0)).Addr() }
+	own := s.addrs()
+	var list []netip.Addr
+	for _, four := range []bool{true, false} {
+		family := func(a netip.Addr) bool { return a.Is4() == four }
+		every := slices.ContainsFunc(s.config.OwnAddrs(), func(a netip.Addr) bool { return family(a) && a.IsUnspecified() })
+		if !every || slices.ContainsFunc(s.config.Alternate, family) {
+			continue
+		}
+		source, err := udp.Source(four)
+		if err != nil {
+			continue
+		}
+		i := slices.IndexFunc(machine, func(a udp.Address) bool { return a.Addr == source })
+		if i < 0 || source.IsLoopback() {
+			continue
+		}
+		second := slices.IndexFunc(machine, func(a udp.Address) bool {
+			return family(a.Addr) && a.Addr != source && a.Interface == machine[i].Interface && !a.Tentative && !a.Passing &&
+				udp.SameReach(outside(a.Addr), outside(source)) && slices.Contains(own, a.Addr)
+		})
+		if second >= 0 {
+			list = append(list, machine[second].Addr)
+		}
+	}
+	return list
+}

@@ -23,6 +23,7 @@ import (
 // alone; clients of RFC 3489 where nothing but STUN and TURN is spoken. It has no socket, and may be called from any goroutine.
 type stunResponder struct {
 	names   udp.Names
+	trusts  func(outside netip.Addr) bool                 // an alternate that nobody named; nil: none
 	servers atomic.Pointer[map[netip.Addr]binding.Server] // by own address
 
 	mu      sync.Mutex
@@ -64,6 +65,11 @@ func (s *sockets) hasSTUN(a netip.Addr) bool {
 // nobody knows where the machine's further addresses lead; zero if there is none.
 func (r *stunResponder) other(s *sockets, a netip.Addr) netip.Addr {
 	candidates := s.alternates()
+	for _, b := range s.candidates(r.names) {
+		if r.trusts != nil && r.trusts(r.outside(b)) {
+			candidates = append(candidates, b)
+		}
+	}
 	if slices.Contains(candidates, a) {
 		candidates = s.addrs()
 	}
@@ -128,8 +134,8 @@ type stunService struct {
 	log       *slog.Logger
 }
 
-func newSTUNService(s *sockets, names udp.Names, log *slog.Logger) *stunService {
-	r := &stunResponder{names: names}
+func newSTUNService(s *sockets, names udp.Names, trusts func(netip.Addr) bool, log *slog.Logger) *stunService {
+	r := &stunResponder{names: names, trusts: trusts}
 	r.follow(s)
 	return &stunService{responder: r, sockets: responder.NewSockets(nil), log: log}
 }

@@ -3,6 +3,7 @@ package udp
 import (
 	"cmp"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 )
@@ -16,6 +17,9 @@ type Address struct {
 	// Tentative: nothing can be bound to it yet, for it may be somebody else's (RFC 4862 5.4); Duplicate: it
 	// has turned out to be. Only Linux tells.
 	Tentative, Duplicate bool
+	// Passing: it is for outgoing connections and will be replaced (RFC 8981), or it is not to be used
+	// any more (RFC 4862 5.5.4). Only Linux tells.
+	Passing bool
 }
 
 // Addresses lists every address this machine has now, those of interfaces that are down too. It is the
@@ -53,6 +57,21 @@ func Serveable(list []Address) []Address {
 		}
 	}
 	return picked
+}
+
+// Source is the address from which this machine sends to the internet: that of its default route, in the
+// family asked for. Nothing is sent to find it.
+func Source(four bool) (netip.Addr, error) {
+	network, far := "udp6", "[2001:db8::1]:9" // of documentation: no route of its own leads there
+	if four {
+		network, far = "udp4", "192.0.2.1:9"
+	}
+	c, err := net.Dial(network, far)
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("udp: there is no way to the internet: %w", err)
+	}
+	defer c.Close()
+	return unmap(c.LocalAddr().(*net.UDPAddr).AddrPort()).Addr(), nil
 }
 
 func b2i(b bool) int {

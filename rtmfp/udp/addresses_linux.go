@@ -78,5 +78,7 @@ func parseAddress(m *syscall.NetlinkMessage) (a Address, link int, ok bool) {
 	}
 	a.Duplicate = flags&unix.IFA_F_DADFAILED != 0
 	a.Tentative = a.Duplicate || flags&unix.IFA_F_TENTATIVE != 0 && flags&unix.IFA_F_OPTIMISTIC == 0
+	// Of IPv4 the flag of temporary ones says that there is another of the subnet.
+	a.Passing = flags&unix.IFA_F_DEPRECATED != 0 || flags&unix.IFA_F_TEMPORARY != 0 && a.Addr.Is6()
 	return a, link, true
 }
