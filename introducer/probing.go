@@ -87,7 +87,8 @@ func (n *Node) welcomed(p *Peer) {
 // introductions on by themselves, some as late as that.
 func (n *Node) reported(p *Peer) {
 	r := p.probing
-	if r == nil {
+	// A client that is in the node's own network knows its addresses by other names.
+	if r == nil || r.planner != nil && r.main != n.namesFor(p).Outside(p.session.Local()) {
 		n.probe(p)
 		return
 	}
@@ -121,13 +122,13 @@ func (r *probing) begin(e *rtmfp.Engine) {
 	n, p := r.node, r.peer
 	r.epd = p.session.Far().EPD().Append(nil)
 	r.tags = make(map[int][]byte)
-	r.main = n.cfg.Names.Outside(p.session.Local())
+	r.main = n.namesFor(p).Outside(p.session.Local())
 	r.planner = natprobe.NewPlanner(natprobe.PlannerConfig{
 		Main:     r.main,
 		Observed: p.Addr(),
 		Family:   n.familyFor(p),
-		Probes:   n.vantage(p.session.Local(), n.cfg.Probes),
-		Routes:   n.vantage(p.session.Local(), n.cfg.Routes),
+		Probes:   n.vantage(p, n.cfg.Probes),
+		Routes:   n.vantage(p, n.cfg.Routes),
 		RTT:      p.session.RTT(),
 		Deaf:     !p.admitted,
 		Recent:   n.evidence.recall(e.Now(), p.Addr()),

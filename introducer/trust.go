@@ -158,12 +158,12 @@ func (n *Node) alternate(own netip.Addr) bool {
 // probeVantage is vantage for probes: with the alternates that are on trial.
 //
 //nolint:unused // what begins a round of probes is to call it
-func (n *Node) probeVantage(local netip.AddrPort, list []netip.AddrPort) []netip.AddrPort {
-	picked := n.vantage(local, list)
-	at := n.cfg.Names.Outside(local).Addr()
+func (n *Node) probeVantage(p *Peer, list []netip.AddrPort) []netip.AddrPort {
+	picked, names := n.vantage(p, list), n.namesFor(p)
+	at := names.Outside(p.session.Local()).Addr()
 	for _, a := range list {
-		outside := n.cfg.Names.Outside(a)
-		if n.candidates.probed(outside.Addr()) && outside.Addr().Is4() == at.Is4() && udp.SameReach(outside.Addr(), at) && !slices.Contains(picked, outside) {
+		outside := names.Outside(a)
+		if n.candidates.probed(n.cfg.Names.Outside(a).Addr()) && outside.Addr().Is4() == at.Is4() && udp.SameReach(outside.Addr(), at) && !slices.Contains(picked, outside) {
 			picked = append(picked, outside)
 		}
 	}

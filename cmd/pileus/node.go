@@ -48,9 +48,10 @@ type node struct {
 	endpoint      *rtmfp.Endpoint
 	adminListener net.Listener // nil: none
 
-	looking sync.Mutex    // at the machine
-	trusted trustedAddrs  // alternates that nobody named
-	asking  chan struct{} // holds one token while the engine is asked
+	looking  sync.Mutex    // at the machine
+	trusted  trustedAddrs  // alternates that nobody named
+	nameless bool          // that an address lacks its outside name was told; the engine's
+	asking   chan struct{} // holds one token while the engine is asked
 }
 
 // build makes a node. All that can be wrong with a configuration shows here,
@@ -147,6 +148,7 @@ func (n *node) introductions() introducer.Config {
 		Observe: func(e introducer.Event) {
 			n.operator.recorder.Record(e)
 			n.hooks.tell(e)
+			n.missName(&e)
 		},
 		Log: n.log,
 	}
