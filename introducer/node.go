@@ -69,6 +69,8 @@ type Config struct {
 	// VerdictLife is how long a verdict over a pair holds; zero is a minute.
 	Ask         func(q Question, done func(Verdict))
 	VerdictLife time.Duration
+	// Wall tells the time of day, by which tokens go; nil is the engine's time.
+	Wall func() time.Time
 	// Observe, if not nil, is told what happens, on the engine's goroutine. It
 	// does not block.
 	Observe func(Event)

@@ -43,6 +43,7 @@ func (n *node) advice() []string {
 	if n.config.NeedsClock() && !clockIsRight() {
 		lines = append(lines, "nothing keeps this machine's clock right, and hooks, tokens and time-limited names go by it; run an NTP client")
 	}
+	lines = append(lines, n.certificates.expiring(n.wall())...)
 	far := slices.DeleteFunc(n.sockets.addrs(), netip.Addr.IsLoopback)
 	private := !slices.ContainsFunc(far, func(a netip.Addr) bool { return !udp.IsPrivate(n.names.Outside(netip.AddrPortFrom(a, 0)).Addr()) })
 	if relaysTURN(&n.config.TURN) && len(far) > 0 && private && !n.config.Relay.AllowPrivate {

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"pileus/introducer"
 )
@@ -67,7 +68,7 @@ func TestTrustedAlternateIsNamed(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		n, err := build(cfg, discardLogger())
+		n, err := build(cfg, discardLogger(), time.Now)
 		if err != nil {
 			t.Error(err)
 			return

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"time"
 
 	"pileus/configs"
 	"pileus/relay/turn"
@@ -42,6 +43,27 @@ func (c certificates) logTo(log *slog.Logger) {
 		})
 	}
 }
+
+// expiring tells which are not valid any more, or soon.
+func (c certificates) expiring(now time.Time) (lines []string) {
+	for _, key := range []string{"turn.tls", "admin.tls"} {
+		one := c[key]
+		if one == nil || one.Expires().IsZero() {
+			continue
+		}
+		switch left := one.Expires().Sub(now); {
+		case left <= 0:
+			lines = append(lines, fmt.Sprintf("%s: the certificate has expired at %v, by this machine's clock", key, one.Expires().UTC().Format(time.DateTime)))
+		case left < expireSoon:
+			lines = append(lines, fmt.Sprintf("%s: the certificate expires at %v", key, one.Expires().UTC().Format(time.DateTime)))
+		}
+	}
+	return lines
+}
+
+// expireSoon is how long before its end a certificate is spoken of: those who renew by
+// themselves do so a month before.
+const expireSoon = 7 * 24 * time.Hour
 
 // renew looks at the files now, and tells which cannot be used.
 func (c certificates) renew() (troubles []string) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/urfave/cli/v2"
 )
@@ -30,7 +31,7 @@ machine's running node among them. configs/pileus.yaml is the manual of every ke
 			for _, line := range warnings(cfg) {
 				fmt.Fprintln(c.App.ErrWriter, "pileus: "+line)
 			}
-			if _, err := build(cfg, discardLogger()); err != nil {
+			if _, err := build(cfg, discardLogger(), time.Now); err != nil {
 				return err
 			}
 			if c.Bool("probe") {

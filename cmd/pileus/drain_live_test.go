@@ -234,7 +234,7 @@ func startLoaded(t *testing.T, relayPorts int, more string) *loaded {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l.node, err = build(cfg, discardLogger()); err != nil {
+	if l.node, err = build(cfg, discardLogger(), time.Now); err != nil {
 		t.Fatal(err)
 	}
 	polite, end := context.WithCancel(t.Context())

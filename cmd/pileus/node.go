@@ -30,6 +30,7 @@ const closeGrace = 3 * time.Second
 type node struct {
 	config *configs.Config
 	log    *slog.Logger
+	wall   clock
 	names  udp.Names
 	intro  *introducer.Node // on the engine's goroutine
 	engine rtmfp.Config
@@ -54,10 +55,10 @@ type node struct {
 	asking   chan struct{} // holds one token while the engine is asked
 }
 
-// build makes a node. All that can be wrong with a configuration shows here,
+// build makes a node that goes by a clock. All that can be wrong with a configuration shows here,
 // before the first socket, so check stops after it.
-func build(cfg *configs.Config, log *slog.Logger) (*node, error) {
-	n := &node{config: cfg, log: log, asking: make(chan struct{}, 1), trusted: trustedAddrs{news: make(chan struct{}, 1)}}
+func build(cfg *configs.Config, log *slog.Logger, wall clock) (*node, error) {
+	n := &node{config: cfg, log: log, wall: wall, asking: make(chan struct{}, 1), trusted: trustedAddrs{news: make(chan struct{}, 1)}}
 	identity, err := flash.NewIdentity(flash.IdentityOptions{AcceptAncillary: !front(cfg), Hostname: cfg.Hostname})
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a certificate: %w", err)
@@ -73,7 +74,9 @@ func build(cfg *configs.Config, log *slog.Logger) (*node, error) {
 		MaxMessage:     int(cfg.MaxMessage),
 		Shared:         sharedLimits(cfg),
 	}
-	n.limits = limit.New(relayLimits(cfg), nil)
+	limits := relayLimits(cfg)
+	limits.Wall = wall
+	n.limits = limit.New(limits, nil)
 	if n.certificates, err = readCertificates(cfg); err != nil {
 		return nil, err
 	}
@@ -144,6 +147,7 @@ func (n *node) introductions() introducer.Config {
 		Names:      n.names,
 		Cores:      n.cores(),
 		Tenants:    tenant.New(s.Tenants),
+		Wall:       n.wall,
 		Ask:        s.Ask, VerdictLife: s.VerdictLife,
 		Observe: func(e introducer.Event) {
 			n.operator.recorder.Record(e)

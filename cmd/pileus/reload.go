@@ -61,7 +61,7 @@ func (o *operator) Reload(ctx context.Context) (api.Reloaded, error) {
 		}
 	}
 	// The files may have changed even if their names have not.
-	troubles := o.certificates.renew()
+	troubles := append(o.certificates.renew(), o.certificates.expiring(o.wall())...)
 	if err := o.hooks.set(cfg.Hooks); err != nil {
 		return api.Reloaded{}, fmt.Errorf("%w: %w", api.ErrRefused, err)
 	}

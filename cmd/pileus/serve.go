@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -59,7 +60,7 @@ once.` + examples(
 func serve(polite, atOnce context.Context, cfg *configs.Config, reread func() (*configs.Config, error), stderr io.Writer) error {
 	keepHeapInCgroup()
 	log, logs := newLogger(stderr, cfg.Log)
-	n, err := build(cfg, log)
+	n, err := build(cfg, log, time.Now)
 	if err != nil {
 		return err
 	}

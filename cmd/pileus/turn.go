@@ -53,6 +53,7 @@ func (n *node) openTURN() error {
 		AllowPrivate: n.config.Relay.AllowPrivate,
 		AllowOnLink:  n.config.Relay.AllowOnLink,
 		MaxFiles:     n.sockets.files.turn,
+		Wall:         n.wall,
 		Limits:       n.limits,
 		Tenant:       introducer.DefaultTenant, // clients of TURN name none
 		Binding:      n.answerBinding,

@@ -202,7 +202,7 @@ func (p *Pair) Totals(now time.Time) Totals {
 func (c *Controller) Reload(cfg Config) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	cfg.Capacity = c.cfg.Capacity
+	cfg.Capacity, cfg.Wall = c.cfg.Capacity, c.cfg.Wall
 	c.cfg = cfg
 	for name, a := range c.tenants {
 		a.rate = cfg.For(name).Rate

@@ -55,6 +55,9 @@ type Config struct {
 	// BytesPerDay bounds what a peer (sent and received) and a tenant may have relayed in a UTC day.
 	// A pair that is open when it is reached stays.
 	BytesPerDay struct{ Peer, Tenant int64 }
+	// Wall tells the time of day, which says when a UTC day begins; nil: the times that methods are given.
+	// Reload keeps that of New.
+	Wall func() time.Time
 
 	// Tenants are those with limits of their own, by name. What is 0 there is as for everybody.
 	Tenants map[string]TenantLimits

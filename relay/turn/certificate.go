@@ -102,3 +102,13 @@ func (c *Certificate) load() error {
 	c.current, c.content = &pair, content
 	return nil
 }
+
+// Expires is until when the certificate in use is valid; zero if it does not say.
+func (c *Certificate) Expires() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.current.Leaf == nil {
+		return time.Time{}
+	}
+	return c.current.Leaf.NotAfter
+}

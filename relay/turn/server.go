@@ -54,6 +54,9 @@ type Config struct {
 	// together, connections half of them at most. 0: any number.
 	MaxFiles int
 
+	// Wall tells the time of day, by which time-limited names go; nil: time.Now.
+	Wall func() time.Time
+
 	Limits *limit.Controller
 	Tenant string // whose limit all clients share; "": nobody's
 
@@ -88,6 +91,9 @@ type Server struct {
 // New makes a Server that serves nothing yet.
 func New(cfg Config) (*Server, error) {
 	cfg.Realm = cmp.Or(cfg.Realm, "pileus")
+	if cfg.Wall == nil {
+		cfg.Wall = time.Now
+	}
 	switch {
 	case cfg.FirstPort == 0 || cfg.LastPort < cfg.FirstPort:
 		return nil, fmt.Errorf("turn: %d-%d is no range of ports", cfg.FirstPort, cfg.LastPort)
@@ -126,7 +132,7 @@ func New(cfg Config) (*Server, error) {
 		Except:        s.relays.known,
 	})
 	s.law.Store(&rules{
-		realm: cfg.Realm, credentials: &cfg.Credentials, alternates: cfg.Alternates, relays: cfg.Relays, nonces: newNoncer(),
+		realm: cfg.Realm, credentials: &cfg.Credentials, alternates: cfg.Alternates, relays: cfg.Relays, nonces: newNoncer(), wall: cfg.Wall,
 	})
 	return s, nil
 }
