@@ -35,7 +35,7 @@ func newLogger(w io.Writer, l configs.Log) (*slog.Logger, *logSettings) {
 		s.lost = out.lost
 		out.describeBy(func(missing uint64) []byte {
 			var line bytes.Buffer
-			to(&line).Error("log lines are missing here: whoever reads them is too slow", "lines", missing)
+			to(&line).Error("log lines are missing here: they found no reader in time, or no room", "lines", missing)
 			return line.Bytes()
 		})
 	}

@@ -26,6 +26,8 @@ type outlet struct {
 	pending      []byte     // whole lines
 	lines        uint64     // in pending
 	missing      uint64     // lost since the last line that was kept
+	told         uint64     // lost, as pending says
+	broken       bool       // w took nothing the last time
 	full, failed uint64     // lines lost: no room, or not taken by w
 	closed       bool
 	describe     func(missing uint64) []byte
@@ -35,7 +37,7 @@ func newOutlet(w io.Writer) *outlet {
 	o := &outlet{
 		w: w, wake: make(chan struct{}, 1), done: make(chan struct{}),
 		describe: func(n uint64) []byte {
-			return fmt.Appendf(nil, "pileus: %d lines are missing here: whoever reads them is too slow\n", n)
+			return fmt.Appendf(nil, "pileus: %d lines are missing here: they found no reader in time, or no room\n", n)
 		},
 	}
 	go o.run()
@@ -70,6 +72,7 @@ func (o *outlet) Write(p []byte) (int, error) {
 func (o *outlet) tellMissing() {
 	if o.missing > 0 {
 		o.pending = append(o.pending, o.describe(o.missing)...)
+		o.told += o.missing
 		o.missing = 0
 	}
 }
@@ -87,7 +90,9 @@ func (o *outlet) run() {
 	for range o.wake {
 		for {
 			o.mu.Lock()
-			o.tellMissing()
+			if !o.broken { // else with the next line
+				o.tellMissing()
+			}
 			if len(o.pending) == 0 {
 				closed := o.closed
 				o.mu.Unlock()
@@ -96,14 +101,16 @@ func (o *outlet) run() {
 				}
 				break
 			}
-			text, lines := o.pending, o.lines
-			o.pending, o.lines = spare[:0], 0
+			text, lines, told := o.pending, o.lines, o.told
+			o.pending, o.lines, o.told = spare[:0], 0, 0
 			o.mu.Unlock()
-			if _, err := o.w.Write(text); err != nil {
-				o.mu.Lock()
+			_, err := o.w.Write(text)
+			o.mu.Lock()
+			if o.broken = err != nil; o.broken {
 				o.failed += lines
-				o.mu.Unlock()
+				o.missing += lines + told
 			}
+			o.mu.Unlock()
 			spare = text
 		}
 	}
