@@ -117,3 +117,32 @@ func TestClockIsSet(t *testing.T) {
 		})
 	}
 }
+
+// The node's own certificates are judged by its clock, too: it speaks of them before they expire, and after.
+func TestCertificatesExpire(t *testing.T) {
+	cert, key := selfSigned(t) // good for an hour
+	cfg, err := load(config(t, "turn: {tls: {cert: "+cert+", key: "+key+"}}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := readCertificates(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wall := new(movable)
+	for _, test := range []struct {
+		step time.Duration
+		want string
+	}{
+		{0, "turn.tls: the certificate expires at "},
+		{2 * time.Hour, "turn.tls: the certificate has expired at "},
+		{24 * time.Hour, "turn.tls: the certificate has expired at "},
+		{-time.Hour, "turn.tls: the certificate expires at "},
+		{-24 * 30 * time.Hour, ""},
+	} {
+		wall.off.Store(int64(test.step))
+		if got := strings.Join(all.expiring(wall.now()), "\n"); !strings.HasPrefix(got, test.want) || test.want == "" && got != "" {
+			t.Errorf("clock set by %v: %q, want %q", test.step, got, test.want)
+		}
+	}
+}
