@@ -71,17 +71,10 @@ func NewBook(c BookConfig) *Book {
 		reserved: newReservations(),
 	}
 	for i, a := range c.Range {
-		p := b.pool(a.Addr())
-		if p == nil {
-			p = new(pool)
-			b.pools = append(b.pools, p)
-		}
-		port := &port{socket: i, addr: a}
-		p.ports = append(p.ports, port)
-		port.idle = p.idle.PushBack(port)
+		b.addPort(i, a)
 	}
 	for i, a := range c.Shared {
-		b.shared[a] = &port{socket: len(c.Range) + i, addr: a, engine: true, held: make(map[netip.AddrPort]*use)}
+		b.addShared(len(c.Range)+i, a)
 	}
 	return b
 }
