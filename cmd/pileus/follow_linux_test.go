@@ -142,7 +142,7 @@ func TestServeWithoutCable(t *testing.T) {
 	m.ip("addr add 2001:db8::1/64 dev eth0")
 	p := m.start("serve", "--listen", "[2001:db8::1]:1935")
 	p.await("cannot use it yet (duplicate address detection; is the cable in?)")
-	if code := p.end(); code != exitFailure || strings.Contains(p.banner, "no interface of this machine has it") {
+	if code := p.ended(); code != exitFailure || strings.Contains(p.banner, "no interface of this machine has it") {
 		t.Errorf("exit %d\n%s", code, p.banner)
 	}
 	p = m.serve("--listen", "198.51.100.1:1935", "--listen", "[2001:db8::1]:1935", "--relay-ports", "")

@@ -113,7 +113,7 @@ func (p *task) await(text string) {
 		select {
 		case line, ok := <-p.lines:
 			if !ok {
-				p.t.Fatalf("it ended with %d; no %q in:\n%s", p.end(), text, p.banner)
+				p.t.Fatalf("it ended with %d; no %q in:\n%s", p.ended(), text, p.banner)
 			}
 			p.banner += line + "\n"
 			if strings.Contains(line, text) {
@@ -129,6 +129,13 @@ func (p *task) await(text string) {
 func (p *task) end() int {
 	if p.ProcessState == nil {
 		_ = p.Process.Signal(syscall.SIGTERM)
+	}
+	return p.ended()
+}
+
+// ended is the exit code of one that ends by itself.
+func (p *task) ended() int {
+	if p.ProcessState == nil {
 		for line := range p.lines {
 			p.banner += line + "\n"
 		}
@@ -156,7 +163,7 @@ func TestServeWithoutIPv6(t *testing.T) {
 	// What is asked for and not there at all stays an error.
 	p := m.start("serve", "--listen", "[::]:1935")
 	p.await("no address of this machine is IPv6")
-	if code := p.end(); code != exitFailure {
+	if code := p.ended(); code != exitFailure {
 		t.Errorf("exit %d\n%s", code, p.banner)
 	}
 }
