@@ -101,12 +101,21 @@ func (t *candidates) judge(client netip.Addr, obs []natprobe.Observation) (evide
 			verdicts[a] = one.trust
 		}
 	}
+	return t.evidence(obs), verdicts
+}
+
+// evidence is what judge returns of observations, of a round that goes on still.
+func (t *candidates) evidence(obs []natprobe.Observation) []natprobe.Observation {
+	if len(t.of) == 0 {
+		return obs
+	}
+	kept := make([]natprobe.Observation, 0, len(obs))
 	for _, o := range obs {
 		if one := t.of[o.Node.Addr()]; one == nil || one.trust == Trusted || o.Hits > 0 {
-			evidence = append(evidence, o)
+			kept = append(kept, o)
 		}
 	}
-	return evidence, verdicts
+	return kept
 }
 
 // count counts a client, and decides.
