@@ -127,8 +127,8 @@ func (r *probing) begin(e *rtmfp.Engine) {
 		Main:     r.main,
 		Observed: p.Addr(),
 		Family:   n.familyFor(p),
-		Probes:   n.vantage(p, n.cfg.Probes),
-		Routes:   n.vantage(p, n.cfg.Routes),
+		Probes:   n.probeVantage(p, n.cfg.Probes),
+		Routes:   n.probeVantage(p, n.cfg.Routes),
 		RTT:      p.session.RTT(),
 		Deaf:     !p.admitted,
 		Recent:   n.evidence.recall(e.Now(), p.Addr()),
@@ -145,7 +145,7 @@ func (p *Peer) known(now time.Time) (natprobe.Behavior, natprobe.Pending) {
 	case r.planner == nil:
 		return natprobe.Behavior{}, natprobe.PendingAll
 	default:
-		return natprobe.Early(append(r.context(now), r.planner.Early(now)...), now), r.planner.Pending(now)
+		return natprobe.Early(append(r.context(now), r.node.candidates.evidence(r.planner.Early(now))...), now), r.planner.Pending(now)
 	}
 }
 
@@ -244,7 +244,7 @@ func (r *probing) finish(e *rtmfp.Engine) {
 	n, p := r.node, r.peer
 	p.stopProbing()
 	now := e.Now()
-	obs := r.planner.Observations()
+	obs := n.judge(p, r.planner.Observations())
 	n.evidence.keep(now, p.Addr(), obs)
 	record := append(r.context(now), obs...)
 	b := natprobe.Classify(record, now)

@@ -144,8 +144,6 @@ func (n *Node) outsideOf(addrs []netip.Addr) []netip.Addr {
 }
 
 // judge takes what a round of probes of p found, and returns what of it is evidence.
-//
-//nolint:unused // what ends a round of probes is to call it
 func (n *Node) judge(p *Peer, obs []natprobe.Observation) []natprobe.Observation {
 	evidence, verdicts := n.candidates.judge(p.Addr().Addr(), obs)
 	for a, t := range verdicts {
@@ -158,15 +156,11 @@ func (n *Node) judge(p *Peer, obs []natprobe.Observation) []natprobe.Observation
 
 // alternate reports whether an own address may be used for any client: somebody named
 // it, or it is trusted.
-//
-//nolint:unused // vantage is to ask it
 func (n *Node) alternate(own netip.Addr) bool {
 	return slices.Contains(n.cfg.Alternates, own) || n.candidates.trusted(n.outsideOf([]netip.Addr{own})[0])
 }
 
 // probeVantage is vantage for probes: with the alternates that are on trial.
-//
-//nolint:unused // what begins a round of probes is to call it
 func (n *Node) probeVantage(p *Peer, list []netip.AddrPort) []netip.AddrPort {
 	picked, names := n.vantage(p, list), n.namesFor(p)
 	at := names.Outside(p.session.Local()).Addr()

@@ -2,7 +2,6 @@ package introducer
 
 import (
 	"net/netip"
-	"slices"
 
 	"pileus/rtmfp/udp"
 )
@@ -14,11 +13,11 @@ import (
 func (n *Node) vantage(p *Peer, list []netip.AddrPort) []netip.AddrPort {
 	local, names := p.session.Local(), n.namesFor(p)
 	own := local.Addr()
-	anywhere := slices.Contains(n.cfg.Alternates, own)
+	anywhere := n.alternate(own)
 	at := names.Outside(local).Addr()
 	picked := make([]netip.AddrPort, 0, len(list))
 	for _, a := range list {
-		if a.Addr() != own && !anywhere && !slices.Contains(n.cfg.Alternates, a.Addr()) {
+		if a.Addr() != own && !anywhere && !n.alternate(a.Addr()) {
 			continue
 		}
 		outside := names.Outside(a)
