@@ -34,21 +34,29 @@ type Config struct {
 
 	// set tells where each key that somebody wrote was written.
 	set map[string]Origin
+
+	file    string // it was read from
+	exposed bool   // to every user of the machine
+	// broken are keys whose values could not be read: they have others, of which
+	// nothing is to be said.
+	broken map[string]bool
 }
 
 // Probe is native probing of what NAT a client is behind.
 type Probe struct {
-	Ports PortRange `yaml:"ports"`
-	Rate  Rate      `yaml:"rate"` // packets, whole node
+	Ports         PortRange `yaml:"ports"`
+	Rate          Rate      `yaml:"rate"`           // packets, whole node
+	FindAlternate bool      `yaml:"find_alternate"` // where none is named
 }
 
 // Relay is the splice relay.
 type Relay struct {
-	Ports        PortRange     `yaml:"ports"`
-	Extra        []Port        `yaml:"extra"`
-	Idle         time.Duration `yaml:"idle"`
-	MaxLifetime  time.Duration `yaml:"max_lifetime"` // 0: none
-	AllowPrivate bool          `yaml:"allow_private"`
+	Ports        PortRange      `yaml:"ports"`
+	Extra        []Port         `yaml:"extra"`
+	Idle         time.Duration  `yaml:"idle"`
+	MaxLifetime  time.Duration  `yaml:"max_lifetime"` // 0: none
+	AllowPrivate bool           `yaml:"allow_private"`
+	AllowOnLink  []netip.Prefix `yaml:"allow_onlink"` // of the machine's own subnets
 }
 
 // STUN is the RFC 5780 responder.
@@ -112,9 +120,9 @@ type Limits struct {
 
 // RelayQuota bounds how many relayed pairs may be open at once. 0: no bound.
 type RelayQuota struct {
-	Peer   int `yaml:"peer"`
-	Prefix int `yaml:"prefix"` // per /24 or /56
-	Total  int `yaml:"total"`
+	Peer   PeerQuota `yaml:"peer"`
+	Prefix int       `yaml:"prefix"` // per /24 or /56
+	Total  int       `yaml:"total"`
 }
 
 // DayQuota bounds what may be relayed in a UTC day. 0: no bound.
@@ -159,11 +167,13 @@ func Default() *Config {
 		MaxMessage: 64 << 10,
 		Public:     map[netip.Addr]netip.Addr{},
 		Alternate:  []netip.Addr{},
-		Probe:      Probe{Ports: PortRange{1936, 1943}, Rate: 2000},
+		Probe:      Probe{Ports: PortRange{1936, 1943}, Rate: 2000, FindAlternate: true},
 		Relay: Relay{
 			Ports: PortRange{20000, 20999},
 			Extra: []Port{443},
 			Idle:  time.Minute,
+
+			AllowOnLink: []netip.Prefix{},
 		},
 		STUN: STUN{Ports: []Port{3478, 3479}},
 		TURN: TURN{
@@ -175,7 +185,7 @@ func Default() *Config {
 		},
 		Limits: Limits{
 			Splices:             RelayQuota{Peer: 64, Prefix: 512},
-			Allocations:         RelayQuota{Prefix: 512},
+			Allocations:         RelayQuota{Peer: PeerShare, Prefix: 512},
 			Memory:              Memory{Part: 25},
 			Share:               Shares{Peer: 1, Target: 25, Prefix: 10, Wide: 50},
 			Unread:              128 << 10,
@@ -213,6 +223,14 @@ type Origin struct {
 func (c *Config) Origin(key string) (o Origin, ok bool) {
 	o, ok = c.set[key]
 	return o, ok
+}
+
+// SetBroken records that what key was given cannot be read.
+func (c *Config) SetBroken(key string) {
+	if c.broken == nil {
+		c.broken = make(map[string]bool)
+	}
+	c.broken[key] = true
 }
 
 // SetOrigin records that key was given its value by o. A caller that overrides

@@ -16,7 +16,10 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
+
+	"pileus/configs/plain"
 )
 
 // maxFile is the largest configuration file read, in bytes. The manual is a
@@ -54,57 +57,81 @@ func (o Origin) String() string {
 
 // Load reads the file and lays it over the defaults. It checks each value by
 // itself; Validate checks how they go together. The error joins an *Error for
-// every mistake found.
+// every mistake found. If there is a Config beside it, the mistakes are in single
+// values: these are left out, so that Validate can tell what else is wrong.
 func Load(file string) (*Config, error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	info, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
-	return Parse(file, text)
+	text, err := io.ReadAll(io.LimitReader(f, 2*maxFile+1))
+	if err != nil {
+		return nil, err
+	}
+	c, err := Parse(file, text)
+	if c != nil {
+		c.exposed = readableByAll(info)
+	}
+	return c, err
 }
 
 // Parse is Load for a text that was read already; name stands for its file.
 func Parse(name string, text []byte) (*Config, error) {
 	whole := Origin{File: filepath.Clean(name)}
-	if len(text) > maxFile {
+	if len(text) > 2*maxFile { // as UTF-16
 		return nil, &Error{Origin: whole, Problem: fmt.Sprintf("larger than %v: not a pileus configuration", Size(maxFile))}
 	}
-	file, err := parser.ParseBytes(text, 0)
+	text, err := plain.Text(text)
+	if err != nil {
+		return nil, &Error{Origin: whole, Problem: err.Error()}
+	}
+	// That a key is there twice is told with all the other mistakes.
+	file, err := parser.Parse(mendFlow(lexer.Tokenize(string(text))), 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		return nil, syntaxError(whole, err)
 	}
 	d := &decoder{file: whole.File, config: Default()}
-	switch len(file.Docs) {
-	case 0:
-		return d.config, nil
-	case 1:
-	default:
-		return nil, &Error{Origin: whole, Problem: fmt.Sprintf("holds %d YAML documents, one is wanted", len(file.Docs))}
+	d.config.file = whole.File
+	if n := len(file.Docs); n > 1 {
+		d.errs = append(d.errs, &Error{Origin: whole, Problem: fmt.Sprintf("holds %d YAML documents, one is wanted", n)})
 	}
-	if body := file.Docs[0].Body; body != nil {
-		d.value(body, "", reflect.ValueOf(d.config).Elem())
+	if len(file.Docs) > 0 && file.Docs[0].Body != nil {
+		d.value(file.Docs[0].Body, "", reflect.ValueOf(d.config).Elem())
 	}
-	if len(d.errs) > 0 {
-		return nil, errors.Join(d.errs...)
-	}
-	return d.config, nil
+	return d.config, errors.Join(d.errs...)
 }
 
+// syntaxError tells in one line what is no YAML.
 func syntaxError(at Origin, err error) error {
+	problem := err.Error()
 	var se yaml.Error
 	if errors.As(err, &se) {
 		if t := se.GetToken(); t != nil && t.Position != nil {
 			at.Line = t.Position.Line
 		}
-		return &Error{Origin: at, Problem: se.GetMessage()}
+		problem = se.GetMessage()
 	}
-	return &Error{Origin: at, Problem: err.Error()}
+	problem, _, _ = strings.Cut(problem, "\n")
+	if len(problem) > maxProblem {
+		problem = strings.ToValidUTF8(problem[:maxProblem], "") + "…"
+	}
+	switch {
+	case strings.Contains(problem, "tab character"), strings.Contains(problem, `'\t'`), strings.Contains(problem, "'\t'"):
+		problem = "YAML is not indented with tabs; use spaces"
+	case strings.Contains(problem, "']' must be specified"):
+		problem += "; an address in brackets goes in quotes, as in [\"[::1]:1935\"]"
+	}
+	return &Error{Origin: at, Problem: problem}
 }
+
+// maxProblem is the longest text of the library's that is passed on, in bytes: it may
+// quote the file.
+const maxProblem = 200
 
 // decoder lays the nodes of a YAML file over a Config. It walks the tree by
 // itself because the library's own decoder neither says where a key stood nor
@@ -116,6 +143,12 @@ type decoder struct {
 }
 
 func (d *decoder) fail(n ast.Node, key, format string, args ...any) {
+	d.config.SetBroken(key)
+	d.tell(n, key, format, args...)
+}
+
+// tell is fail where the key has a value all the same.
+func (d *decoder) tell(n ast.Node, key, format string, args ...any) {
 	d.errs = append(d.errs, &Error{Origin: d.origin(n), Key: key, Problem: fmt.Sprintf(format, args...)})
 }
 
@@ -179,6 +212,8 @@ func textTarget(v reflect.Value) (func(string) error, bool) {
 		return func(s string) (err error) { *p, err = parseDuration(s); return err }, true
 	case *netip.Addr:
 		return func(s string) (err error) { *p, err = ParseIP(s); return err }, true
+	case *netip.Prefix:
+		return func(s string) (err error) { *p, err = ParsePrefix(s); return err }, true
 	case encoding.TextUnmarshaler:
 		return func(s string) error { return p.UnmarshalText([]byte(s)) }, true
 	}
@@ -236,13 +271,18 @@ func (d *decoder) mapping(n ast.Node, key string, v reflect.Value) {
 			d.fail(pair.Key, key, "%v", err)
 			return
 		}
+		before := len(d.errs)
 		d.value(pair.Value, join(key, name), mv)
-		if m.MapIndex(mk).IsValid() {
-			d.fail(pair.Key, key, "%s is there twice", name)
+		switch {
+		case len(d.errs) > before: // left out
+		case m.MapIndex(mk).IsValid():
+			d.tell(pair.Key, key, "%s is there twice", name)
+		default:
+			m.SetMapIndex(mk, mv)
 		}
-		m.SetMapIndex(mk, mv)
 	})
 	v.Set(m)
+	delete(d.config.broken, key) // the rest of it can be judged
 }
 
 func (d *decoder) list(n ast.Node, key string, v reflect.Value) {
@@ -251,11 +291,17 @@ func (d *decoder) list(n ast.Node, key string, v reflect.Value) {
 		d.mistyped(n, key, "a list; write it in brackets, even with one entry: [a, b]")
 		return
 	}
-	list := reflect.MakeSlice(v.Type(), len(seq.Values), len(seq.Values))
-	for i, entry := range seq.Values {
-		d.value(entry, key, list.Index(i))
+	list := reflect.MakeSlice(v.Type(), 0, len(seq.Values))
+	for _, entry := range seq.Values {
+		before, one := len(d.errs), reflect.New(v.Type().Elem()).Elem()
+		if d.value(entry, key, one); len(d.errs) == before {
+			list = reflect.Append(list, one)
+		}
 	}
-	v.Set(list)
+	if list.Len() > 0 || len(seq.Values) == 0 {
+		v.Set(list)
+		delete(d.config.broken, key) // the rest of it can be judged
+	}
 }
 
 // pairs calls f for each key and value of n, which may also be empty: a
@@ -272,13 +318,20 @@ func (d *decoder) pairs(n ast.Node, key string, f func(pair *ast.MappingValueNod
 		d.mistyped(n, key, "a section of keys and values")
 		return
 	}
+	seen := make(map[string]bool)
 	for _, pair := range values {
 		k, ok := pair.Key.(ast.Node).(ast.ScalarNode)
 		if !ok || pair.Key.IsMergeKey() {
 			d.fail(pair.Key, key, "%s is not a plain key", pair.Key)
 			continue
 		}
-		f(pair, k.GetToken().Value)
+		name := k.GetToken().Value
+		if seen[name] {
+			d.tell(pair.Key, join(key, name), "is there twice")
+			continue
+		}
+		seen[name] = true
+		f(pair, name)
 	}
 }
 

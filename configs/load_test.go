@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 var compare = cmp.Options{
 	cmpopts.IgnoreUnexported(Config{}),
 	cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
+	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
 	cmp.Comparer(func(a, b AdminListen) bool { return a == b }),
 	cmp.Comparer(func(a, b Listen) bool { return a == b }),
 }
@@ -57,10 +59,10 @@ hmac: require
 max_message: 1MiB
 public: {10.0.0.5: 198.51.100.7, "fd00::5": "2001:db8::7"}
 alternate: [192.0.2.2]
-probe: {ports: 1950, rate: 100/s}
-relay: {ports: 30000-30009, extra: [80, 443], idle: 90s, max_lifetime: 2h, allow_private: true}
+probe: {ports: 1950, rate: 100/s, find_alternate: false}
+relay: {ports: 30000-30009, extra: [80, 443], idle: 90s, max_lifetime: 2h, allow_private: true, allow_onlink: [203.0.113.9/24, "2001:db8::1"]}
 stun: {ports: []}
-turn: {listen: ["192.0.2.1:3478"], tls: {listen: [], cert: c.pem, key: k.pem}, ports: 50000-50010, users: {ann: "1234"}, secrets: [s], alternates: [192.0.2.3]}
+turn: {listen: ["192.0.2.1:3478"], tls: {listen: [], cert: c.pem, key: k.pem}, ports: 50000-50010, users: {ann: "1234"}, secrets: [0123456789abcdef], alternates: [192.0.2.3]}
 limits: {splice: 2mbit, peer: 500kbit, tenant: 1gbit, node: 64bit, splices: {peer: 3, prefix: 5, total: 7}, allocations: {peer: 4, prefix: 6, total: 8}, bytes_per_day: {peer: 1GiB, tenant: 2GB}, memory: 256MiB, sessions: 9, share: {peer: 2%, target: 13%, prefix: 11%, wide: 12%}, unread: 32KiB, handshakes_per_prefix: 5/s, pending_introductions: 4, introductions: 21, introductions_per_target: 22/s, strangers: 23/s, names: 24, watches: 25, follows: 26, memberships: 27, questions: 28, broadcasts: 29, message: 30KiB, messages: {sender: 31kbit, receiver: 32kbit, node: 33kbit}}
 tenants: {acme: {keys: [k1, k2], token: require, secret: 0123456789abcdef, peers: 5, bandwidth: 3mbit, splices: 6, bytes_per_day: 1GB}}
 presence: {name_arg: 1}
@@ -93,12 +95,13 @@ log: {level: debug, format: json, addresses: prefix}
 		Relay: Relay{
 			Ports: PortRange{30000, 30009}, Extra: []Port{80, 443},
 			Idle: 90 * time.Second, MaxLifetime: 2 * time.Hour, AllowPrivate: true,
+			AllowOnLink: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("2001:db8::1/128")},
 		},
 		STUN: STUN{Ports: []Port{}},
 		TURN: TURN{
 			Listen: []Listen{ListenAddr(netip.MustParseAddrPort("192.0.2.1:3478"))},
 			TLS:    TURNTLS{Listen: []Listen{}, Cert: "c.pem", Key: "k.pem"},
-			Ports:  PortRange{50000, 50010}, Users: map[string]string{"ann": "1234"}, Secrets: []string{"s"},
+			Ports:  PortRange{50000, 50010}, Users: map[string]string{"ann": "1234"}, Secrets: []string{"0123456789abcdef"},
 			Alternates: []netip.Addr{netip.MustParseAddr("192.0.2.3")},
 		},
 		Limits: Limits{
@@ -168,6 +171,7 @@ func TestMistakesNameTheirLine(t *testing.T) {
 		{"relay: {ports: 20-10}", "its first port is above its last"},
 		{"relay: {ports: 0-10}", "is not a range of ports"},
 		{"relay: {ports: 1-65536}", "is not a range of ports"},
+		{"relay: {allow_onlink: [203.0.113]}", `relay.allow_onlink: "203.0.113" is not a network such as`},
 		{"relay: {extra: 443}", "relay.extra: \"443\" is not a list; write it in brackets"},
 		{"relay: {extra: [0]}", "is not a port"},
 		{"relay: [1]", "relay: a list is not a section of keys and values"},
@@ -198,7 +202,7 @@ func TestMistakesNameTheirLine(t *testing.T) {
 		{"? [a]\n: b", "invalid key"},
 		{"just text", `"just text" is not a section`},
 		{"a: 1\n---\nb: 2", "holds 2 YAML documents"},
-		{strings.Repeat("#", maxFile+1), "larger than 1MiB"},
+		{strings.Repeat("#", 2*maxFile+1), "larger than 1MiB"},
 	} {
 		_, err := Parse("x.yaml", []byte(test.text))
 		if len(test.text) > 100 {
@@ -214,6 +218,80 @@ func TestMistakesNameTheirLine(t *testing.T) {
 		if _, ok := errors.AsType[*Error](err); !ok {
 			t.Errorf("%q: %T is not an *Error", test.text, err)
 		}
+	}
+}
+
+// What other systems write is read, or refused in a line that says what to do.
+func TestFilesOfOtherSystems(t *testing.T) {
+	utf16 := func(text string) string {
+		b := "\xff\xfe"
+		for _, c := range []byte(text) {
+			b += string(rune(c)) + "\x00"
+		}
+		return b
+	}
+	for _, text := range []string{
+		"\ufefflisten: [1936]\n", utf16("listen: [1936]\r\n"), "listen: [1936]\r\n", "listen:\t[1936]\n", "listen: [ 1936 ]\t# tab\n",
+	} {
+		if c, err := Parse("x.yaml", []byte(text)); err != nil || len(c.Listen) != 1 || c.Listen[0] != ListenPort(1936) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	for _, test := range []struct{ text, want string }{
+		{"relay:\n\tidle: 60s\n", "x.yaml:2: YAML is not indented with tabs; use spaces"},
+		{"relay:\n  idle: 60s\n\textra: []\n", "x.yaml:3: YAML is not indented with tabs; use spaces"},
+		{"\thostname: x\n", "x.yaml:1: YAML is not indented with tabs; use spaces"},
+		{"\x7fELF\x02\x01" + strings.Repeat("\x00\xff\x03", 1000), "x.yaml: is no text: "},
+		{"\x89PNG\r\n\x1a\n", "x.yaml: is no text: "},
+		{"hostname: n\xf6de\n", "x.yaml: is no UTF-8, from line 1 on; save it as UTF-8"},
+		{"{" + strings.Repeat("x", 5000), "x.yaml:1: "},
+		{"listen: [[::1]:1935]\n", `an address in brackets goes in quotes, as in ["[::1]:1935"]`},
+		{"turn: {secrets: [\"0123456789abcdef\\n\"]}", "x.yaml:1: turn.secrets: begins or ends with a line break"},
+		{"turn:\n  secrets:\n    - |\n      0123456789abcdef\n", "x.yaml:2: turn.secrets: begins or ends with a line break"},
+	} {
+		c, err := Parse("x.yaml", []byte(test.text))
+		if err == nil {
+			err = c.Validate()
+		}
+		if err == nil || !strings.Contains(err.Error(), test.want) || len(err.Error()) > 300 || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%.80q: %q, want %q", test.text, err, test.want)
+		}
+	}
+}
+
+// Addresses of IPv6 need no quotes where YAML wants none.
+func TestAddressesInFlow(t *testing.T) {
+	a := netip.MustParseAddr
+	for text, want := range map[string][]netip.Addr{
+		"turn: {alternates: [fd00::2]}":                                    {a("fd00::2")},
+		"turn: {alternates: [fd00::2, 2001:db8::3 ,192.0.2.1], users: {}}": {a("fd00::2"), a("2001:db8::3"), a("192.0.2.1")},
+		"turn: {alternates: [::2]}":                                        {a("::2")},
+		"turn: {alternates: [ 2001:db8:: ]}":                               {a("2001:db8::")},
+		"turn: {alternates: [2001:db8:0:0:0:0:0:1]}":                       {a("2001:db8::1")},
+		"turn: {alternates: ['fd00::2', \"fd00::3\"]}":                     {a("fd00::2"), a("fd00::3")},
+		"turn: {alternates: [::ffff:192.0.2.1]}":                           {a("192.0.2.1")},
+		"turn:\n  alternates: [fd00::2,\n    fd00::3]":                     {a("fd00::2"), a("fd00::3")},
+		"turn:\n  alternates:\n  - fd00::2\n":                              {a("fd00::2")},
+	} {
+		c, err := Parse("x.yaml", []byte(text))
+		if err != nil || !slices.Equal(c.TURN.Alternates, want) {
+			t.Errorf("%q: %v, %v", text, c, err)
+		}
+	}
+	for _, text := range []string{
+		"public: {fd00::1: 2001:db8::7, 10.0.0.1: 192.0.2.1}",
+		"public: {fd00::1:  2001:db8::7 , 10.0.0.1: 192.0.2.1}",
+		"public: {'fd00::1': 2001:db8::7, 10.0.0.1: 192.0.2.1}",
+		"{public: {fd00::1: 2001:db8::7, 10.0.0.1: 192.0.2.1}}",
+	} {
+		c, err := Parse("x.yaml", []byte(text))
+		if err != nil || len(c.Public) != 2 || c.Public[a("fd00::1")] != a("2001:db8::7") || c.Public[a("10.0.0.1")] != a("192.0.2.1") {
+			t.Errorf("%q: %v, %v", text, c.Public, err)
+		}
+	}
+	c, err := Parse("x.yaml", []byte("relay: {allow_onlink: [2001:db8::/32, fd00::1/64], idle: 90s}\nlog: {level:debug}"))
+	if err != nil || len(c.Relay.AllowOnLink) != 2 || c.Relay.AllowOnLink[0] != netip.MustParsePrefix("2001:db8::/32") || c.Log.Level != LevelDebug {
+		t.Errorf("%+v, %v", c, err)
 	}
 }
 

@@ -181,6 +181,18 @@ func ParseIP(s string) (netip.Addr, error) {
 	return a.Unmap(), nil
 }
 
+// ParsePrefix reads a network, or one address, which stands for itself.
+func ParsePrefix(s string) (netip.Prefix, error) {
+	if a, err := ParseIP(s); err == nil {
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(s)
+	if err != nil {
+		return netip.Prefix{}, wrong(s, "a network such as 203.0.113.0/24 or 2001:db8::/64, or an address")
+	}
+	return p.Masked(), nil
+}
+
 func parsePort(s string) (uint16, error) {
 	if s == "" || s[0] < '0' || s[0] > '9' {
 		return 0, strconv.ErrSyntax

@@ -20,6 +20,33 @@ type BitRate int64
 // Rate is a number of events per second: 2000/s.
 type Rate int
 
+// PeerQuota is how many of something one peer may have at once: a number, 0 for any, or
+// share: any while half of all is free, then an equal part.
+type PeerQuota int
+
+// PeerShare is written share.
+const PeerShare PeerQuota = -1
+
+func (q *PeerQuota) UnmarshalText(text []byte) error {
+	if string(text) == "share" {
+		*q = PeerShare
+		return nil
+	}
+	n, err := strconv.ParseUint(string(text), 10, 31)
+	if err != nil {
+		return wrong(string(text), "a whole number, or share")
+	}
+	*q = PeerQuota(n)
+	return nil
+}
+
+func (q PeerQuota) String() string {
+	if q == PeerShare {
+		return "share"
+	}
+	return strconv.Itoa(int(q))
+}
+
 type unit struct {
 	suffix string
 	factor int64

@@ -50,7 +50,7 @@ func TestValidateRefuses(t *testing.T) {
 		{"tenants: {default: {keys: [k]}}", "it has none"},
 		{"tenants: {a: {keys: [k]}, b: {keys: [k]}}", "a key belongs to both a and b"},
 		{"tenants: {a: {keys: [k/]}}", "without /"},
-		{"tenants: {a: {keys: [k], token: require}}", "tokens need at least"},
+		{"tenants: {a: {keys: [k], token: require}}", "a: secret has 0 bytes, at least 16 are wanted"},
 		{"tenants: {a: {keys: [k], api_token: 0123456789abcdef}, b: {keys: [l], api_token: 0123456789abcdef}}", "b has the api_token of a"},
 		{"relay:\n  ports: 1900-1999\nlisten: [1935]", "x.yaml:2: relay.ports: port 1935 belongs to listen too"},
 		{"relay: {ports: 100-200}\nprobe: {ports: 150-300}", "port 150-200 belongs to probe.ports too"},
@@ -76,7 +76,7 @@ func TestValidateAccepts(t *testing.T) {
 		"listen: [1936]", // a default port of the probes gives way
 		"stun: {ports: [3478]}\nturn: {listen: [3478]}", // they share by design
 		"admin: {listen: off}",
-		"admin: {listen: '0.0.0.0:8935', token: t, insecure: true}",
+		"admin: {listen: '0.0.0.0:8935', token: 0123456789abcdef, insecure: true}",
 		"tenants: {default: {closed: true}, acme: {keys: [a, b]}}",
 	} {
 		c, err := Parse("x.yaml", []byte(text))

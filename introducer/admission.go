@@ -101,8 +101,12 @@ func (n *Node) admission(c *client, r netconn.Request) (a admission, why string)
 	}
 	if t.RequireToken {
 		text, _ := r.Args.String(0)
+		now := c.conn.Session().Engine().Now()
+		if n.cfg.Wall != nil {
+			now = n.cfg.Wall()
+		}
 		var err error
-		if a.token, err = n.cfg.Tenants.Spend(c.conn.Session().Engine().Now(), t, rest, text); err != nil {
+		if a.token, err = n.cfg.Tenants.Spend(now, t, rest, text); err != nil {
 			return a, err.Error()
 		}
 		a.request.Args = r.Args.From(1)

@@ -74,13 +74,14 @@ type PeerInfo struct {
 	App    string
 	Name   string
 	Addr   netip.AddrPort
+	Local  netip.AddrPort // the node's address that it speaks to, as bound
 	Since  time.Time
 	Class  natprobe.Class
 }
 
 // Info is p at this instant.
 func (p *Peer) Info() PeerInfo {
-	i := PeerInfo{ID: p.ID(), Tenant: p.tenant, App: p.app, Addr: p.Addr(), Since: p.since}
+	i := PeerInfo{ID: p.ID(), Tenant: p.tenant, App: p.app, Addr: p.Addr(), Local: p.session.Local(), Since: p.since}
 	if len(p.names) > 0 {
 		i.Name = p.names[0]
 	}

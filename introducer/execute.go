@@ -99,9 +99,8 @@ func (in *introduction) aim() {
 // ago, from the last on. Of a single address, classification has used each port
 // that it may; the routes are left, which only a narrow firewall makes it try.
 func (n *Node) freshReplies(p *Peer) []netip.AddrPort {
-	local := p.session.Local()
-	at := n.cfg.Names.Outside(local)
-	return slices.DeleteFunc(n.vantage(local, slices.Concat(n.cfg.Probes, n.cfg.Routes)), func(a netip.AddrPort) bool { return a == at })
+	at := n.namesFor(p).Outside(p.session.Local())
+	return slices.DeleteFunc(n.vantage(p, slices.Concat(n.cfg.Probes, n.cfg.Routes)), func(a netip.AddrPort) bool { return a == at })
 }
 
 // aimed takes a fresh mapping; when all are there, a second wave goes out.

@@ -270,10 +270,12 @@ func (n *Node) side(now time.Time, p, other *Peer, at netip.AddrPort) strategy.S
 		Proven:   p.proven,
 		Latest:   p.latest,
 		Steady:   p.steady,
-		At:       n.cfg.Names.Outside(p.session.Local()),
+		At:       n.namesFor(p).Outside(p.session.Local()),
 		RTT:      p.session.RTT(),
 	}
-	s.Behavior, s.Pending = p.known(now)
+	if !apart(s.Observed.Addr(), at.Addr()) {
+		s.Behavior, s.Pending = p.known(now)
+	}
 	if s.Behavior.BlockedRoutes.Answer == natprobe.Yes {
 		s.Second = n.second(p)
 	}

@@ -33,6 +33,12 @@ type Config struct {
 	// for any client, whichever address it holds its session at. (Of a machine's
 	// other addresses nobody knows whether they lead to the same clients.)
 	Alternates []netip.Addr
+	// Candidates are addresses of Probes and Routes that may be alternates, though
+	// nobody named them: clients show whether they are. Judged, if not nil, is told
+	// when that is known, with the outside name, on the engine's goroutine; it does not
+	// block.
+	Candidates []netip.Addr
+	Judged     func(outside netip.Addr, t Trust)
 	// NameArg is which optional argument of connect, counted from 1, is the name
 	// that the client is to be known by; zero: none.
 	NameArg int
@@ -66,6 +72,8 @@ type Config struct {
 	// VerdictLife is how long a verdict over a pair holds; zero is a minute.
 	Ask         func(q Question, done func(Verdict))
 	VerdictLife time.Duration
+	// Wall tells the time of day, by which tokens go; nil is the engine's time.
+	Wall func() time.Time
 	// Observe, if not nil, is told what happens, on the engine's goroutine. It
 	// does not block.
 	Observe func(Event)
@@ -134,41 +142,42 @@ type Stats struct {
 // Node is an [rtmfp.Handler] that accepts NetConnections and introduces their
 // clients to each other.
 type Node struct {
-	cfg       Config
-	limits    Limits
-	log       eventLog
-	server    *netconn.Server
-	ledger    *share.Ledger                // of what all clients share
-	retired   [NumSharedThings]SharedStats // of tenants that are forgotten: what was refused
-	peers     directory
-	everybody audience[*Peer] // in the directory
-	rooms     map[roomKey]*audience[*Peer]
-	followers map[followed]*audience[*Peer]
-	tenants   map[string]*realm
-	sent      share.Meter // bytes that clients make the node send each other
-	spreads   spreader    // of messages
-	reviews   spreader    // of introductions
-	anonymous *udp.Limiter
-	strangers udp.Bucket // what all prefixes of anonymous have
-	line      probeLine  // of clients that are here
-	doorLine  probeLine  // of others
-	evidence  evidence
-	running   map[introKey]*introduction
-	spare     introduction // see once
-	pairs     pairs
-	outcomes  map[OutcomeKey]uint64
-	relayings map[uint64]relaying  // splices, by ID
-	relayed   map[flash.PeerID]int // splices of a peer
-	members   map[string]int       // clients by tenant
-	gate      gate
-	asking    asking
-	timelines map[flash.PeerID]*watched
-	pool      *pairing.Pool
-	groups    group.Table[*Peer]
-	healing   *rtmfp.Timer
-	draining  bool
-	stats     Stats
-	timer     *rtmfp.Timer
+	cfg        Config
+	limits     Limits
+	log        eventLog
+	server     *netconn.Server
+	ledger     *share.Ledger                // of what all clients share
+	retired    [NumSharedThings]SharedStats // of tenants that are forgotten: what was refused
+	peers      directory
+	everybody  audience[*Peer] // in the directory
+	rooms      map[roomKey]*audience[*Peer]
+	followers  map[followed]*audience[*Peer]
+	tenants    map[string]*realm
+	sent       share.Meter // bytes that clients make the node send each other
+	spreads    spreader    // of messages
+	reviews    spreader    // of introductions
+	anonymous  *udp.Limiter
+	strangers  udp.Bucket // what all prefixes of anonymous have
+	line       probeLine  // of clients that are here
+	doorLine   probeLine  // of others
+	evidence   evidence
+	candidates candidates
+	running    map[introKey]*introduction
+	spare      introduction // see once
+	pairs      pairs
+	outcomes   map[OutcomeKey]uint64
+	relayings  map[uint64]relaying  // splices, by ID
+	relayed    map[flash.PeerID]int // splices of a peer
+	members    map[string]int       // clients by tenant
+	gate       gate
+	asking     asking
+	timelines  map[flash.PeerID]*watched
+	pool       *pairing.Pool
+	groups     group.Table[*Peer]
+	healing    *rtmfp.Timer
+	draining   bool
+	stats      Stats
+	timer      *rtmfp.Timer
 }
 
 func (c *Config) fill() {
@@ -214,6 +223,7 @@ func New(c Config) *Node {
 	}
 	n.doorLine = probeLine{part: doorPart, whole: &n.line}
 	n.setShares()
+	n.candidates.set(n.outsideOf(c.Candidates))
 	n.server = netconn.NewServer(netconn.ServerConfig{Unread: c.Unread}, n.welcome)
 	return n
 }

@@ -86,7 +86,8 @@ func (n *Node) welcomed(p *Peer) {
 // introductions on by themselves, some as late as that.
 func (n *Node) reported(p *Peer) {
 	r := p.probing
-	if r == nil {
+	// A client that is in the node's own network knows its addresses by other names.
+	if r == nil || r.planner != nil && r.main != n.namesFor(p).Outside(p.session.Local()) {
 		n.probe(p)
 		return
 	}
@@ -120,13 +121,13 @@ func (r *probing) begin(e *rtmfp.Engine) {
 	n, p := r.node, r.peer
 	r.epd = p.session.Far().EPD().Append(nil)
 	r.tags = make(map[int][]byte)
-	r.main = n.cfg.Names.Outside(p.session.Local())
+	r.main = n.namesFor(p).Outside(p.session.Local())
 	r.planner = natprobe.NewPlanner(natprobe.PlannerConfig{
 		Main:     r.main,
 		Observed: p.Addr(),
 		Family:   n.familyFor(p),
-		Probes:   n.vantage(p.session.Local(), n.cfg.Probes),
-		Routes:   n.vantage(p.session.Local(), n.cfg.Routes),
+		Probes:   n.probeVantage(p, n.cfg.Probes),
+		Routes:   n.probeVantage(p, n.cfg.Routes),
 		RTT:      p.session.RTT(),
 		Deaf:     !p.admitted,
 		Recent:   n.evidence.recall(e.Now(), p.Addr()),
@@ -143,7 +144,7 @@ func (p *Peer) known(now time.Time) (natprobe.Behavior, natprobe.Pending) {
 	case r.planner == nil:
 		return natprobe.Behavior{}, natprobe.PendingAll
 	default:
-		return natprobe.Early(append(r.context(now), r.planner.Early(now)...), now), r.planner.Pending(now)
+		return natprobe.Early(append(r.context(now), r.node.candidates.evidence(r.planner.Early(now))...), now), r.planner.Pending(now)
 	}
 }
 
@@ -243,7 +244,7 @@ func (r *probing) finish(e *rtmfp.Engine) {
 	n, p := r.node, r.peer
 	p.stopProbing()
 	now := e.Now()
-	obs := r.planner.Observations()
+	obs := n.judge(p, r.planner.Observations())
 	n.evidence.keep(now, p.Addr(), obs)
 	record := append(r.context(now), obs...)
 	b := natprobe.Classify(record, now)

@@ -85,18 +85,18 @@ func (in *introduction) join(p strategy.Pair) {
 		in.plan, in.refusal = strategy.Decide(p), err
 		return
 	}
-	in.relays = [2]netip.AddrPort{n.cfg.Names.Outside(g.Initiator), n.cfg.Names.Outside(g.Target)}
+	in.relays = [2]netip.AddrPort{n.namesFor(in.asker).Outside(g.Initiator), n.namesFor(in.target).Outside(g.Target)}
 	// Where it asked it listens already; a Redirect to there would tell it nothing.
 	if g.Initiator != in.local {
-		in.plan.Redirects = append(slices.Clip(in.plan.Redirects), n.relayAddress(g.Initiator))
+		in.plan.Redirects = append(slices.Clip(in.plan.Redirects), relayAddress(in.relays[0]))
 	}
-	in.plan.Replies = append(slices.Clip(in.plan.Replies), n.relayAddress(g.Target))
+	in.plan.Replies = append(slices.Clip(in.plan.Replies), relayAddress(in.relays[1]))
 }
 
 // relayAddress names a relay. Some clients read OriginRelay as "another
 // introducer".
-func (n *Node) relayAddress(bound netip.AddrPort) wire.Address {
-	return wire.Address{AddrPort: n.cfg.Names.Outside(bound), Origin: wire.OriginObserved}
+func relayAddress(a netip.AddrPort) wire.Address {
+	return wire.Address{AddrPort: a, Origin: wire.OriginObserved}
 }
 
 func (in *introduction) spliceRequest() SpliceRequest {
@@ -124,8 +124,8 @@ func (n *Node) bound(outside []netip.AddrPort) []netip.AddrPort {
 
 // second is a further address of the node, of the same port as that of p's session.
 func (n *Node) second(p *Peer) netip.AddrPort {
-	at := n.cfg.Names.Outside(p.session.Local())
-	for _, a := range n.vantage(p.session.Local(), n.cfg.Routes) {
+	at := n.namesFor(p).Outside(p.session.Local())
+	for _, a := range n.vantage(p, n.cfg.Routes) {
 		if a.Addr() != at.Addr() && a.Port() == at.Port() {
 			return a
 		}

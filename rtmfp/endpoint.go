@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,7 +22,7 @@ type Socket = udp.Socket
 // a few do public-key work.
 type Endpoint struct {
 	engine *Engine
-	conns  []Socket
+	conns  []Socket // as the inlet counts them; nil: removed
 	grace  time.Duration
 	inlet  udp.Inlet
 
@@ -35,6 +36,7 @@ type Endpoint struct {
 	kill     chan struct{} // closed by Close
 	once     sync.Once
 
+	first  []netip.AddrPort       // of the conns at the start
 	index  map[netip.AddrPort]int // of conns
 	outbox [][]udp.Datagram       // by socket
 	filled []int                  // sockets with something in their outbox
@@ -61,13 +63,14 @@ func NewEndpoint(c Config, conns []Socket, grace time.Duration) (*Endpoint, erro
 	if err != nil {
 		return nil, err
 	}
-	index := make(map[netip.AddrPort]int, len(conns))
+	index, first := make(map[netip.AddrPort]int, len(conns)), make([]netip.AddrPort, len(conns))
 	for i, c := range conns {
-		index[c.LocalAddr()] = i
+		first[i] = c.LocalAddr()
+		index[first[i]] = i
 	}
 	workers := max(1, runtime.GOMAXPROCS(0)-1)
 	return &Endpoint{
-		index: index, engine: e, conns: conns, grace: grace, inlet: in,
+		index: index, first: first, engine: e, conns: slices.Clone(conns), grace: grace, inlet: in,
 		workers:  workers,
 		finished: make(chan *Job, workers*jobsAhead),
 		work:     make(chan *Job, workers*jobsAhead),
@@ -90,7 +93,9 @@ func (ep *Endpoint) Serve(ctx context.Context) error {
 	unwatch()
 	close(ep.done)
 	for _, c := range ep.conns {
-		err = errors.Join(err, c.Close())
+		if c != nil {
+			err = errors.Join(err, c.Close())
+		}
 	}
 	close(ep.work)
 	workers.Wait()
@@ -127,14 +132,8 @@ func (ep *Endpoint) Do(f func(*Engine)) error {
 
 var errEnded = fmt.Errorf("rtmfp: endpoint: %w", net.ErrClosed)
 
-// Addrs are the addresses of the sockets.
-func (ep *Endpoint) Addrs() []netip.AddrPort {
-	addrs := make([]netip.AddrPort, len(ep.conns))
-	for i, c := range ep.conns {
-		addrs[i] = c.LocalAddr()
-	}
-	return addrs
-}
+// Addrs are the addresses of the sockets that NewEndpoint was given.
+func (ep *Endpoint) Addrs() []netip.AddrPort { return ep.first }
 
 func (ep *Endpoint) runJobs() {
 	for {
@@ -274,7 +273,7 @@ func (ep *Endpoint) send(out []Datagram) {
 // socket is the index of the one that d leaves by; -1 if there is none.
 func (ep *Endpoint) socket(d *Datagram) int {
 	if d.Local.IsValid() {
-		if ep.conns[0].LocalAddr() == d.Local {
+		if c := ep.conns[0]; c != nil && c.LocalAddr() == d.Local {
 			return 0 // nearly always
 		}
 		if n, ok := ep.index[d.Local]; ok {
@@ -283,7 +282,7 @@ func (ep *Endpoint) socket(d *Datagram) int {
 		return -1
 	}
 	for n, c := range ep.conns {
-		if c.LocalAddr().Addr().Is4() == d.Peer.Addr().Is4() {
+		if c != nil && c.LocalAddr().Addr().Is4() == d.Peer.Addr().Is4() {
 			return n
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 
 	"pileus/cmd/natprobe/page"
 	"pileus/cmd/natprobe/predict"
+	"pileus/configs/plain"
 	"pileus/natprobe/report"
 )
 
@@ -140,7 +142,14 @@ func readReport(name string) (report.Report, error) {
 		in = f
 	}
 	var r report.Report
-	if err := json.NewDecoder(io.LimitReader(in, maxReport)).Decode(&r); err != nil {
+	content, err := io.ReadAll(io.LimitReader(in, maxReport))
+	if err != nil {
+		return r, failed(err)
+	}
+	if content, err = plain.Text(content); err != nil { // > of PowerShell writes UTF-16
+		return r, failed(fmt.Errorf("%s %w", name, err))
+	}
+	if err := json.NewDecoder(bytes.NewReader(content)).Decode(&r); err != nil {
 		return r, failed(fmt.Errorf("%s is no report of natprobe: %w", name, err))
 	}
 	if r.Schema != report.Schema {

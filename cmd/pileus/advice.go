@@ -6,11 +6,13 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/pion/stun/v2"
 
 	"pileus/configs"
+	"pileus/introducer"
 	"pileus/rtmfp/udp"
 )
 
@@ -26,8 +28,8 @@ const (
 func (n *node) advice() []string {
 	var lines []string
 	least := udp.DefaultReceiveBuffer
-	for _, c := range n.sockets.open[forMain] {
-		receive, _ := c.Buffers()
+	for _, p := range n.sockets.of(configs.UseMain) {
+		receive, _ := p.packets.Buffers()
 		least = min(least, receive)
 	}
 	if least < udp.DefaultReceiveBuffer {
@@ -41,13 +43,32 @@ func (n *node) advice() []string {
 	if n.config.NeedsClock() && !clockIsRight() {
 		lines = append(lines, "nothing keeps this machine's clock right, and hooks, tokens and time-limited names go by it; run an NTP client")
 	}
+	lines = append(lines, n.certificates.expiring(n.wall())...)
+	far := slices.DeleteFunc(n.sockets.addrs(), netip.Addr.IsLoopback)
+	private := !slices.ContainsFunc(far, func(a netip.Addr) bool { return !udp.IsPrivate(n.names.Outside(netip.AddrPortFrom(a, 0)).Addr()) })
+	if relaysTURN(&n.config.TURN) && len(far) > 0 && private && !n.config.Relay.AllowPrivate {
+		lines = append(lines, "this node has private addresses alone, and clients of TURN are given relays at these; public names those outside (a lab allows private peers: relay.allow_private)")
+	}
 	return lines
+}
+
+// missName tells, once, that a client from elsewhere came to a private address that has
+// no other name: its relay ports mean nothing out there.
+func (n *node) missName(e *introducer.Event) {
+	local, from := e.Peer.Local, e.Peer.Addr.Addr()
+	elsewhere := !udp.IsPrivate(from) && !from.IsLoopback() && !from.IsLinkLocalUnicast()
+	if n.nameless || e.Kind != introducer.PeerConnected || !elsewhere || !udp.IsPrivate(local.Addr()) || n.names.Outside(local) != local {
+		return
+	}
+	n.nameless = true
+	n.log.Warn("a client from another network came to a private address of this machine: it has a name outside, which clients need to be probed and relayed",
+		"address", local.Addr(), "set", fmt.Sprintf("public: {%v: THE NAME OUTSIDE}", local.Addr()))
 }
 
 // checkNames tells of outside names at which this node does not answer. Some NATs
 // do not turn packets around, so it is a hint and no more.
 func (n *node) checkNames(ctx context.Context, log *slog.Logger) {
-	for _, at := range n.sockets.at(forMain) {
+	for _, at := range n.sockets.at(configs.UseMain) {
 		outside := n.names.Outside(at)
 		if outside == at {
 			continue

@@ -13,11 +13,13 @@ import (
 
 // banner is what serve tells once it listens.
 type banner struct {
-	at          [numPurposes][]netip.AddrPort
+	at          [configs.NumUses][]netip.AddrPort
 	names       udp.Names
 	advice      string // about probes
 	turn        *turnService
 	relays      configs.PortRange // of TURN; zero: nobody may have one
+	links       []netip.Prefix    // where nobody is a peer of TURN
+	files       string            // how they are divided; empty: not known
 	fingerprint string
 	admin       string // its URL; empty: none
 }
@@ -37,18 +39,24 @@ func (b *banner) print(w io.Writer) {
 		}
 		name = ""
 	}
-	row("probes", "%s", places(b.at[forProbes])+b.advice)
-	row("relay", "%s", places(b.at[forRelay]))
-	row("stun", "%s", places(slices.Concat(b.at[forMain], b.at[forAlternate], b.at[forSTUN])))
+	row("probes", "%s", places(b.at[configs.UseProbe])+b.advice)
+	row("relay", "%s", places(b.at[configs.UseRelay]))
+	row("stun", "%s", places(slices.Concat(b.at[configs.UseMain], b.at[configs.UseAlternate], b.at[configs.UseSTUN])))
 	row("turn", "%s", b.turnRow())
+	if len(b.links) > 0 && (b.relays != configs.PortRange{}) {
+		row("", "neighbours in %s are no peers; relay.allow_onlink names exceptions", commas(b.links))
+	}
 	row("fingerprint", "%s", b.fingerprint)
 	if b.admin == "" {
 		row("admin", "none")
 	} else {
 		row("admin", "%s/console/, and /metrics, /healthz, /api/v1", b.admin)
 	}
+	if b.files != "" {
+		row("files", "%s", b.files)
+	}
 	name = "firewall"
-	for _, line := range append(firewall(slices.Concat(b.at[:]...)), b.turnFirewall()...) {
+	for _, line := range append(firewall(slices.Concat(b.at[:configs.UseAllocation]...)), b.turnFirewall()...) {
 		row(name, "%s", line)
 		name = ""
 	}
@@ -57,8 +65,18 @@ func (b *banner) print(w io.Writer) {
 	_, _ = io.WriteString(w, text.String())
 }
 
+func commas[T fmt.Stringer](values []T) string {
+	text := make([]string, len(values))
+	for i, v := range values {
+		text[i] = v.String()
+	}
+	return strings.Join(text, ", ")
+}
+
 // clients is where clients can connect, but for extra ports.
-func (b *banner) clients() []netip.AddrPort { return slices.Concat(b.at[forMain], b.at[forAlternate]) }
+func (b *banner) clients() []netip.AddrPort {
+	return slices.Concat(b.at[configs.UseMain], b.at[configs.UseAlternate])
+}
 
 // places tells ports and how many addresses have them.
 func places(at []netip.AddrPort) string {

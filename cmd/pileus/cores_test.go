@@ -2,6 +2,7 @@ package main
 
 import (
 	"testing"
+	"time"
 
 	"pileus/configs"
 	"pileus/rtmfp/flash"
@@ -22,7 +23,7 @@ func TestInFrontOfCores(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		n, err := build(cfg, discardLogger())
+		n, err := build(cfg, discardLogger(), time.Now)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -234,7 +234,7 @@ func startLoaded(t *testing.T, relayPorts int, more string) *loaded {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l.node, err = build(cfg, discardLogger()); err != nil {
+	if l.node, err = build(cfg, discardLogger(), time.Now); err != nil {
 		t.Fatal(err)
 	}
 	polite, end := context.WithCancel(t.Context())
@@ -265,7 +265,7 @@ func TestReloadAndDrainUnderLoad(t *testing.T) {
 	const limits = "limits: {handshakes_per_prefix: 100000/s, pending_introductions: %d, node: %s}\n"
 	n := startLoaded(t, 160, fmt.Sprintf(limits, 32, "0"))
 	api := "http://" + n.adminListener.Addr().String()
-	main := n.sockets.at(forMain)[0]
+	main := n.sockets.at(configs.UseMain)[0]
 	everybody := newCrowd(t, clients, main)
 	began := time.Now()
 	everybody.connect()
@@ -348,9 +348,9 @@ func TestReloadAndDrainUnderLoad(t *testing.T) {
 // A pair that goes on talking does not hold a draining node beyond its deadline.
 func TestDrainEndsAtItsDeadline(t *testing.T) {
 	n := startLoaded(t, 16, "")
-	two := newCrowd(t, 2, n.sockets.at(forMain)[0])
+	two := newCrowd(t, 2, n.sockets.at(configs.UseMain)[0])
 	two.connect()
-	pair := newRelayedPair(t, n.sockets.at(forMain)[0], "alone")
+	pair := newRelayedPair(t, n.sockets.at(configs.UseMain)[0], "alone")
 	pair.meets(n.relay.Relay, two.members[0], two.members[1])
 	load := flows([]*relayedPair{pair})
 	ends := time.Now().Add(drainLook + drainLook/2)

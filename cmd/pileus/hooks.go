@@ -16,6 +16,7 @@ import (
 // one. There may come one, or another, while the node runs.
 type hooks struct {
 	node string // its fingerprint
+	wall clock
 	do   func(func(*rtmfp.Engine)) error
 
 	mu     sync.Mutex
@@ -38,9 +39,10 @@ type notice struct {
 	api.Event
 }
 
-func pairingConfig(c configs.Hooks) pairing.Config {
+func (h *hooks) config(c configs.Hooks) pairing.Config {
 	return pairing.Config{
-		URL: c.URL, Secret: []byte(c.Secret), Timeout: c.Timeout, AllowWhenDown: c.WhenDown == configs.WhenDownAllow, Queue: c.Queue,
+		Wall: h.wall,
+		URL:  c.URL, Secret: []byte(c.Secret), Timeout: c.Timeout, AllowWhenDown: c.WhenDown == configs.WhenDownAllow, Queue: c.Queue,
 	}
 }
 
@@ -51,11 +53,11 @@ func (h *hooks) set(c configs.Hooks) error {
 	switch {
 	case c.URL == "":
 	case h.caller != nil:
-		if err := h.caller.Reconfigure(pairingConfig(c)); err != nil {
+		if err := h.caller.Reconfigure(h.config(c)); err != nil {
 			return err
 		}
 	default:
-		p, err := pairing.New(pairingConfig(c))
+		p, err := pairing.New(h.config(c))
 		if err != nil {
 			return err
 		}

@@ -57,7 +57,11 @@ func noneBelow(n int) int {
 func relayLimits(c *configs.Config) limit.Config {
 	l := &c.Limits
 	quota := func(q configs.RelayQuota) limit.Quota {
-		return limit.Quota{Peer: q.Peer, Prefix: q.Prefix, Total: q.Total}
+		peer := int(q.Peer)
+		if q.Peer == configs.PeerShare {
+			peer = limit.Share
+		}
+		return limit.Quota{Peer: peer, Prefix: q.Prefix, Total: q.Total}
 	}
 	cfg := limit.Config{
 		Splice: limit.Rate(l.Splice),
@@ -67,6 +71,10 @@ func relayLimits(c *configs.Config) limit.Config {
 	}
 	cfg.Quotas[limit.Splice] = quota(l.Splices)
 	cfg.Quotas[limit.Allocation] = quota(l.Allocations)
+	// There is nobody whose part could be kept for them.
+	if len(c.TURN.Users) == 1 && len(c.TURN.Secrets) == 0 && l.Allocations.Peer == configs.PeerShare {
+		cfg.Quotas[limit.Allocation].Peer = 0
+	}
 	cfg.BytesPerDay.Peer = int64(l.BytesPerDay.Peer)
 	cfg.BytesPerDay.Tenant = int64(l.BytesPerDay.Tenant)
 	cfg.Tenants = make(map[string]limit.TenantLimits, len(c.Tenants))
@@ -74,4 +82,16 @@ func relayLimits(c *configs.Config) limit.Config {
 		cfg.Tenants[name] = limit.TenantLimits{Rate: limit.Rate(t.Bandwidth), Pairs: t.Splices, BytesPerDay: int64(t.BytesPerDay)}
 	}
 	return cfg
+}
+
+// room tells the limits how many pairs and allocations there are ports for.
+func (n *node) room() {
+	// A port of the range serves up to 8 pairs, of which each has two.
+	const pairsPerPort = 4
+	n.limits.SetCapacity(limit.Splice, pairsPerPort*len(n.sockets.of(configs.UseRelay)))
+	allocations := n.config.AllocationPorts().Len() * len(n.sockets.addrs())
+	if files := n.sockets.files; files.limit > 0 {
+		allocations = min(allocations, files.turn)
+	}
+	n.limits.SetCapacity(limit.Allocation, allocations)
 }

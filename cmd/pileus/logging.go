@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"log/slog"
@@ -15,6 +16,7 @@ import (
 type logSettings struct {
 	level slog.LevelVar
 	how   atomic.Pointer[configs.Log]
+	lost  func() (full, failed uint64) // lines; nil: none are
 }
 
 func (s *logSettings) set(l configs.Log) { s.how.Store(&l) }
@@ -26,7 +28,18 @@ func newLogger(w io.Writer, l configs.Log) (*slog.Logger, *logSettings) {
 	s.level.Set(l.Level.Slog())
 	s.set(l)
 	o := &slog.HandlerOptions{Level: &s.level, ReplaceAttr: s.hideAddresses}
-	return slog.New(eitherFormat{s, slog.NewTextHandler(w, o), slog.NewJSONHandler(w, o)}), s
+	to := func(w io.Writer) *slog.Logger {
+		return slog.New(eitherFormat{s, slog.NewTextHandler(w, o), slog.NewJSONHandler(w, o)})
+	}
+	if out, ok := w.(*outlet); ok {
+		s.lost = out.lost
+		out.describeBy(func(missing uint64) []byte {
+			var line bytes.Buffer
+			to(&line).Error("log lines are missing here: they found no reader in time, or no room", "lines", missing)
+			return line.Bytes()
+		})
+	}
+	return to(w), s
 }
 
 // eitherFormat hands records to the handler of the format that is in force.

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pileus/cmd/pileus/admin"
+	"pileus/configs"
 	"pileus/introducer"
 	"pileus/introducer/strategy"
 	"pileus/rtmfp"
@@ -22,6 +23,8 @@ const askTimeout = 2 * time.Second
 var (
 	metricInfo   = admin.Gauge("pileus_build_info", "Always 1; the label is the version.", "version")
 	metricSocket = admin.Counter("pileus_socket_errors_total", "Datagrams a socket did not deliver.", "local", "what")
+
+	metricLogLost = admin.Counter("pileus_log_lines_lost_total", "Lines of the log that are missing: nobody read fast enough, or they were not taken.", "reason")
 
 	metricSockets = admin.Gauge("pileus_sockets", "UDP sockets, by what they are for; left_out are default ports that could not be bound.", "for", "state")
 
@@ -62,8 +65,8 @@ var (
 	metricWatches     = admin.Gauge("pileus_name_watches", "Names that peers watch now, each watcher counted.")
 	metricTold        = admin.Counter("pileus_presence_events_total", "Events to those who watch a name; lost: their queue was full.", "result")
 	collectedFamilies = []*admin.Family{
-		metricInfo, metricSocket, metricSockets, metricSTUN,
-		metricTURNOpen, metricTURNOpened, metricTURNStreams, metricTURNRequests, metricTURNDrops, metricTURNEngine,
+		metricInfo, metricLogLost, metricSocket, metricSockets, metricSTUN,
+		metricTURNOpen, metricTURNOpened, metricTURNStreams, metricTURNMax, metricTURNRequests, metricTURNDrops, metricTURNEngine,
 		metricPackets, metricBytes, metricHellos, metricOpened, metricMoved, metricSessions, metricUnproven, metricEnded, metricMemory, metricPrefixes, metricKeyings, metricDrops,
 		metricMessages, metricCommands, metricMessageDrops, metricFragments, metricFlowDrops,
 		metricPeers, metricConnects, metricPeerInfo, metricIntroduced, metricUnwatched, metricHeld, metricAnew, metricUnanswered,
@@ -170,9 +173,11 @@ func sample(f *admin.Family, n uint64, labels ...string) admin.Sample {
 
 // socketSamples need no engine: what sockets count is shown even if it hangs.
 func (n *node) socketSamples() []admin.Sample {
-	const perSocket = 3
-	list := make([]admin.Sample, 0, 4+2*int(numPurposes)+perSocket*len(n.sockets.bound))
-	list = append(list, sample(metricInfo, 1, version()))
+	list := []admin.Sample{sample(metricInfo, 1, version())}
+	if lost := n.operator.logs.lost; lost != nil {
+		full, failed := lost()
+		list = append(list, sample(metricLogLost, full, "full"), sample(metricLogLost, failed, "failed"))
+	}
 	list = append(list, n.turn.samples()...)
 	list = append(list, n.relaySamples()...)
 	list = append(list, n.tenantSamples()...)
@@ -181,20 +186,22 @@ func (n *node) socketSamples() []admin.Sample {
 		sample(metricSTUN, stun.answered, "answered"),
 		sample(metricSTUN, stun.limited, "limited"),
 		sample(metricSTUN, stun.malformed, "malformed"))
-	for p := range numPurposes {
+	leftOut := n.sockets.leftOut()
+	for u := range configs.UseAllocation {
+		open := n.sockets.of(u)
 		list = append(list,
-			sample(metricSockets, uint64(len(n.sockets.open[p])), p.String(), "open"),
-			sample(metricSockets, uint64(n.sockets.leftOut[p]), p.String(), "left_out"))
+			sample(metricSockets, uint64(len(open)), u.String(), "open"),
+			sample(metricSockets, uint64(leftOut[u]), u.String(), "left_out"))
 		var all udp.Stats
-		for _, c := range n.sockets.open[p] {
-			s := c.Stats()
-			if p == forRelay { // too many to tell one by one
+		for _, p := range open {
+			s := p.packets.Stats()
+			if u == configs.UseRelay { // too many to tell one by one
 				all.ReadErrors, all.WriteErrors, all.Oversize = all.ReadErrors+s.ReadErrors, all.WriteErrors+s.WriteErrors, all.Oversize+s.Oversize
 			} else {
-				list = append(list, socketErrors(c.LocalAddr().String(), s)...)
+				list = append(list, socketErrors(p.addr().String(), s)...)
 			}
 		}
-		if p == forRelay {
+		if u == configs.UseRelay {
 			list = append(list, socketErrors("relay", all)...)
 		}
 	}

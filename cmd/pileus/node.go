@@ -2,11 +2,12 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -15,7 +16,6 @@ import (
 	"pileus/introducer"
 	"pileus/introducer/tenant"
 	"pileus/relay/limit"
-	"pileus/relay/turn"
 	"pileus/rtmfp"
 	"pileus/rtmfp/flash"
 	"pileus/rtmfp/udp"
@@ -30,13 +30,14 @@ const closeGrace = 3 * time.Second
 type node struct {
 	config *configs.Config
 	log    *slog.Logger
+	wall   clock
 	names  udp.Names
 	intro  *introducer.Node // on the engine's goroutine
 	engine rtmfp.Config
 	admin  *admin.Server
 	limits *limit.Controller // of splices and TURN
 
-	turnCertificate *turn.Certificate // nil: no TLS
+	certificates certificates
 
 	hooks    *hooks
 	operator *operator
@@ -48,13 +49,16 @@ type node struct {
 	endpoint      *rtmfp.Endpoint
 	adminListener net.Listener // nil: none
 
-	asking chan struct{} // holds one token while the engine is asked
+	looking  sync.Mutex    // at the machine
+	trusted  trustedAddrs  // alternates that nobody named
+	nameless bool          // that an address lacks its outside name was told; the engine's
+	asking   chan struct{} // holds one token while the engine is asked
 }
 
-// build makes a node. All that can be wrong with a configuration shows here,
+// build makes a node that goes by a clock. All that can be wrong with a configuration shows here,
 // before the first socket, so check stops after it.
-func build(cfg *configs.Config, log *slog.Logger) (*node, error) {
-	n := &node{config: cfg, log: log, asking: make(chan struct{}, 1)}
+func build(cfg *configs.Config, log *slog.Logger, wall clock) (*node, error) {
+	n := &node{config: cfg, log: log, wall: wall, asking: make(chan struct{}, 1), trusted: trustedAddrs{news: make(chan struct{}, 1)}}
 	identity, err := flash.NewIdentity(flash.IdentityOptions{AcceptAncillary: !front(cfg), Hostname: cfg.Hostname})
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a certificate: %w", err)
@@ -70,12 +74,13 @@ func build(cfg *configs.Config, log *slog.Logger) (*node, error) {
 		MaxMessage:     int(cfg.MaxMessage),
 		Shared:         sharedLimits(cfg),
 	}
-	n.limits = limit.New(relayLimits(cfg), nil)
-	if t := cfg.TURN.TLS; t.Cert != "" {
-		if n.turnCertificate, err = turn.NewCertificate(t.Cert, t.Key); err != nil {
-			return nil, fmt.Errorf("turn.tls: %w", err)
-		}
+	limits := relayLimits(cfg)
+	limits.Wall = wall
+	n.limits = limit.New(limits, nil)
+	if n.certificates, err = readCertificates(cfg); err != nil {
+		return nil, err
 	}
+	n.certificates.logTo(log)
 	if err := n.operate(); err != nil {
 		return nil, err
 	}
@@ -100,35 +105,42 @@ func (n *node) open() (err error) {
 		return err
 	}
 	n.intro = introducer.New(n.introductions())
-	n.stun = newSTUNService(n.sockets, n.names)
+	n.stun = newSTUNService(n.sockets, n.names, n.trusted.has, n.log)
 	n.engine.Handler, n.engine.Silent, n.engine.Beside = n.intro, n.sockets.silent, n.stun.responder.beside
 	if n.relay != nil {
 		n.engine.Foreign = foreign{n.relay.Relay}
 	}
+	if err = n.openTURN(); err != nil {
+		return err
+	}
 	if n.endpoint, err = rtmfp.NewEndpoint(n.engine, n.sockets.forEngine(), closeGrace); err != nil {
 		return err
 	}
-	if n.adminListener, err = n.openAdmin(); err != nil {
-		return err
+	for _, p := range n.sockets.of(configs.UseSTUN, configs.UseTURN, configs.UseTURNStream, configs.UseTURNTLS) {
+		n.handOver(p)
 	}
-	if err = n.openTURN(); err != nil && n.adminListener != nil {
-		_ = n.adminListener.Close()
+	if admin := n.sockets.of(configs.UseAdmin); len(admin) > 0 {
+		n.adminListener = admin[0].stream
+		if c := n.certificates["admin.tls"]; c != nil {
+			n.adminListener = tls.NewListener(n.adminListener, c.Config())
+		}
 	}
-	return err
+	n.judge(n.sockets.machine)
+	return nil
 }
 
 // introductions says what the introducer may use.
 func (n *node) introductions() introducer.Config {
-	// The main ports come first: most firewalls that let anything out let it out
-	// there.
-	routes := slices.Concat(n.sockets.at(forMain), n.sockets.at(forAlternate), n.sockets.at(forExtra))
+	at := n.introducerSockets()
 	s := n.settingsOf(n.config)
 	c := introducer.Config{
 		Anonymous:  n.config.Introduce.Anonymous,
 		MaxPending: n.config.Limits.PendingIntroductions,
-		Probes:     n.sockets.at(forProbes),
-		Routes:     routes,
-		Alternates: n.config.Alternate,
+		Probes:     at.Probes,
+		Routes:     at.Routes,
+		Alternates: at.Alternates,
+		Candidates: at.Candidates,
+		Judged:     n.judged,
 		ProbeRate:  int(n.config.Probe.Rate),
 		NameArg:    n.config.Presence.NameArg,
 		Unread:     noneBelow(int(n.config.Limits.Unread)),
@@ -136,10 +148,12 @@ func (n *node) introductions() introducer.Config {
 		Names:      n.names,
 		Cores:      n.cores(),
 		Tenants:    tenant.New(s.Tenants),
+		Wall:       n.wall,
 		Ask:        s.Ask, VerdictLife: s.VerdictLife,
 		Observe: func(e introducer.Event) {
 			n.operator.recorder.Record(e)
 			n.hooks.tell(e)
+			n.missName(&e)
 		},
 		Log: n.log,
 	}
@@ -152,6 +166,17 @@ func (n *node) introductions() introducer.Config {
 		c.NoRelay = "none of relay.ports could be opened"
 	}
 	return c
+}
+
+func (n *node) introducerSockets() introducer.Sockets {
+	return introducer.Sockets{
+		Probes: n.sockets.at(configs.UseProbe),
+		// The main ports come first: most firewalls that let anything out let it out
+		// there.
+		Routes:     n.sockets.at(configs.UseMain, configs.UseAlternate, configs.UseExtra),
+		Alternates: n.sockets.alternates(),
+		Candidates: n.sockets.candidates(n.names),
+	}
 }
 
 // ask runs f on the engine's goroutine, or gives up with ctx: then f has not run, and
@@ -187,14 +212,17 @@ func (n *node) ask(ctx context.Context, f func(*rtmfp.Engine)) error {
 var errSilent = errors.New("the engine does not answer")
 
 func (n *node) banner() *banner {
-	b := &banner{names: n.names, fingerprint: n.engine.Identity.PeerID().String(), turn: n.turn}
+	b := &banner{names: n.names, fingerprint: n.engine.Identity.PeerID().String(), turn: n.turn, links: n.turn.server.Links()}
+	b.files = n.sockets.files.row(n.turn.server.MaxStreams())
 	if relaysTURN(&n.config.TURN) {
-		b.relays = n.config.TURN.Ports
+		b.relays = n.config.AllocationPorts()
 	}
-	for p := range b.at {
-		b.at[p] = n.sockets.at(purpose(p))
+	for u := range b.at {
+		b.at[u] = n.sockets.at(configs.Use(u))
 	}
-	if len(b.at[forProbes]) > 0 && len(n.config.Alternate) == 0 {
+	if found := n.sockets.candidates(n.names); len(found) > 0 {
+		b.advice = fmt.Sprintf("; %s is tried as a second address, and used once clients have answered there (probe.find_alternate)", commas(found))
+	} else if len(b.at[configs.UseProbe]) > 0 && len(n.config.Alternate) == 0 {
 		b.advice = "; a second address, --alternate IP, tells every kind of NAT apart"
 	}
 	if n.adminListener != nil {

@@ -30,8 +30,7 @@ type operator struct {
 	started  time.Time
 	drain    drain
 
-	certificate certificate
-	meter       meter
+	meter meter
 
 	current   atomic.Pointer[configs.Config]  // node.config with what was reloaded since
 	reread    func() (*configs.Config, error) // the configuration, as serve was told it
@@ -40,7 +39,7 @@ type operator struct {
 
 // operate makes the node's faces for operators and for the core beside it.
 func (n *node) operate() error {
-	n.hooks = &hooks{node: n.engine.Identity.PeerID().String(), do: func(f func(*rtmfp.Engine)) error { return n.endpoint.Do(f) }}
+	n.hooks = &hooks{node: n.engine.Identity.PeerID().String(), wall: n.wall, do: func(f func(*rtmfp.Engine)) error { return n.endpoint.Do(f) }}
 	if err := n.hooks.set(n.config.Hooks); err != nil {
 		return fmt.Errorf("hooks: %w", err)
 	}
@@ -48,9 +47,6 @@ func (n *node) operate() error {
 		node: n, recorder: api.NewRecorder(), guard: api.NewGuard(access(n.config)), logs: new(logSettings), started: time.Now(),
 	}
 	n.operator.current.Store(n.config)
-	if err := n.operator.certificate.load(n.config.Admin.TLS); err != nil {
-		return err
-	}
 	var err error
 	n.admin, err = admin.New(admin.Options{
 		Health:     func(ctx context.Context) error { return n.ask(ctx, func(*rtmfp.Engine) {}) },

@@ -1,169 +1,147 @@
 package main
 
 import (
-	"crypto/tls"
+	"cmp"
 	"errors"
 	"fmt"
+	"log/slog"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
 	"strconv"
 	"syscall"
+	"time"
 
 	"pileus/configs"
 	"pileus/relay/splice"
 	"pileus/rtmfp/udp"
 )
 
-// sparseBuffer is the receive buffer, in bytes, of a socket that hears a few
-// packets of each client: some hundreds of them.
-const sparseBuffer = 512 << 10
+const (
+	// sparseBuffer is the receive buffer, in bytes, of a socket that hears a few
+	// packets of each client: some hundreds of them.
+	sparseBuffer = 512 << 10
+	// tentativeWait is how long the start waits for addresses of which the system does
+	// not know yet that nobody else has them: one or two seconds are usual.
+	tentativeWait = 3 * time.Second
+	tentativeLook = 50 * time.Millisecond
+)
 
-// spareFiles are given back where relay ports used up all files that the process
-// may have open: clients of the admin listener need some, too.
-const spareFiles = 64
+var (
+	// errOwn is why a default port was left out that this node uses otherwise.
+	errOwn = errors.New("this node has another use for it")
+	// errTentative and errDuplicate are what becomes of an address that the machine has,
+	// but cannot use.
+	errTentative = errors.New("this machine has the address, but cannot use it yet (duplicate address detection; is the cable in?): it is served when it can")
+	errDuplicate = errors.New("this machine has the address, but another one in its network has it, too (duplicate address detection)")
+)
 
-// errOwn is why a default port was left out that this node uses otherwise.
-var errOwn = errors.New("this node has another use for it")
-
-// openPorts binds the ports of a purpose on every address. A default port that
-// cannot be had is left out; one that somebody named must be there.
-func (s *sockets) openPorts(p purpose) error {
-	_, named := s.config.Origin(purposeKeys[p])
-	reasons := make(map[error]*leftOut)
-	for _, at := range s.placesOf(p) {
-		err := s.bindSparse(p, at)
-		if err == nil {
-			continue
+// awaitAddresses lists the machine's, when those that wanted is true of can be used, or
+// after a while.
+func awaitAddresses(wanted func(netip.Addr) bool, log *slog.Logger) ([]udp.Address, error) {
+	for end, told := time.Now().Add(tentativeWait), false; ; time.Sleep(tentativeLook) {
+		list, err := udp.Addresses()
+		if err != nil {
+			return nil, err
 		}
-		if named && !gone(err) {
-			return fmt.Errorf("%s: %w", purposeKeys[p], cannotListen(at, "udp", "name other ports", err))
+		i := slices.IndexFunc(udp.Serveable(list), func(a udp.Address) bool { return a.Tentative && !a.Duplicate && wanted(a.Addr) })
+		if i < 0 || time.Now().After(end) {
+			return list, nil
 		}
-		r := reasons[err]
-		if r == nil {
-			r = &leftOut{first: at}
-			reasons[err] = r
+		if !told {
+			told = true
+			log.Info("waiting until an address can be used", "address", udp.Serveable(list)[i].Addr)
 		}
-		r.count++
-		r.last = at
 	}
-	if r := reasons[syscall.EMFILE]; r != nil && p == forRelay {
-		r.count += s.giveBack(p, spareFiles)
-	}
-	for err, r := range reasons {
-		s.leftOut[p] += r.count
-		s.log.Warn("ports left out", "key", purposeKeys[p], "sockets", r.count, "first", r.first, "last", r.last, "error", err)
-	}
-	return nil
 }
 
-// giveBack closes the last n sockets of a purpose, or as many as there are.
-func (s *sockets) giveBack(p purpose, n int) int {
-	keep := max(0, len(s.open[p])-n)
-	for _, c := range s.open[p][keep:] {
-		delete(s.bound, c.LocalAddr())
-		_ = c.Close()
-	}
-	n = len(s.open[p]) - keep
-	s.open[p] = s.open[p][:keep]
-	return n
-}
-
-// leftOut is the default ports of one purpose that cannot be bound for one reason.
-type leftOut struct {
-	first, last netip.AddrPort
-	count       int
-}
-
-// placesOf is where the sockets of a purpose are to be bound. TURN shares those
-// of STUN.
-func (s *sockets) placesOf(p purpose) []netip.AddrPort {
-	if p == forTURN {
-		_, named := s.config.Origin(purposeKeys[p])
-		shared := s.placesOf(forSTUN)
-		return slices.DeleteFunc(s.places(s.config.TURN.Listen), func(at netip.AddrPort) bool {
-			// A default port that STUN could not have was warned of.
-			return s.bound[at] == forSTUN || !named && slices.Contains(shared, at)
-		})
-	}
-	var list []netip.AddrPort
-	addrs := s.addrs()
-	if public := slices.DeleteFunc(slices.Clone(addrs), netip.Addr.IsLoopback); p == forRelay && len(public) > 0 {
-		addrs = public // nobody is relayed on loopback, and a range is many sockets
-	}
-	for _, port := range s.portsOf(p) {
-		for _, a := range addrs {
-			list = append(list, netip.AddrPortFrom(a, port))
+// bind opens one socket. The error is that of the system alone, which is the same for
+// a whole range, or one that says more of the address.
+func (s *sockets) bind(w configs.Socket) (*socket, error) {
+	for _, c := range s.chosen {
+		if w.Use == configs.UseMain && c.LocalAddr() == w.At {
+			s.chosen = slices.DeleteFunc(s.chosen, func(have *udp.Conn) bool { return have == c })
+			return &socket{Socket: w, packets: c}, nil
 		}
 	}
-	return list
+	p, err := listen(w)
+	if err == nil {
+		return p, nil
+	}
+	for _, a := range s.machine {
+		if a.Addr == w.At.Addr() && a.Tentative && errors.Is(err, syscall.EADDRNOTAVAIL) {
+			return nil, useless(a)
+		}
+	}
+	if reason, ok := errors.AsType[syscall.Errno](err); ok {
+		return nil, reason
+	}
+	return nil, err
 }
 
-// places turns ports into addresses and ports, on every address of the node.
-func (s *sockets) places(listen []configs.Listen) []netip.AddrPort {
-	var list []netip.AddrPort
-	for _, l := range listen {
-		for _, at := range l.AddrPorts() {
-			if !at.Addr().IsUnspecified() {
-				list = append(list, at)
-				continue
-			}
-			for _, a := range s.addrs() {
-				if a.Is4() == at.Addr().Is4() {
-					list = append(list, netip.AddrPortFrom(a, at.Port()))
-				}
-			}
+func listen(w configs.Socket) (*socket, error) {
+	if w.Use.TCP() {
+		l, err := net.Listen("tcp", w.At.String())
+		if err != nil {
+			return nil, err
 		}
+		return &socket{Socket: w, stream: l}, nil
 	}
-	return list
+	o := udp.Options{ReceiveBuffer: sparseBuffer}
+	switch w.Use {
+	case configs.UseMain, configs.UseAlternate:
+		o.ReceiveBuffer = udp.DefaultReceiveBuffer
+	case configs.UseRelay:
+		o.ReceiveBuffer = splice.PortBuffer
+	default:
+	}
+	c, err := udp.Listen(w.At, o)
+	if err != nil {
+		return nil, err
+	}
+	return &socket{Socket: w, packets: c}, nil
 }
 
-func (s *sockets) portsOf(p purpose) []uint16 {
-	var ports []uint16
-	switch p {
-	case forExtra:
-		for _, n := range s.config.Relay.Extra {
-			ports = append(ports, uint16(n))
-		}
-	case forSTUN:
-		for _, n := range s.config.STUN.Ports {
-			ports = append(ports, uint16(n))
-		}
-	case forProbes:
-		r := s.config.Probe.Ports
-		for i := range r.Len() {
-			ports = append(ports, r.First+uint16(i))
-		}
-	case forRelay:
-		r := s.config.Relay.Ports
-		for i := range r.Len() {
-			ports = append(ports, r.First+uint16(i))
-		}
-	case forMain, forAlternate, forTURN, numPurposes:
+// mustOpen tells whether a node does not start without a socket. Of every address of a
+// machine some may do; a default port is left out, but for that where clients connect.
+func mustOpen(w configs.Socket, err error) bool {
+	absent := errors.Is(err, syscall.EADDRNOTAVAIL)
+	switch {
+	case errors.Is(err, errTentative):
+		return false // it comes
+	case w.Use == configs.UseMain:
+		return !w.Every || errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EACCES)
+	case w.Use == configs.UseAlternate:
+		return true
 	}
-	return ports
+	return w.Named && (!w.Every || !absent)
 }
 
-// bindSparse gives the error of the system alone, which is the same for a whole
-// range.
-func (s *sockets) bindSparse(p purpose, at netip.AddrPort) error {
-	if _, own := s.bound[at]; own {
-		return errOwn
+// cannotOpen is one line that says what to do about it.
+func cannotOpen(w configs.Socket, err error) error {
+	instead := "name other ports"
+	switch w.Use {
+	case configs.UseMain:
+		instead = "try --listen :" + nextMainPort(w.At.Port())
+	case configs.UseAlternate:
+		instead = "leave this one out of alternate"
+	case configs.UseTURNStream, configs.UseTURNTLS:
+		instead = "name another port"
+	case configs.UseAdmin:
+		instead = fmt.Sprintf("try --admin :%d", max(w.At.Port()+1, 1))
+	default:
 	}
-	buffer := sparseBuffer
-	if p == forRelay {
-		buffer = splice.PortBuffer
+	network := "udp"
+	if w.Use.TCP() {
+		network = "tcp"
 	}
-	err := s.bind(p, at, udp.Options{ReceiveBuffer: buffer})
-	var reason syscall.Errno
-	if errors.As(err, &reason) {
-		return reason
+	err = cannotListen(w.At, network, instead, err)
+	if w.Use == configs.UseMain || w.Use == configs.UseAlternate || w.Use == configs.UseAdmin {
+		return err
 	}
-	return err
+	return fmt.Errorf("%s: %w", w.Key, err)
 }
-
-// gone reports whether an interface went since its main port was bound.
-func gone(err error) bool { return errors.Is(err, syscall.EADDRNOTAVAIL) }
 
 // cannotListen is one line that says what to do about it; instead is what to do
 // if the port is taken.
@@ -193,24 +171,108 @@ func nextMainPort(p uint16) string {
 	return strconv.Itoa(int(p + apart))
 }
 
-// openAdmin binds the admin listener, or returns nil if there is to be none: a
-// default port that cannot be had is left out.
-func (n *node) openAdmin() (net.Listener, error) {
-	at := n.config.Admin.Listen
-	if !at.IsValid() {
-		return nil, nil
+// A lack is what a key cannot have for one reason.
+type lack struct {
+	use     configs.Use // one of them
+	key     string
+	at      []netip.AddrPort
+	network string
+	err     error
+}
+
+// lacking puts together what cannot be had.
+func lacking(missing map[configs.Socket]error) []*lack {
+	type cause struct {
+		key string
+		tcp bool
+		err error
 	}
-	l, err := net.Listen("tcp", at.String())
-	if err == nil && n.config.Admin.TLS.Cert != "" {
-		l = tls.NewListener(l, n.operator.certificate.config())
+	groups := make(map[cause]*lack)
+	for w, err := range missing {
+		c := cause{w.Key, w.Use.TCP(), err}
+		if groups[c] == nil {
+			groups[c] = &lack{use: w.Use, key: w.Key, network: "udp", err: err}
+			if c.tcp {
+				groups[c].network = "tcp"
+			}
+		}
+		groups[c].at = append(groups[c].at, w.At)
 	}
-	if err == nil {
-		return l, nil
+	list := slices.Collect(maps.Values(groups))
+	slices.SortFunc(list, func(a, b *lack) int {
+		slices.SortFunc(a.at, netip.AddrPort.Compare)
+		slices.SortFunc(b.at, netip.AddrPort.Compare)
+		return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.network, b.network), a.at[0].Compare(b.at[0]))
+	})
+	for _, l := range list {
+		slices.SortFunc(l.at, netip.AddrPort.Compare)
 	}
-	err = cannotListen(at.AddrPort, "tcp", fmt.Sprintf("try --admin :%d", max(at.Port()+1, 1)), err)
-	if _, named := n.config.Origin("admin.listen"); named {
-		return nil, err
+	return list
+}
+
+// tellMissing warns of what cannot be had.
+func (s *sockets) tellMissing(missing map[configs.Socket]error) {
+	for _, l := range lacking(missing) {
+		if l.use == configs.UseAdmin {
+			s.log.Warn("no admin listener", "error", cannotOpen(configs.Socket{Use: l.use, At: l.at[0]}, l.err))
+			continue
+		}
+		args := []any{"key", l.key}
+		if l.network != "udp" {
+			args = append(args, "network", l.network)
+		}
+		s.log.Warn("ports left out", append(args, "sockets", len(l.at), "first", l.at[0], "last", l.at[len(l.at)-1], "error", l.err)...)
 	}
-	n.log.Warn("no admin listener", "error", err)
-	return nil, nil
+}
+
+// tellUnusable warns of addresses that are to be served and cannot be used.
+func (s *sockets) tellUnusable() {
+	told := make(map[netip.Addr]error)
+	for _, a := range s.unusable() {
+		if told[a.Addr] = useless(a); !errors.Is(told[a.Addr], s.told[a.Addr]) {
+			s.log.Warn("an address is not served", "address", a.Addr, "error", told[a.Addr])
+		}
+	}
+	s.told = told
+}
+
+// unusable are the machine's addresses that are to be served and cannot be.
+func (s *sockets) unusable() []udp.Address {
+	return slices.DeleteFunc(udp.Serveable(s.machine), func(a udp.Address) bool { return !a.Tentative || !s.config.Serves(a.Addr) })
+}
+
+func useless(a udp.Address) error {
+	if a.Duplicate {
+		return errDuplicate
+	}
+	return errTentative
+}
+
+// shortcomings tell what is asked for and cannot be had, a line each.
+func (s *sockets) shortcomings() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	lacks := lacking(s.missing)
+	list := make([]string, 0, len(lacks))
+	for _, a := range s.unusable() {
+		list = append(list, fmt.Sprintf("%v: %v", a.Addr, useless(a)))
+	}
+	for _, l := range lacks {
+		where := l.at[0].String()
+		if n := len(l.at); n > 1 {
+			where = fmt.Sprintf("%d sockets, %v to %v", n, l.at[0], l.at[n-1])
+		}
+		list = append(list, fmt.Sprintf("%s: %s/%s: %v", l.key, where, l.network, l.err))
+	}
+	return list
+}
+
+// leftOut counts, by use, what is asked for and cannot be had.
+func (s *sockets) leftOut() (n [configs.NumUses]int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for w := range s.missing {
+		n[w.Use]++
+	}
+	return n
 }

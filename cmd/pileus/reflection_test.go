@@ -139,8 +139,13 @@ func TestAnswersToStrangers(t *testing.T) {
 	client := connects(t, "rtmfp://127.0.0.1:"+main+"/")
 	questions := append(rtmfpQuestions(t, client.id.PeerID(), flash.PeerID(raw)), stunQuestions()...)
 	services := []struct{ name, port string }{
-		{"RTMFP", main}, {"probe port", "19361"}, {"relay port", p[3]}, {"route port", p[4]},
-		{"STUN", p[0]}, {"TURN", p[2]}, {"TURN relay port", "61100"},
+		{"RTMFP", main},
+		{"probe port", "19361"},
+		{"relay port", p[3]},
+		{"route port", p[4]},
+		{"STUN", p[0]},
+		{"TURN", p[2]},
+		{"TURN relay port", "61100"},
 	}
 	table := make([]string, len(services)*len(questions))
 	var asking sync.WaitGroup

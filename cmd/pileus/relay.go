@@ -4,12 +4,12 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"slices"
 	"strconv"
 	"sync"
 
 	"pileus/cmd/pileus/api"
+	"pileus/configs"
 	"pileus/introducer"
 	"pileus/relay/guard"
 	"pileus/relay/limit"
@@ -22,6 +22,7 @@ import (
 // relayService is the splice relay and what ties it to introducer and engine.
 type relayService struct {
 	*splice.Relay
+	guard *guard.Guard
 
 	// For the engine's goroutine, of splices through which an IIKeying went: others
 	// are nobody's concern.
@@ -33,36 +34,28 @@ type relayService struct {
 
 // openRelay makes the relay of the sockets that are there; none without a port.
 func (n *node) openRelay() (err error) {
-	if len(n.sockets.open[forRelay]) == 0 {
+	ports := n.sockets.of(configs.UseRelay)
+	if len(ports) == 0 {
+		n.sockets.without(configs.UseRelay)
 		return nil
 	}
-	own, err := n.guarded()
-	if err != nil {
-		return err
-	}
-	s := &relayService{news: make(chan struct{}, 1)}
+	s := &relayService{news: make(chan struct{}, 1), guard: guard.New(guard.Config{
+		AllowPrivate: n.config.Relay.AllowPrivate, AllowOnLink: n.config.Relay.AllowOnLink, Names: n.names,
+	})}
 	cfg := splice.Config{
 		Idle: n.config.Relay.Idle, MaxLifetime: n.config.Relay.MaxLifetime,
-		Guard: guard.New(own), Limits: n.limits, Began: s.began, Ended: s.ended,
+		Guard: s.guard, Limits: n.limits, Began: s.began, Ended: s.ended,
 	}
-	defer func() {
-		if err != nil {
-			for _, w := range cfg.Shared {
-				_ = w.Close()
-			}
-		}
-	}()
-	for _, c := range n.sockets.open[forRelay] {
-		cfg.Sockets = append(cfg.Sockets, c)
+	for _, p := range ports {
+		cfg.Sockets = append(cfg.Sockets, p.packets)
 	}
-	for _, c := range slices.Concat(n.sockets.open[forMain], n.sockets.open[forAlternate], n.sockets.open[forExtra]) {
-		twin, err := c.Twin()
-		if err != nil {
-			return err
-		}
-		cfg.Shared = append(cfg.Shared, twin)
+	if cfg.Shared, err = twins(n.sockets.of(configs.UseMain, configs.UseAlternate, configs.UseExtra)); err != nil {
+		return err
 	}
 	if s.Relay, err = splice.New(cfg); err != nil {
+		for _, w := range cfg.Shared {
+			_ = w.Close()
+		}
 		return err
 	}
 	n.relay = s
@@ -70,27 +63,26 @@ func (n *node) openRelay() (err error) {
 	return nil
 }
 
-// guarded says where nothing is relayed to: the machine's own addresses, and the
-// names that they have outside. A node on loopback alone is one to try things on.
-func (n *node) guarded() (guard.Config, error) {
-	cfg := guard.Config{AllowPrivate: n.config.Relay.AllowPrivate, AllowLoopback: true}
-	for _, a := range n.sockets.addrs() {
-		cfg.AllowLoopback = cfg.AllowLoopback && a.IsLoopback()
-	}
-	own, err := ownAddrs()
-	for _, a := range own {
-		at := netip.AddrPortFrom(a, 0)
-		if !a.IsLoopback() {
-			cfg.Own = append(cfg.Own, at, n.names.Outside(at))
+// twins are handles for the relay to the engine's sockets at which clients can be
+// relayed.
+func twins(ports []*socket) (list []splice.Writer, err error) {
+	for _, p := range ports {
+		twin, err := p.packets.Twin()
+		if err != nil {
+			for _, w := range list {
+				_ = w.Close()
+			}
+			return nil, err
 		}
+		list = append(list, twin)
 	}
-	return cfg, err
+	return list, nil
 }
 
 // adviseBuffers tells if the kernel granted the relay less than it needs not to
 // lose bursts.
 func (n *node) adviseBuffers() {
-	granted, _ := n.sockets.open[forRelay][0].Buffers()
+	granted, _ := n.sockets.of(configs.UseRelay)[0].packets.Buffers()
 	if granted > 0 && granted < splice.PortBuffer {
 		n.log.Warn("small receive buffers: the relay may lose packets in bursts",
 			"granted", granted, "wanted", splice.PortBuffer, "try", "sysctl -w net.core.rmem_max="+strconv.Itoa(splice.PortBuffer))

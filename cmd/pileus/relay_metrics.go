@@ -19,23 +19,27 @@ var (
 	metricCarried    = admin.Counter("pileus_relay_bytes_total", "IP bytes forwarded, by splices and TURN allocations.", "kind")
 	metricMarked     = admin.Counter("pileus_relay_marks_total", "Packets marked with Congestion Experienced, over a limit.", "kind")
 	metricLimited    = admin.Counter("pileus_relay_limit_drops_total", "Packets dropped over a limit, by reason.", "kind", "reason")
+	metricOverQuota  = admin.Counter("pileus_relay_quota_refusals_total", "Pairs and TURN allocations refused for a quota, by whose; share: its part of what more than half is taken of.", "kind", "quota")
 	metricUnrelayed  = admin.Counter("pileus_introductions_unrelayed_total", "Introductions that wanted the relay and did not get it: they were planned without.")
 	relayFamilies    = []*admin.Family{
 		metricSplices, metricReserved, metricSpliceEnds, metricRefused, metricRelayPorts, metricRelayed, metricRelayDrops, metricRebound, metricMovedCalls,
-		metricCarried, metricMarked, metricLimited, metricUnrelayed,
+		metricCarried, metricMarked, metricLimited, metricOverQuota, metricUnrelayed,
 	}
 )
 
 // relaySamples are the counters of splices, and of the limits that TURN shares.
 func (n *node) relaySamples() []admin.Sample {
 	var list []admin.Sample
-	usage, _ := n.limits.Node()
+	usage, refused := n.limits.Node()
 	for _, k := range []limit.Kind{limit.Splice, limit.Allocation} {
 		sent := &usage.Totals[k].Sent
 		list = append(list, sample(metricCarried, sent.Bytes, k.String()), sample(metricMarked, sent.Marks, k.String()))
 		sent.EachDrop(func(reason string, count uint64) {
 			list = append(list, sample(metricLimited, count, k.String(), reason))
 		})
+		for q, count := range refused[k] {
+			list = append(list, sample(metricOverQuota, count, k.String(), limit.QuotaName(q).String()))
+		}
 	}
 	if n.relay == nil {
 		return list

@@ -49,8 +49,11 @@ func (o *operator) Reload(ctx context.Context) (api.Reloaded, error) {
 	if err != nil {
 		return api.Reloaded{}, fmt.Errorf("%w: %w", api.ErrRefused, err)
 	}
+	for _, w := range cfg.Warnings() {
+		o.log.Warn("configuration", "notice", w.Error())
+	}
 	was := o.current.Load()
-	done := api.Reloaded{Changed: []string{}, Restart: []string{}}
+	done := api.Reloaded{Changed: []string{}, Restart: []string{}, Opened: []string{}, Closed: []string{}}
 	for _, key := range was.Differences(cfg) {
 		if configs.Reloadable(key) {
 			done.Changed = append(done.Changed, key)
@@ -59,9 +62,7 @@ func (o *operator) Reload(ctx context.Context) (api.Reloaded, error) {
 		}
 	}
 	// The files may have changed even if their names have not.
-	if err := o.certificate.load(was.Admin.TLS); err != nil {
-		return api.Reloaded{}, fmt.Errorf("%w: %w", api.ErrRefused, err)
-	}
+	troubles := append(o.certificates.renew(), o.certificates.expiring(o.wall())...)
 	if err := o.hooks.set(cfg.Hooks); err != nil {
 		return api.Reloaded{}, fmt.Errorf("%w: %w", api.ErrRefused, err)
 	}
@@ -85,6 +86,17 @@ func (o *operator) Reload(ctx context.Context) (api.Reloaded, error) {
 	o.logs.set(cfg.Log)
 	// What waits for a restart is told again next time.
 	o.current.Store(was.With(cfg))
+	changed, err := o.look(ctx)
+	if err != nil {
+		return api.Reloaded{}, err
+	}
+	for _, a := range ips(changed.came) {
+		done.Opened = append(done.Opened, a.String())
+	}
+	for _, a := range ips(changed.went) {
+		done.Closed = append(done.Closed, a.String())
+	}
+	done.Missing = append(o.sockets.shortcomings(), troubles...)
 	o.log.Info("reloaded", "changed", done.Changed)
 	if len(done.Restart) > 0 {
 		o.log.Warn("some keys that changed wait for a restart of the node; what they said before stays in force", "keys", done.Restart)

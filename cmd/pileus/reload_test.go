@@ -1,9 +1,15 @@
 package main
 
 import (
+	"bytes"
+	"crypto/tls"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -83,8 +89,8 @@ func TestEveryReloadableKeyReloads(t *testing.T) {
 		{"probe.rate", "probe: {ports: off, rate: 7/s}", nil},
 		{"introduce.anonymous", "introduce: {anonymous: true}", nil},
 		{"turn.users", "turn: {users: {alice: wonderland}}", nil},
-		{"turn.secrets", "turn: {users: {alice: wonderland}, secrets: [abc]}", nil},
-		{"turn.alternates", "turn: {users: {alice: wonderland}, secrets: [abc], alternates: [192.0.2.9]}", nil},
+		{"turn.secrets", "turn: {users: {alice: wonderland}, secrets: [0123456789abcdef]}", nil},
+		{"turn.alternates", "turn: {users: {alice: wonderland}, secrets: [0123456789abcdef], alternates: [192.0.2.9]}", nil},
 		{"tenants", "tenants: {acme: {keys: [k], closed: true}}", func() bool { return !taken("/k/app")() && taken("/app")() }},
 		{"admin.hosts", "admin: {listen: '127.0.0.1:0', token: " + testSecret + ", hosts: [node.example]}", nil},
 		{"admin.token", "admin: {listen: '127.0.0.1:0', token: another-" + testSecret + ", hosts: [node.example]}", func() bool {
@@ -183,5 +189,103 @@ func TestReloadTellsWhatWaits(t *testing.T) {
 		case <-patience:
 			t.Fatal("the log does not tell")
 		}
+	}
+}
+
+// A certificate that was renewed by moving links, its files as old as those before, is in use after a reload, at TURN
+// and at the admin listener; one that cannot be read is told of, and the old one stays.
+func TestReloadRenewsCertificates(t *testing.T) {
+	root := t.TempDir()
+	written := time.Now().Add(-time.Hour)
+	for _, name := range []string{"one", "two"} {
+		dir := filepath.Join(root, name)
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		cert, key := selfSigned(t)
+		for from, to := range map[string]string{cert: "cert.pem", key: "key.pem"} {
+			text, err := os.ReadFile(from)
+			if err != nil {
+				t.Fatal(err)
+			}
+			to = filepath.Join(dir, to)
+			if err := os.WriteFile(to, text, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chtimes(to, time.Time{}, written); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	live := filepath.Join(root, "live")
+	lead := func(name string) {
+		t.Helper()
+		_ = os.Remove(live)
+		if err := os.Symlink(filepath.Join(root, name), live); err != nil {
+			t.Skipf("SKIPPED: %v", err)
+		}
+	}
+	lead("one")
+	files := "{cert: " + live + "/cert.pem, key: " + live + "/key.pem"
+	p := free(t, 1)
+	n := serving(t, "--config", config(t, "listen: ['127.0.0.1:0']\nprobe: {ports: off}\nrelay: {ports: off, extra: []}\nstun: {ports: []}\n"+
+		"admin: {listen: '127.0.0.1:0', tls: "+files+"}}\nturn: {listen: [], tls: "+files+", listen: ["+p[0]+"]}}\n"))
+	admin := strings.TrimPrefix(n.find(`admin        (https://127\.0\.0\.1:\d+)/`), "https://")
+	shown := func(at string) string {
+		t.Helper()
+		c, err := tls.Dial("tcp", at, &tls.Config{InsecureSkipVerify: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		for _, name := range []string{"one", "two"} {
+			text, err := os.ReadFile(filepath.Join(root, name, "cert.pem"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if block, _ := pem.Decode(text); bytes.Equal(block.Bytes, c.ConnectionState().PeerCertificates[0].Raw) {
+				return name
+			}
+		}
+		return "another"
+	}
+	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	reload := func() string {
+		t.Helper()
+		r, err := client.Post("https://"+admin+"/api/v1/reload", "application/json", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Body.Close()
+		text, err := io.ReadAll(r.Body)
+		if err != nil || r.StatusCode != 200 {
+			t.Errorf("%d %s: %v", r.StatusCode, text, err)
+		}
+		return string(text)
+	}
+	both := func(want string) {
+		t.Helper()
+		for _, at := range []string{admin, "127.0.0.1:" + p[0]} {
+			if got := shown(at); got != want {
+				t.Errorf("%s shows %s, want %s", at, got, want)
+			}
+		}
+	}
+	both("one")
+	lead("two")
+	if got := reload(); strings.Contains(got, "stays in use") {
+		t.Error(got)
+	}
+	both("two")
+	lead("none")
+	for range 2 {
+		if got := reload(); !strings.Contains(got, "turn.tls: open ") || !strings.Contains(got, "admin.tls: open ") || !strings.Contains(got, "the certificate before stays in use") {
+			t.Error(got)
+		}
+		both("two")
+	}
+	n.end()
+	if got := strings.Count(n.banner, `msg="a certificate cannot be read again; the one before stays in use"`); got != 2 {
+		t.Errorf("%d lines in the log, want one for each:\n%s", got, n.banner)
 	}
 }

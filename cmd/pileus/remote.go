@@ -17,6 +17,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"pileus/cmd/pileus/api"
+	"pileus/configs/plain"
 )
 
 // These commands speak to a node that runs, over its API.
@@ -47,16 +48,16 @@ func newRemote(c *cli.Context) (*remote, error) {
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, usage("--node: %q is not a URL such as http://127.0.0.1:8935", c.String("node"))
 	}
-	r := &remote{base: strings.TrimSuffix(u.String(), "/"), token: os.Getenv("PILEUS_TOKEN"), client: &http.Client{Timeout: remoteTimeout}}
+	r := &remote{base: strings.TrimSuffix(u.String(), "/"), token: strings.TrimSpace(os.Getenv("PILEUS_TOKEN")), client: &http.Client{Timeout: remoteTimeout}}
 	if file := c.String("token-file"); file != "" {
-		text, err := os.ReadFile(file)
+		text, err := readText(file)
 		if err != nil {
 			return nil, err
 		}
 		r.token = strings.TrimSpace(string(text))
 	}
 	if file := c.String("ca"); file != "" {
-		text, err := os.ReadFile(file)
+		text, err := readText(file)
 		if err != nil {
 			return nil, err
 		}
@@ -67,6 +68,18 @@ func newRemote(c *cli.Context) (*remote, error) {
 		r.client.Transport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
 	}
 	return r, nil
+}
+
+func readText(file string) ([]byte, error) {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	text, err := plain.Text(content)
+	if err != nil {
+		return nil, fmt.Errorf("%s %w", file, err)
+	}
+	return text, nil
 }
 
 // call gives the answer's body.
@@ -211,7 +224,7 @@ func showReload(w io.Writer, answer []byte) error {
 	if err := json.Unmarshal(answer, &done); err != nil {
 		return errVersion(err)
 	}
-	if len(done.Changed)+len(done.Restart) == 0 {
+	if len(done.Changed)+len(done.Restart)+len(done.Opened)+len(done.Closed) == 0 {
 		fmt.Fprintln(w, "nothing has changed")
 	}
 	if len(done.Changed) > 0 {
@@ -219,6 +232,15 @@ func showReload(w io.Writer, answer []byte) error {
 	}
 	if len(done.Restart) > 0 {
 		fmt.Fprintf(w, "changed, but waiting for a restart of the node: %s\n", strings.Join(done.Restart, ", "))
+	}
+	if len(done.Opened) > 0 {
+		fmt.Fprintf(w, "addresses that came, and are served: %s\n", strings.Join(done.Opened, ", "))
+	}
+	if len(done.Closed) > 0 {
+		fmt.Fprintf(w, "addresses that went: %s\n", strings.Join(done.Closed, ", "))
+	}
+	for _, m := range done.Missing {
+		fmt.Fprintf(w, "not served: %s\n", m)
 	}
 	return nil
 }

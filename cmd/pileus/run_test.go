@@ -5,6 +5,8 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -119,6 +121,76 @@ func TestCheck(t *testing.T) {
 				t.Errorf("stderr %q, want %q", stderr, test.stderr)
 			}
 		})
+	}
+}
+
+// Whatever kind of mistake there is, it is told with all the others, once, in the order of the lines; none makes another
+// be told that is none.
+func TestAllKindsOfMistakesAtOnce(t *testing.T) {
+	file := config(t, `hmac: requir
+colour: red
+max_message: 10B
+max_message: 1KiB
+listen: [localhost:1935, 1935]
+alternate: [x]
+tenants: {a: {peers: many, keys: [k]}, b: {keys: []}}
+probe: {ports: 3470-3480}
+stun: {ports: [3478, 9]}
+relay: {ports: 20-10, idle: 1s}
+turn: {users: {ann: ""}, secrets: [short], tls: {cert: /none, key: /none}}
+admin: {listen: "0.0.0.0:8935", token: 0123456789abcdef, tls: {cert: /none}}
+hooks: {url: nonsense}
+public: {10.0.0.1: "2001:db8::1", y: z}
+`)
+	want := []string{
+		":1: hmac: ", ":2: colour: there is no such key", ":3: max_message: 10B is not between", ":4: max_message: is there twice",
+		":5: listen: ", ":6: alternate: ", ":7: tenants.a.peers: ", ":7: tenants: b has no keys", ":9: stun.ports: port 3478 belongs to probe.ports too",
+		":10: relay.idle: ", ":10: relay.ports: ", `:11: turn.users: the password of "ann" is empty`, ":11: turn.secrets: ", ":11: turn.tls: open /none",
+		":12: admin.tls: cert and key go together", ":13: hooks.secret: has 0 bytes", ":13: hooks.url: ",
+		":14: public: ", ":14: public: ", "--admin: ", "--log-format: ",
+	}
+	code, stdout, stderr := command(t, "check", "--log-format", "jsno", "--admin", "nowhere", file)
+	if code != exitUsage || stdout != "" {
+		t.Errorf("exit %d, %q", code, stdout)
+	}
+	lines := strings.Split(strings.TrimSpace(stderr), "\n")
+	last := 0
+	for _, line := range lines {
+		i := slices.IndexFunc(want, func(w string) bool { return strings.Contains(line, w) })
+		if i < 0 {
+			t.Errorf("not wanted, or twice: %s", line)
+			continue
+		}
+		want = slices.Delete(want, i, i+1)
+		if _, rest, ok := strings.Cut(line, "node.yaml:"); ok {
+			number, _, _ := strings.Cut(rest, ":")
+			n, err := strconv.Atoi(number)
+			if err != nil || n < last {
+				t.Errorf("out of order: %s", line)
+			}
+			last = n
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("not told: %q in\n%s", want, stderr)
+	}
+}
+
+// What is allowed and hardly meant is told, by check and serve alike.
+func TestWarnings(t *testing.T) {
+	file := config(t, "turn: {users: {ann: short}}\nlisten: ['127.0.0.1:0']\nadmin: {listen: off}\nprobe: {ports: off}\nrelay: {ports: off}\nstun: {ports: []}\n")
+	if err := os.Chmod(file, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := command(t, "check", file)
+	for _, want := range []string{`node.yaml:1: turn.users: the password of "ann" has 5 bytes`, "node.yaml: everybody on this machine can read it, and there are secrets in it; chmod o= "} {
+		if code != exitOK || stdout != "ok\n" || !strings.Contains(stderr, want) {
+			t.Errorf("check: exit %d, %q, want %q", code, stderr, want)
+		}
+		n := serving(t, "--config", file)
+		if n.end(); !strings.Contains(n.banner, want) {
+			t.Errorf("serve:\n%s\nwant %q", n.banner, want)
+		}
 	}
 }
 

@@ -6,10 +6,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os/signal"
 	"sync"
+	"syscall"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"pileus/cmd/internal/program"
 	"pileus/configs"
 )
 
@@ -32,13 +36,21 @@ once.` + examples(
 			if err := noArguments(c); err != nil {
 				return err
 			}
-			cfg, err := settings(c)
+			cfg, err := settingsAndFiles(c)
 			if err != nil {
 				return err
 			}
 			polite, atOnce, release := stopping(c.Context)
 			defer release()
-			return serve(polite, atOnce, cfg, func() (*configs.Config, error) { return settings(c) }, c.App.ErrWriter)
+			// Who reads the log may be slow, stand still or end: that is no concern of clients.
+			signal.Ignore(syscall.SIGPIPE)
+			out := newOutlet(c.App.ErrWriter)
+			defer out.close(outletGrace)
+			err = serve(polite, atOnce, cfg, func() (*configs.Config, error) { return settings(c) }, out)
+			if err != nil {
+				return &program.ExitError{Code: program.Report(out, c.App.Name, err, exitFailure)}
+			}
+			return nil
 		},
 	}
 }
@@ -48,7 +60,7 @@ once.` + examples(
 func serve(polite, atOnce context.Context, cfg *configs.Config, reread func() (*configs.Config, error), stderr io.Writer) error {
 	keepHeapInCgroup()
 	log, logs := newLogger(stderr, cfg.Log)
-	n, err := build(cfg, log)
+	n, err := build(cfg, log, time.Now)
 	if err != nil {
 		return err
 	}
@@ -58,7 +70,7 @@ func serve(polite, atOnce context.Context, cfg *configs.Config, reread func() (*
 	if err := n.open(); err != nil {
 		return err
 	}
-	notify(stderr, log, cfg, n.advice())
+	notify(stderr, log, cfg, append(warnings(cfg), n.advice()...))
 	announce(stderr, log, n)
 	return n.serve(polite, atOnce)
 }
@@ -68,12 +80,9 @@ func (n *node) serve(polite, atOnce context.Context) error {
 	log := n.log
 	outlive, stopBeside := context.WithCancel(context.WithoutCancel(polite))
 	var beside sync.WaitGroup // what runs beside the engine, and until it has ended
-	beside.Go(func() {
-		if err := n.stun.serve(outlive); err != nil {
-			log.Error("a STUN socket failed; the node goes on without stun.ports", "error", err)
-		}
-	})
-	beside.Go(func() { n.turn.serve(outlive, log) })
+	beside.Go(func() { n.stun.serve(outlive) })
+	beside.Go(func() { n.turn.serve(outlive) })
+	beside.Go(func() { n.follow(outlive) })
 	beside.Go(func() { n.limits.Run(outlive) })
 	beside.Go(func() { n.checkNames(outlive, log) })
 	beside.Go(func() { n.relay.serve(outlive, log) })
@@ -113,6 +122,16 @@ func (n *node) serve(polite, atOnce context.Context) error {
 	return nil
 }
 
+// warnings are what a configuration may say and probably does not mean.
+func warnings(cfg *configs.Config) []string {
+	list := cfg.Warnings()
+	lines := make([]string, len(list))
+	for i, w := range list {
+		lines[i] = "warning: " + w.Error()
+	}
+	return lines
+}
+
 // notify and announce speak to whoever reads: lines for people, or events
 // where each line must be an object.
 func notify(stderr io.Writer, log *slog.Logger, cfg *configs.Config, lines []string) {
@@ -128,7 +147,7 @@ func notify(stderr io.Writer, log *slog.Logger, cfg *configs.Config, lines []str
 func announce(stderr io.Writer, log *slog.Logger, n *node) {
 	b := n.banner()
 	if n.config.Log.Format == configs.FormatJSON {
-		log.Info("serving", "listen", b.clients(), "probes", len(b.at[forProbes]), "fingerprint", b.fingerprint, "admin", b.admin, "version", version())
+		log.Info("serving", "listen", b.clients(), "probes", len(b.at[configs.UseProbe]), "fingerprint", b.fingerprint, "admin", b.admin, "version", version())
 		return
 	}
 	b.print(stderr)

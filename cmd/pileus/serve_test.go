@@ -297,7 +297,7 @@ func TestLogHidesAddresses(t *testing.T) {
 
 // An engine that hangs is told about, and gathers nobody who waits for it.
 func TestAskGivesUp(t *testing.T) {
-	n, err := build(configs.Default(), discardLogger())
+	n, err := build(configs.Default(), discardLogger(), time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,8 +30,30 @@ func settingsFlags() []cli.Flag {
 
 // settings is the configuration that a command line asks for: the defaults, the
 // file over them, the flags over both; all checked. files are configurations
-// named beside --config.
+// named beside --config. Every mistake is told at once.
 func settings(c *cli.Context, files ...string) (*configs.Config, error) {
+	cfg, err := examine(c, files...)
+	if err != nil {
+		return nil, err
+	}
+	return cfg, nil
+}
+
+// settingsAndFiles is settings, and the files that they name are looked at, too.
+func settingsAndFiles(c *cli.Context, files ...string) (*configs.Config, error) {
+	cfg, err := examine(c, files...)
+	if cfg != nil {
+		_, unread := readCertificates(cfg)
+		err = configs.Join(err, unread)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return cfg, nil
+}
+
+// examine gives what can be read of the configuration, and all that is wrong with it.
+func examine(c *cli.Context, files ...string) (*configs.Config, error) {
 	if c.IsSet("config") {
 		if c.String("config") == "" {
 			return nil, usage("--config names no file")
@@ -39,12 +61,12 @@ func settings(c *cli.Context, files ...string) (*configs.Config, error) {
 		files = append(files, c.String("config"))
 	}
 	cfg := configs.Default()
+	var mistakes error
 	switch len(files) {
 	case 0:
 	case 1:
-		var err error
-		if cfg, err = load(files[0]); err != nil {
-			return nil, err
+		if cfg, mistakes = load(files[0]); cfg == nil {
+			return nil, mistakes
 		}
 	default:
 		if slices.ContainsFunc(files, func(f string) bool { return strings.HasPrefix(f, "-") }) {
@@ -52,13 +74,8 @@ func settings(c *cli.Context, files ...string) (*configs.Config, error) {
 		}
 		return nil, usage("%d configurations are named, one can be used: %s", len(files), strings.Join(files, ", "))
 	}
-	if err := override(cfg, c); err != nil {
-		return nil, err
-	}
-	if err := cfg.Validate(); err != nil {
-		return nil, err
-	}
-	return cfg, nil
+	flags := override(cfg, c)
+	return cfg, configs.Join(mistakes, flags, cfg.Validate())
 }
 
 func load(file string) (*configs.Config, error) {
@@ -79,34 +96,49 @@ func override(cfg *configs.Config, c *cli.Context) error {
 		}
 		cfg.SetOrigin(key, configs.Origin{Flag: flag})
 		if err := apply(); err != nil {
-			errs = append(errs, usage("--%s: %w", flag, err))
+			cfg.SetBroken(key)
+			for line := range strings.Lines(err.Error()) {
+				errs = append(errs, usage("--%s: %s", flag, strings.TrimRight(line, "\n")))
+			}
 		}
 	}
-	set("listen", "listen", func() error {
-		cfg.Listen = nil
-		for _, s := range c.StringSlice("listen") {
-			var l configs.Listen
-			if err := l.UnmarshalText([]byte(s)); err != nil {
-				return err
-			}
-			cfg.Listen = append(cfg.Listen, l)
+	// What is repeated is judged one by one, and none of it taken if one is wrong.
+	each := func(flag string, take func(s string) error) error {
+		values := c.StringSlice(flag)
+		wrong := make([]error, len(values))
+		for i, s := range values {
+			wrong[i] = take(s)
 		}
-		return nil
+		return errors.Join(wrong...)
+	}
+	set("listen", "listen", func() error {
+		var list []configs.Listen
+		err := each("listen", func(s string) error {
+			var l configs.Listen
+			err := l.UnmarshalText([]byte(s))
+			list = append(list, l)
+			return err
+		})
+		if err == nil {
+			cfg.Listen = list
+		}
+		return err
 	})
 	set("alternate", "alternate", func() error {
-		cfg.Alternate = nil
-		for _, s := range c.StringSlice("alternate") {
+		var list []netip.Addr
+		err := each("alternate", func(s string) error {
 			a, err := configs.ParseIP(s)
-			if err != nil {
-				return err
-			}
-			cfg.Alternate = append(cfg.Alternate, a)
+			list = append(list, a)
+			return err
+		})
+		if err == nil {
+			cfg.Alternate = list
 		}
-		return nil
+		return err
 	})
 	set("public", "public", func() error {
-		cfg.Public = map[netip.Addr]netip.Addr{}
-		for _, s := range c.StringSlice("public") {
+		names := map[netip.Addr]netip.Addr{}
+		err := each("public", func(s string) error {
 			bind, name, ok := strings.Cut(s, "=")
 			if !ok {
 				return fmt.Errorf("%q is not BIND=NAME, as in 10.0.0.5=198.51.100.7", s)
@@ -119,12 +151,16 @@ func override(cfg *configs.Config, c *cli.Context) error {
 			if err != nil {
 				return err
 			}
-			if _, twice := cfg.Public[b]; twice {
+			if _, twice := names[b]; twice {
 				return fmt.Errorf("%v is given two names", b)
 			}
-			cfg.Public[b] = n
+			names[b] = n
+			return nil
+		})
+		if err == nil {
+			cfg.Public = names
 		}
-		return nil
+		return err
 	})
 	set("probe-ports", "probe.ports", func() error { return cfg.Probe.Ports.UnmarshalText([]byte(c.String("probe-ports"))) })
 	set("relay-ports", "relay.ports", func() error { return cfg.Relay.Ports.UnmarshalText([]byte(c.String("relay-ports"))) })

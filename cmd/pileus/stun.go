@@ -2,11 +2,16 @@ package main
 
 import (
 	"context"
+	"errors"
+	"log/slog"
+	"net"
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"pileus/configs"
 	"pileus/natprobe/binding"
 	"pileus/natprobe/responder"
 	"pileus/rtmfp"
@@ -18,7 +23,8 @@ import (
 // alone; clients of RFC 3489 where nothing but STUN and TURN is spoken. It has no socket, and may be called from any goroutine.
 type stunResponder struct {
 	names   udp.Names
-	servers map[netip.Addr]binding.Server // by own address
+	trusts  func(outside netip.Addr) bool                 // an alternate that nobody named; nil: none
+	servers atomic.Pointer[map[netip.Addr]binding.Server] // by own address
 
 	mu      sync.Mutex
 	limiter binding.Limiter
@@ -28,27 +34,27 @@ type stunResponder struct {
 // stunStats counts Binding requests, by what came of them.
 type stunStats struct{ answered, limited, malformed uint64 }
 
-// newSTUNResponder serves the addresses of s.
-func newSTUNResponder(s *sockets, names udp.Names) *stunResponder {
-	r := &stunResponder{names: names, servers: make(map[netip.Addr]binding.Server)}
+// follow has it serve the addresses that s has now.
+func (r *stunResponder) follow(s *sockets) {
+	servers := make(map[netip.Addr]binding.Server)
 	for _, a := range s.addrs() {
 		server := binding.Server{Addrs: []netip.Addr{r.outside(a)}}
-		if ports := s.portsOf(forSTUN); len(ports) >= 2 && s.hasSTUN(a) {
-			server.Ports = [2]uint16(ports)
+		if ports := s.config.STUN.Ports; len(ports) >= 2 && s.hasSTUN(a) {
+			server.Ports = [2]uint16{uint16(ports[0]), uint16(ports[1])}
 			if other := r.other(s, a); other.IsValid() {
 				server.Addrs = append(server.Addrs, r.outside(other))
 			}
 		}
-		r.servers[a] = server
+		servers[a] = server
 	}
-	return r
+	r.servers.Store(&servers)
 }
 
 // hasSTUN reports whether both ports of RFC 5780 are open on a.
 func (s *sockets) hasSTUN(a netip.Addr) bool {
-	ports := s.portsOf(forSTUN)
-	for _, p := range ports[:2] {
-		if s.bound[netip.AddrPortFrom(a, p)] != forSTUN {
+	open := s.at(configs.UseSTUN)
+	for _, p := range s.config.STUN.Ports[:2] {
+		if !slices.Contains(open, netip.AddrPortFrom(a, uint16(p))) {
 			return false
 		}
 	}
@@ -58,7 +64,12 @@ func (s *sockets) hasSTUN(a netip.Addr) bool {
 // other is the second address of RFC 5780 for clients of a: an alternate, since
 // nobody knows where the machine's further addresses lead; zero if there is none.
 func (r *stunResponder) other(s *sockets, a netip.Addr) netip.Addr {
-	candidates := s.config.Alternate
+	candidates := s.alternates()
+	for _, b := range s.candidates(r.names) {
+		if r.trusts != nil && r.trusts(r.outside(b)) {
+			candidates = append(candidates, b)
+		}
+	}
 	if slices.Contains(candidates, a) {
 		candidates = s.addrs()
 	}
@@ -79,7 +90,7 @@ func (r *stunResponder) outside(a netip.Addr) netip.Addr {
 // whereto, and the own address to send it from. ok is false where there is nothing
 // to say.
 func (r *stunResponder) answer(now time.Time, d binding.Received) (a binding.Response, ok bool) {
-	server := r.servers[d.Local.Addr()]
+	server := (*r.servers.Load())[d.Local.Addr()]
 	d.Local = r.names.Outside(d.Local)
 	a, ok = server.RespondTo(d)
 	r.mu.Lock()
@@ -119,29 +130,35 @@ func (r *stunResponder) beside(e *rtmfp.Engine, d rtmfp.Datagram) bool {
 type stunService struct {
 	responder *stunResponder
 	sockets   *responder.Sockets
-	read      []*udp.Conn
+	readers   crew
+	log       *slog.Logger
 }
 
-// newSTUNService takes the sockets of stun.ports and turn.listen.
-func newSTUNService(s *sockets, names udp.Names) *stunService {
-	conns := slices.Concat(s.open[forSTUN], s.open[forTURN])
-	return &stunService{responder: newSTUNResponder(s, names), sockets: responder.NewSockets(conns), read: conns}
+func newSTUNService(s *sockets, names udp.Names, trusts func(netip.Addr) bool, log *slog.Logger) *stunService {
+	r := &stunResponder{names: names, trusts: trusts}
+	r.follow(s)
+	return &stunService{responder: r, sockets: responder.NewSockets(nil), log: log}
 }
 
-// leave stops reading the sockets of which others is true, and returns them. It must
-// not be called while the service serves.
-func (s *stunService) leave(others func(*udp.Conn) bool) (left []*udp.Conn) {
-	s.read = slices.DeleteFunc(s.read, func(c *udp.Conn) bool {
-		if others(c) {
-			left = append(left, c)
-			return true
+// add takes over a socket of stun.ports or turn.listen, which TURN may read.
+func (s *stunService) add(p *socket) {
+	s.sockets.Add(p.packets)
+	if p.TURN {
+		return
+	}
+	s.readers.add(func() {
+		if err := s.sockets.Read(p.packets, s.responder.answer); !errors.Is(err, net.ErrClosed) {
+			s.log.Error("a STUN socket failed; the node goes on without it", "at", p.addr(), "error", err)
 		}
-		return false
 	})
-	return left
 }
 
-// serve answers until ctx ends, or a socket fails.
-func (s *stunService) serve(ctx context.Context) error {
-	return s.sockets.Serve(ctx, s.read, s.responder.answer)
+func (s *stunService) remove(p *socket) { s.sockets.Remove(p.packets) }
+
+// serve answers until ctx ends.
+func (s *stunService) serve(ctx context.Context) {
+	s.readers.start()
+	<-ctx.Done()
+	s.sockets.Close()
+	s.readers.end()
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"pileus/cmd/pileus/api"
+	"pileus/configs"
 )
 
 // pours has the initiator send 8 Mbit/s for as long as the test runs, and counts
@@ -67,7 +68,7 @@ func TestTenantsBandwidthReloads(t *testing.T) {
 	}
 	n := startLoaded(t, 16, tenants("bandwidth: 500kbit"))
 	at := "http://" + n.adminListener.Addr().String()
-	main := n.sockets.at(forMain)[0]
+	main := n.sockets.at(configs.UseMain)[0]
 	people := newCrowd(t, 6, main) // of the default tenant, all: its keys are not what is tested
 	people.connect()
 	var received []*atomic.Uint64

@@ -17,53 +17,43 @@ import (
 	"pileus/introducer"
 	"pileus/natprobe/binding"
 	"pileus/relay/turn"
-	"pileus/rtmfp/udp"
 )
 
 // turnService is the TURN server and where it is served. Its sockets of
 // stun.ports are the STUN responder's too, which answers Binding requests there.
 type turnService struct {
-	server  *turn.Server
-	packets []*udp.Conn
-	plain   []net.Listener
-	secure  []net.Listener
-	tls     *tls.Config // nil: no TLS
+	server *turn.Server
+	tls    *tls.Config // nil: no TLS
+	fronts crew
+	log    *slog.Logger
+
+	mu    sync.Mutex
+	ports []*socket
 }
 
-// openTURN binds what turn names and prepares the server.
-func (n *node) openTURN() (err error) {
+// openTURN prepares the server.
+func (n *node) openTURN() error {
 	cfg := &n.config.TURN
-	t := &turnService{}
-	defer func() {
-		if err != nil {
-			t.close()
-		}
-	}()
-	if n.turnCertificate != nil {
-		t.tls = n.turnCertificate.Config()
-		if t.secure, err = n.listenTCP("turn.tls.listen", cfg.TLS.Listen); err != nil {
-			return err
-		}
+	t := &turnService{log: n.log}
+	if c := n.certificates["turn.tls"]; c != nil {
+		t.tls = c.Config()
 	}
-	if t.plain, err = n.listenTCP("turn.listen", cfg.Listen); err != nil {
-		return err
+	ports := n.config.AllocationPorts()
+	if ports.Len() == 0 {
+		ports = cfg.Ports // nobody may have one
 	}
-	t.packets = n.stun.leave(func(c *udp.Conn) bool {
-		return n.sockets.bound[c.LocalAddr()] == forTURN || slices.Contains(n.sockets.places(cfg.Listen), c.LocalAddr())
-	})
-	own, err := ownAddrs()
-	if err != nil {
-		return err
-	}
+	var err error
 	t.server, err = turn.New(turn.Config{
 		Credentials:  turn.Credentials{Users: cfg.Users, Secrets: cfg.Secrets},
 		Alternates:   cfg.Alternates,
 		Relays:       n.sockets.addrs(),
-		Own:          own,
 		Names:        n.names,
-		FirstPort:    cfg.Ports.First,
-		LastPort:     cfg.Ports.Last,
+		FirstPort:    ports.First,
+		LastPort:     ports.Last,
 		AllowPrivate: n.config.Relay.AllowPrivate,
+		AllowOnLink:  n.config.Relay.AllowOnLink,
+		MaxFiles:     n.sockets.files.turn,
+		Wall:         n.wall,
 		Limits:       n.limits,
 		Tenant:       introducer.DefaultTenant, // clients of TURN name none
 		Binding:      n.answerBinding,
@@ -72,38 +62,50 @@ func (n *node) openTURN() (err error) {
 	return err
 }
 
-// ownAddrs are the addresses of this machine's interfaces.
-func ownAddrs() ([]netip.Addr, error) {
-	all, err := udp.Expand(netip.AddrPort{})
-	if err != nil {
-		return nil, fmt.Errorf("cannot list the addresses of this machine: %w", err)
-	}
-	own := make([]netip.Addr, len(all))
-	for i, a := range all {
-		own[i] = a.Addr()
-	}
-	return own, nil
+// add serves clients at one more socket or listener.
+func (t *turnService) add(p *socket) {
+	t.mu.Lock()
+	t.ports = append(t.ports, p)
+	t.mu.Unlock()
+	t.fronts.add(func() {
+		var err error
+		switch {
+		case p.packets != nil:
+			err = t.server.ServePacket(p.packets)
+		case p.Use == configs.UseTURNTLS:
+			err = t.server.ServeStream(p.stream, t.tls)
+		default:
+			err = t.server.ServeStream(p.stream, nil)
+		}
+		if !errors.Is(err, net.ErrClosed) {
+			t.log.Error("a TURN socket failed; the node goes on without it", "at", p.addr(), "error", err)
+		}
+	})
 }
 
-// listenTCP listens where a key says. A default port that cannot be had is left
-// out.
-func (n *node) listenTCP(key string, listen []configs.Listen) (list []net.Listener, err error) {
-	_, named := n.config.Origin(key)
-	for _, at := range n.sockets.places(listen) {
-		l, err := net.Listen("tcp", at.String())
-		switch {
-		case err == nil:
-			list = append(list, l)
-		case named && !gone(err):
-			for _, l := range list {
-				_ = l.Close()
-			}
-			return nil, fmt.Errorf("%s: %w", key, cannotListen(at, "tcp", "name another port", err))
-		default:
-			n.log.Warn("port left out", "key", key, "error", cannotListen(at, "tcp", "", err))
-		}
+// remove ends what add has begun. Allocations of clients there end, too.
+func (t *turnService) remove(p *socket) {
+	t.mu.Lock()
+	t.ports = slices.DeleteFunc(t.ports, func(have *socket) bool { return have == p })
+	t.mu.Unlock()
+	p.close()
+}
+
+// serve serves until ctx ends. What fails is left out.
+func (t *turnService) serve(ctx context.Context) {
+	t.fronts.start()
+	<-ctx.Done()
+	t.server.Close()
+	for _, p := range t.list() {
+		p.close()
 	}
-	return list, nil
+	t.fronts.end()
+}
+
+func (t *turnService) list() []*socket {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.ports)
 }
 
 // answerBinding answers a Binding request that came to TURN.
@@ -124,68 +126,36 @@ func (n *node) answerBinding(t turn.Transport, local, from netip.AddrPort, reque
 	return nil
 }
 
-// serve serves until ctx ends. What fails is left out.
-func (t *turnService) serve(ctx context.Context, log *slog.Logger) {
-	var serving sync.WaitGroup
-	run := func(at net.Addr, f func() error) {
-		serving.Go(func() {
-			if err := f(); !errors.Is(err, net.ErrClosed) {
-				log.Error("a TURN socket failed; the node goes on without it", "at", at, "error", err)
-			}
-		})
-	}
-	for _, c := range t.packets {
-		run(net.UDPAddrFromAddrPort(c.LocalAddr()), func() error { return t.server.ServePacket(c) })
-	}
-	for _, l := range t.plain {
-		run(l.Addr(), func() error { return t.server.ServeStream(l, nil) })
-	}
-	for _, l := range t.secure {
-		run(l.Addr(), func() error { return t.server.ServeStream(l, t.tls) })
-	}
-	<-ctx.Done()
-	t.server.Close()
-	t.close()
-	serving.Wait()
-}
-
-func (t *turnService) close() {
-	for _, l := range slices.Concat(t.plain, t.secure) {
-		_ = l.Close()
-	}
-}
-
 // relaysTURN reports whether somebody may have a relay address.
 func relaysTURN(cfg *configs.TURN) bool { return len(cfg.Users)+len(cfg.Secrets) > 0 }
 
-// ports are where clients reach TURN, for each transport.
-func (t *turnService) ports() (list []string) {
-	packets := make([]netip.AddrPort, len(t.packets))
-	for i, c := range t.packets {
-		packets[i] = c.LocalAddr()
+// transports are where clients reach TURN, for each transport.
+func (t *turnService) transports() (list []string) {
+	at := map[string][]netip.AddrPort{}
+	for _, p := range t.list() {
+		at[p.transport()] = append(at[p.transport()], p.addr())
 	}
-	for _, p := range portRanges(packets, "-") {
-		list = append(list, p+"/udp")
-	}
-	for _, p := range portRanges(addrsOf(t.plain), "-") {
-		list = append(list, p+"/tcp")
-	}
-	for _, p := range portRanges(addrsOf(t.secure), "-") {
-		list = append(list, p+"/tls")
+	for _, transport := range []string{"udp", "tcp", "tls"} {
+		for _, p := range portRanges(at[transport], "-") {
+			list = append(list, p+"/"+transport)
+		}
 	}
 	return list
 }
 
-func addrsOf(listeners []net.Listener) []netip.AddrPort {
-	list := make([]netip.AddrPort, len(listeners))
-	for i, l := range listeners {
-		list[i] = l.Addr().(*net.TCPAddr).AddrPort()
+func (p *socket) transport() string {
+	switch p.Use {
+	case configs.UseTURNStream:
+		return "tcp"
+	case configs.UseTURNTLS:
+		return "tls"
+	default:
+		return "udp"
 	}
-	return list
 }
 
 func (b *banner) turnRow() string {
-	ports := b.turn.ports()
+	ports := b.turn.transports()
 	switch {
 	case len(ports) == 0:
 		return "none"
@@ -198,8 +168,8 @@ func (b *banner) turnRow() string {
 
 // turnFirewall gives the lines for TURN that firewall does not.
 func (b *banner) turnFirewall() []string {
-	open := slices.DeleteFunc(slices.Concat(addrsOf(b.turn.plain), addrsOf(b.turn.secure)),
-		func(a netip.AddrPort) bool { return a.Addr().IsLoopback() })
+	streams := slices.DeleteFunc(b.turn.list(), func(p *socket) bool { return p.stream == nil })
+	open := slices.DeleteFunc(addrsOf(streams), func(a netip.AddrPort) bool { return a.Addr().IsLoopback() })
 	if (b.relays == configs.PortRange{}) || len(open) == 0 {
 		return nil
 	}

@@ -11,6 +11,7 @@ var (
 	metricTURNOpen     = admin.Gauge("pileus_turn_allocations", "TURN allocations now, by the client's transport.", "transport")
 	metricTURNOpened   = admin.Counter("pileus_turn_allocations_opened_total", "TURN allocations, by the client's transport.", "transport")
 	metricTURNStreams  = admin.Gauge("pileus_turn_streams", "TCP and TLS connections to TURN now.")
+	metricTURNMax      = admin.Gauge("pileus_turn_streams_max", "TCP and TLS connections to TURN that there may be at once, as the process may open files.")
 	metricTURNRequests = admin.Counter("pileus_turn_requests_total", "Requests to TURN: binding, granted, or the error code they got.", "result")
 	metricTURNDrops    = admin.Counter("pileus_turn_drops_total", "Messages, packets and connections at TURN without effect, by reason.", "reason")
 	metricTURNEngine   = admin.Counter("pileus_turn_engine_errors_total", "Messages that passed the checks and could not be handled all the same, as when an allocation ends meanwhile.")
@@ -20,6 +21,7 @@ func (t *turnService) samples() []admin.Sample {
 	s := t.server.Stats()
 	list := []admin.Sample{
 		sample(metricTURNStreams, uint64(s.Streams)),
+		sample(metricTURNMax, uint64(t.server.MaxStreams())),
 		sample(metricTURNRequests, s.Bindings, "binding"),
 		sample(metricTURNRequests, s.Granted, "granted"),
 		sample(metricTURNEngine, s.PionSaid),

@@ -13,8 +13,19 @@ import (
 // allocation asks for one with pion's client, and gives it or the server's words.
 func allocation(t *testing.T, server, user, password string) (relay net.PacketConn, err error) {
 	t.Helper()
-	conn, err := net.ListenPacket("udp4", "127.0.0.1:0")
-	if err != nil {
+	return allocationOver(t, "udp", server, user, password)
+}
+
+func allocationOver(t *testing.T, network, server, user, password string) (relay net.PacketConn, err error) {
+	t.Helper()
+	var conn net.PacketConn
+	if network == "tcp" {
+		stream, err := net.Dial("tcp", server)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn = pionturn.NewSTUNConn(stream)
+	} else if conn, err = net.ListenPacket("udp4", "127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })

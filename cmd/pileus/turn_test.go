@@ -170,7 +170,7 @@ func TestServeTURNPorts(t *testing.T) {
 		defer busy.Close()
 	}
 	n := serving(t, "--listen", "127.0.0.1:0", "--probe-ports", "", "--admin", "")
-	if !strings.Contains(n.banner, `key=turn.listen error="cannot listen on 127.0.0.1:3478/tcp: address already in use`) {
+	if !strings.Contains(n.banner, `key=turn.listen network=tcp sockets=1 first=127.0.0.1:3478 last=127.0.0.1:3478 error="address already in use"`) {
 		t.Errorf("not warned of:\n%s", n.banner)
 	}
 }
@@ -186,11 +186,11 @@ func TestCheckReadsCertificates(t *testing.T) {
 // A flood of bare requests is worth no more than twice what it costs, wherever Binding is answered.
 func TestBindingIsNoAmplifier(t *testing.T) {
 	const requests = 10_000
-	s := &sockets{bound: map[netip.AddrPort]purpose{}}
 	a1, a2 := netip.MustParseAddr("198.51.100.1"), netip.MustParseAddr("198.51.100.2")
-	n := &node{sockets: s, stun: &stunService{responder: &stunResponder{servers: map[netip.Addr]binding.Server{
+	n := &node{stun: &stunService{responder: new(stunResponder)}}
+	n.stun.responder.servers.Store(&map[netip.Addr]binding.Server{
 		a1: {Addrs: []netip.Addr{a1, a2}, Ports: [2]uint16{3478, 3479}},
-	}}}}
+	})
 	for _, local := range []uint16{3478, 1935} {
 		in, out := 0, 0
 		for i := range requests {
@@ -202,5 +202,22 @@ func TestBindingIsNoAmplifier(t *testing.T) {
 		if out == 0 || out > 2*in {
 			t.Errorf("port %d: %d bytes out for %d", local, out, in)
 		}
+	}
+}
+
+// A clean stop is no error, whatever TURN was doing.
+func TestCleanStopIsNoError(t *testing.T) {
+	p := free(t, 1)
+	for _, network := range []string{"udp", "tcp"} {
+		n := serving(t, "--config", config(t, "listen: ['127.0.0.1:0']\nprobe: {ports: off}\nrelay: {ports: off, extra: []}\nstun: {ports: []}\nadmin: {listen: off}\n"+
+			"turn: {listen: ["+p[0]+"], users: {alice: wonderland}}\n"))
+		relay, err := allocationOver(t, network, "127.0.0.1:"+p[0], "alice", "wonderland")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if code := n.end(); code != exitOK || strings.Contains(n.banner, "level=ERROR") || strings.Contains(n.banner, "nil") {
+			t.Errorf("%s: exit %d:\n%s", network, code, n.banner)
+		}
+		relay.Close()
 	}
 }

@@ -22,7 +22,7 @@ func TestTurnutils(t *testing.T) {
 	t.Cleanup(cancel)
 	wire := newCable(t)
 	cert, key := selfSigned(t)
-	wire.serve(ctx, t, fmt.Sprintf("turn: {users: {alice: wonderland}, secrets: [north], tls: {cert: %s, key: %s}}\n", cert, key))
+	wire.serve(ctx, t, fmt.Sprintf("relay: {allow_onlink: [198.51.100.0/24]}\nturn: {users: {alice: wonderland}, secrets: [0123456789abcdef], tls: {cert: %s, key: %s}}\n", cert, key))
 	peer := in(ctx, wire.client, "turnutils_peer", "-L", cableClients, "-p", "3480")
 	if err := peer.Start(); err != nil {
 		t.Fatal(err)
@@ -30,7 +30,7 @@ func TestTurnutils(t *testing.T) {
 	t.Cleanup(func() { cancel(); _ = peer.Wait() })
 	name := fmt.Sprintf("%d:carol", time.Now().Add(time.Hour).Unix())
 	static := "-u alice -w wonderland"
-	rest := "-u " + name + " -w " + turn.Password("north", name)
+	rest := "-u " + name + " -w " + turn.Password("0123456789abcdef", name)
 	for title, flags := range map[string]string{
 		"udp":                 "-y " + static,
 		"tcp":                 "-y -t " + static,

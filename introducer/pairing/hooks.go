@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -38,6 +39,9 @@ type Config struct {
 	// Queue is how many events wait for a core that is down, before further ones
 	// are lost; zero is 10,000.
 	Queue int
+	// Wall tells the time of day, which hooks are signed with and the core's
+	// certificate is judged by; nil is time.Now. Reconfigure keeps that of New.
+	Wall func() time.Time
 }
 
 // MinSecret is the least length of a shared secret, in bytes: half of what
@@ -65,6 +69,9 @@ func (c *Config) fill() {
 	}
 	if c.Queue == 0 {
 		c.Queue = defaultQueue
+	}
+	if c.Wall == nil {
+		c.Wall = time.Now
 	}
 }
 
@@ -116,6 +123,7 @@ func New(c Config) (*Hooks, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is one by its documentation
 	transport.MaxIdleConnsPerHost = maxAsking + 1
 	transport.MaxResponseHeaderBytes = maxAnswer
+	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, Time: c.Wall}
 	return &Hooks{
 		client: &http.Client{
 			Transport: transport,
@@ -137,6 +145,7 @@ func (h *Hooks) Reconfigure(c Config) error {
 	c.fill()
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	c.Wall = h.cfg.Wall
 	h.cfg, h.queue.limit, h.breaker = c, c.Queue, breaker{}
 	h.poke()
 	return nil
@@ -319,7 +328,7 @@ func (h *Hooks) post(ctx context.Context, id string, body []byte) (status int, t
 	}
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("User-Agent", "pileus")
-	sign(r.Header, cfg.Secret, time.Now(), id, body)
+	sign(r.Header, cfg.Secret, cfg.Wall(), id, body)
 	resp, err := h.client.Do(r)
 	if err != nil {
 		return 0, nil, err

@@ -42,7 +42,7 @@ func Decide(p Pair) Plan {
 	}
 	var plan Plan
 	plan.Strategy, plan.Aim = d.strategy()
-	plan.Sure = path != PathUnsure && !(path == PathDirect && d.may.has(predicted)) && p.Failures == 0 && p.Again == 0
+	plan.Sure = path != PathUnsure && (path != PathDirect || !d.may.has(predicted)) && p.Failures == 0 && p.Again == 0
 	relay, refusal := p.relay()
 	wanted := path == PathRelay || !plan.Sure && refusal == "" && d.avoidsDirect(path)
 	switch {

@@ -22,8 +22,8 @@ type Answer func(now time.Time, d binding.Received) (r binding.Response, ok bool
 // Sockets are UDP sockets at which requests are answered. An answer leaves by the one
 // that has its address, which need not be the one that was asked.
 type Sockets struct {
+	mu    sync.Mutex // of conns, and of writes
 	conns map[netip.AddrPort]*udp.Conn
-	mu    sync.Mutex // of writes
 }
 
 // NewSockets takes conns over: others may write to them by [udp.Conn.Send] alone.
@@ -41,21 +41,47 @@ func (s *Sockets) Serve(ctx context.Context, conns []*udp.Conn, answer Answer) e
 	failed := make(chan error, len(conns))
 	var readers sync.WaitGroup
 	for _, c := range conns {
-		readers.Go(func() { failed <- s.read(c, answer) })
+		readers.Go(func() { failed <- s.Read(c, answer) })
 	}
 	var err error
 	select {
 	case err = <-failed:
 	case <-ctx.Done():
 	}
-	for _, c := range s.conns {
-		_ = c.Close()
-	}
+	s.Close()
 	readers.Wait()
 	return err
 }
 
-func (s *Sockets) read(c *udp.Conn, answer Answer) error {
+// Close closes all sockets.
+func (s *Sockets) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.conns {
+		_ = c.Close()
+	}
+}
+
+// Add takes one more over.
+func (s *Sockets) Add(c *udp.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.conns[c.LocalAddr()] = c
+}
+
+// Remove closes one, so that its reader ends.
+func (s *Sockets) Remove(c *udp.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conns[c.LocalAddr()] == c {
+		delete(s.conns, c.LocalAddr())
+	}
+	_ = c.Close()
+}
+
+// Read answers what comes to c, which is one of the sockets, until it is closed or
+// fails.
+func (s *Sockets) Read(c *udp.Conn, answer Answer) error {
 	batch := make([]udp.Datagram, batchSize)
 	for i := range batch {
 		batch[i].Data = make([]byte, maxDatagram)
@@ -80,12 +106,12 @@ func (s *Sockets) read(c *udp.Conn, answer Answer) error {
 // Send sends an answer; one from an address that no socket has is dropped. Errors are
 // passed over: that of a closed socket is its reader's to say.
 func (s *Sockets) Send(r binding.Response) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	c := s.conns[r.From]
 	if c == nil {
 		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	d := udp.Datagram{Peer: r.To, TOS: r.TOS, Data: r.Data}
 	if r.Whole {
 		_ = c.WriteWhole(d)

@@ -5,6 +5,7 @@ package guard
 import (
 	"net/netip"
 	"slices"
+	"sync/atomic"
 
 	"pileus/rtmfp/udp"
 )
@@ -16,28 +17,80 @@ type Config struct {
 	AllowPrivate bool
 	// AllowLoopback is for tests on one machine.
 	AllowLoopback bool
-	// Own are addresses of the node itself, inside and outside a 1:1 NAT. Port 0
-	// stands for every port of the address. Except are those among them that may
-	// be sent to all the same: two clients of one TURN server meet at its own
-	// relayed addresses.
+	// AllowOnLink are neighbours of this machine that may be sent to, though they are
+	// in a subnet of one of its interfaces.
+	AllowOnLink []netip.Prefix
+	// Names are what the machine's addresses are called outside a 1:1 NAT: the node,
+	// too.
+	Names udp.Names
+	// Own are further addresses of the node itself. Port 0 stands for every port of
+	// the address. Except are those of the node's addresses that may be sent to all
+	// the same: two clients of one TURN server meet at its own relayed addresses.
 	Own    []netip.AddrPort
 	Except func(netip.AddrPort) bool
 }
 
-// Guard judges addresses. It is immutable and may be shared.
+// Guard judges addresses. It may be shared by goroutines.
 type Guard struct {
-	config Config
-	own    map[netip.AddrPort]struct{}
+	config  Config
+	machine atomic.Pointer[machine]
 }
 
-// New makes a Guard.
+// A machine is what the Guard knows of the one that it runs on. It is not changed.
+type machine struct {
+	own   map[netip.AddrPort]struct{}
+	alone bool
+	links []netip.Prefix // public or IPv6 subnets of its interfaces
+}
+
+// New makes a Guard that knows of no machine before Follow.
 func New(c Config) *Guard {
-	g := &Guard{config: c, own: make(map[netip.AddrPort]struct{}, len(c.Own))}
-	for _, a := range c.Own {
-		g.own[plain(a)] = struct{}{}
-	}
+	g := &Guard{config: c}
+	g.Follow(nil, false)
 	return g
 }
+
+// Follow replaces what is known of the machine by the addresses that it has now; alone
+// says that nobody but the machine itself is served, and loopback is no other than
+// others. It holds for what is judged from now on.
+func (g *Guard) Follow(list []udp.Address, alone bool) {
+	m := &machine{alone: alone, own: make(map[netip.AddrPort]struct{}, len(g.config.Own)+2*len(list))}
+	for _, a := range g.config.Own {
+		m.own[plain(a)] = struct{}{}
+	}
+	for _, a := range list {
+		if a.Addr.IsLoopback() {
+			continue // judged by its kind
+		}
+		at := netip.AddrPortFrom(a.Addr, 0)
+		m.own[at] = struct{}{}
+		m.own[plain(g.config.Names.Outside(at))] = struct{}{}
+		if link := a.Link; link.Bits() > 0 && link != netip.PrefixFrom(a.Addr, a.Addr.BitLen()) && !slices.Contains(m.links, link) {
+			m.links = append(m.links, link)
+		}
+	}
+	g.machine.Store(m)
+}
+
+// Links are the subnets whose hosts are refused because they are this machine's
+// neighbours: those that no other rule is about.
+func (g *Guard) Links() []netip.Prefix {
+	var list []netip.Prefix
+	m := g.machine.Load()
+	for _, l := range m.links {
+		if g.check(m, l.Addr()) == Allowed && !udp.IsPrivate(l.Addr()) && !slices.Contains(g.config.AllowOnLink, l) {
+			list = append(list, l)
+		}
+	}
+	return list
+}
+
+// An Epoch stands for what is known of the machine. A verdict holds as long as the
+// Guard's Epoch is the same.
+type Epoch struct{ of *machine }
+
+// Epoch is that of now.
+func (g *Guard) Epoch() Epoch { return Epoch{g.machine.Load()} }
 
 // Verdict is what a Guard thinks of an address: Allowed, or why it is refused.
 type Verdict uint8
@@ -54,13 +107,14 @@ const (
 	Reserved            // 240/4 and 192.0.0.0/24: no host has these
 	Translated          // IPv6 that stands for an IPv4 address
 	Own                 // the node itself
+	OnLink              // a neighbour: in a public or IPv6 subnet of the node's machine
 )
 
 // numVerdicts is how many there are.
-const numVerdicts = int(Own) + 1
+const numVerdicts = int(OnLink) + 1
 
 var verdictNames = [numVerdicts]string{
-	"allowed", "invalid", "unspecified", "loopback", "link-local", "private", "multicast", "reserved", "translated", "own",
+	"allowed", "invalid", "unspecified", "loopback", "link-local", "private", "multicast", "reserved", "translated", "own", "on-link",
 }
 
 func (v Verdict) String() string { return verdictNames[v] }
@@ -90,15 +144,28 @@ func (g *Guard) Check(a netip.AddrPort) Verdict {
 		return Invalid
 	}
 	a = plain(a)
-	if v := g.check(a.Addr()); v != Allowed {
+	m := g.machine.Load()
+	if v := g.check(m, a.Addr()); v != Allowed {
 		return v
 	}
-	_, port := g.own[a]
-	_, every := g.own[netip.AddrPortFrom(a.Addr(), 0)]
-	if (port || every) && (g.config.Except == nil || !g.config.Except(a)) {
+	if m.owns(a) {
+		if g.config.Except != nil && g.config.Except(a) {
+			return Allowed
+		}
 		return Own
 	}
-	return Allowed
+	return g.onLink(m, a.Addr())
+}
+
+// CheckClient is Check for an address of a client that has proven, by a session with
+// the node, that verified is where it is: it gets there what it asked for, whatever
+// network that is in.
+func (g *Guard) CheckClient(a netip.AddrPort, verified netip.Addr) Verdict {
+	v := g.Check(a)
+	if (v == Private || v == OnLink) && a.Addr().Unmap() == verified.Unmap() {
+		return Allowed
+	}
+	return v
 }
 
 // CheckAddr is Check for an address of which the port is not known, as in a TURN
@@ -108,22 +175,42 @@ func (g *Guard) CheckAddr(a netip.Addr) Verdict {
 		return Invalid
 	}
 	a = a.Unmap()
-	if v := g.check(a); v != Allowed {
+	m := g.machine.Load()
+	if v := g.check(m, a); v != Allowed {
 		return v
 	}
-	if _, own := g.own[netip.AddrPortFrom(a, 0)]; own && g.config.Except == nil {
+	if m.owns(netip.AddrPortFrom(a, 0)) {
+		if g.config.Except != nil {
+			return Allowed
+		}
 		return Own
+	}
+	return g.onLink(m, a)
+}
+
+func (m *machine) owns(a netip.AddrPort) bool {
+	_, port := m.own[a]
+	_, every := m.own[netip.AddrPortFrom(a.Addr(), 0)]
+	return port || every
+}
+
+// onLink judges what no other rule refuses. Private addresses have a rule of their
+// own, which has let this one through.
+func (g *Guard) onLink(m *machine, a netip.Addr) Verdict {
+	in := func(p netip.Prefix) bool { return p.Contains(a) }
+	if !a.IsLoopback() && !udp.IsPrivate(a) && slices.ContainsFunc(m.links, in) && !slices.ContainsFunc(g.config.AllowOnLink, in) {
+		return OnLink
 	}
 	return Allowed
 }
 
-func (g *Guard) check(a netip.Addr) Verdict {
+func (g *Guard) check(m *machine, a netip.Addr) Verdict {
 	in := func(p netip.Prefix) bool { return p.Contains(a) }
 	switch {
 	case a.IsUnspecified(), thisNetwork.Contains(a):
 		return Unspecified
 	case a.IsLoopback():
-		if g.config.AllowLoopback {
+		if g.config.AllowLoopback || m.alone {
 			return Allowed
 		}
 		return Loopback

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"pileus/relay/guard"
+	"pileus/rtmfp/udp"
 )
 
 func TestCheck(t *testing.T) {
@@ -81,4 +82,82 @@ func TestCheck(t *testing.T) {
 	if got := loop.Check(netip.MustParseAddrPort("127.0.0.1:9")); got != guard.Allowed {
 		t.Errorf("loopback where it is allowed: %v", got)
 	}
+}
+
+func machine(prefixes ...string) []udp.Address {
+	var list []udp.Address
+	for _, s := range prefixes {
+		p := netip.MustParsePrefix(s)
+		list = append(list, udp.Address{Addr: p.Addr(), Link: p.Masked(), Up: true})
+	}
+	return list
+}
+
+// What the machine has now is refused now, under its outside name too, and its
+// neighbours are, unless they may be sent to.
+func TestFollow(t *testing.T) {
+	names, err := udp.NewNames(map[string]string{"10.0.0.5": "198.51.100.7"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	relayed := netip.MustParseAddrPort("203.0.113.1:50000")
+	g := guard.New(guard.Config{
+		AllowPrivate: true, Names: names, AllowOnLink: []netip.Prefix{netip.MustParsePrefix("203.0.113.32/28")},
+		Except: func(a netip.AddrPort) bool { return a == relayed },
+	})
+	plain := guard.New(guard.Config{Names: names})
+	check := func(when string, want map[string]guard.Verdict) {
+		t.Helper()
+		for addr, v := range want {
+			a := netip.MustParseAddrPort(addr)
+			if got := g.Check(a); got != v {
+				t.Errorf("%s %v: %v, want %v", when, a, got, v)
+			}
+			if v == guard.Own || v == guard.Allowed && a.Addr() == relayed.Addr() {
+				v = guard.Allowed // some ports of it are
+			}
+			if got := g.CheckAddr(a.Addr()); got != v {
+				t.Errorf("%s %v without its port: %v, want %v", when, a.Addr(), got, v)
+			}
+		}
+	}
+	before := g.Epoch()
+	check("at first", map[string]guard.Verdict{"203.0.113.1:9": guard.Allowed, "198.51.100.7:9": guard.Allowed, "203.0.113.99:9": guard.Allowed})
+	g.Follow(machine("127.0.0.1/8", "203.0.113.1/24", "10.0.0.5/24", "2001:db8:1::5/64", "fd00::5/64", "192.0.2.9/32"), false)
+	if g.Epoch() == before {
+		t.Error("the epoch is the same")
+	}
+	check("then", map[string]guard.Verdict{
+		"203.0.113.1:9": guard.Own, "203.0.113.1:50000": guard.Allowed, "198.51.100.7:9": guard.Own, "10.0.0.5:9": guard.Own,
+		"203.0.113.99:9": guard.OnLink, "[::ffff:203.0.113.99]:9": guard.OnLink, "203.0.113.33:9": guard.Allowed, "203.0.114.99:9": guard.Allowed,
+		"10.0.0.6:9": guard.Allowed, "[fd00::6]:9": guard.Allowed, // private ones may be sent to
+		"[2001:db8:1::6]:9": guard.OnLink, "[2001:db8:2::6]:9": guard.Allowed,
+		"192.0.2.9:9": guard.Own, "192.0.2.8:9": guard.Allowed,
+	})
+	if got := g.Links(); len(got) != 2 || got[0] != netip.MustParsePrefix("203.0.113.0/24") || got[1] != netip.MustParsePrefix("2001:db8:1::/64") {
+		t.Errorf("links %v", got)
+	}
+	// A client that is there itself gets what it asked for; nobody else in its place.
+	plain.Follow(machine("203.0.113.1/24", "10.0.0.5/24"), false)
+	for _, test := range []struct {
+		to, verified string
+		want         guard.Verdict
+	}{
+		{"10.0.0.6:9", "10.0.0.6", guard.Allowed},
+		{"10.0.0.6:9", "::ffff:10.0.0.6", guard.Allowed},
+		{"10.0.0.6:9", "10.0.0.7", guard.Private},
+		{"203.0.113.99:9", "203.0.113.99", guard.Allowed},
+		{"203.0.113.99:9", "203.0.113.98", guard.OnLink},
+		{"203.0.113.1:9", "203.0.113.1", guard.Own},
+		{"127.0.0.1:9", "127.0.0.1", guard.Loopback},
+		{"198.51.100.99:9", "10.0.0.6", guard.Allowed},
+	} {
+		if got := plain.CheckClient(netip.MustParseAddrPort(test.to), netip.MustParseAddr(test.verified)); got != test.want {
+			t.Errorf("%s for a client at %s: %v, want %v", test.to, test.verified, got, test.want)
+		}
+	}
+	g.Follow(machine("127.0.0.1/8"), true)
+	check("alone", map[string]guard.Verdict{"127.0.0.1:9": guard.Allowed})
+	g.Follow(machine("203.0.113.2/24"), false)
+	check("last", map[string]guard.Verdict{"203.0.113.2:9": guard.Own, "203.0.113.1:9": guard.OnLink, "10.0.0.5:9": guard.Allowed, "198.51.100.7:9": guard.Allowed})
 }

@@ -41,12 +41,16 @@ func (c *Controller) Advance(now time.Time) {
 	c.divide(dt)
 }
 
+// newDay begins one, if it has. To go back to a day, as a clock does that is set right, begins nothing: what
+// was used up stays so until the next midnight that it shows.
 func (c *Controller) newDay(now time.Time) {
-	today := now.Unix() / day
-	if today == c.day {
+	if c.cfg.Wall != nil {
+		now = c.cfg.Wall()
+	}
+	today, before := now.Unix()/day, c.day
+	if c.day = today; today <= before {
 		return
 	}
-	c.day = today
 	c.node.today = 0
 	c.tenants.nextDay()
 	c.peers.nextDay()

@@ -19,6 +19,7 @@ type Controller struct {
 	tenants  directory[string]
 	peers    directory[peerKey]
 	prefixes map[netip.Prefix][numKinds]int
+	holders  [numKinds]int // peers with a pair
 	refused  [numKinds][numQuotas]uint64
 
 	last  time.Time // Advance
@@ -121,7 +122,9 @@ func (c *Controller) enter(p *Pair) {
 	for i, party := range p.Parties {
 		if party.Peer != "" {
 			p.peers[i] = c.peers.get(party.key())
-			p.peers[i].enter(p.kind)
+			if p.peers[i].enter(p.kind); p.peers[i].open[p.kind] == 1 {
+				c.holders[p.kind]++
+			}
 		}
 	}
 	c.countPrefixes(p, 1)
@@ -131,9 +134,15 @@ func (c *Controller) enter(p *Pair) {
 
 func (c *Controller) leave(p *Pair, lasted time.Duration) {
 	c.node.leave(p.kind, lasted)
-	for _, a := range []*account{p.tenant, p.peers[0], p.peers[1]} {
-		if a != nil {
-			a.leave(p.kind, lasted)
+	if p.tenant != nil {
+		p.tenant.leave(p.kind, lasted)
+	}
+	for _, a := range p.peers {
+		if a == nil {
+			continue
+		}
+		if a.leave(p.kind, lasted); a.open[p.kind] == 0 {
+			c.holders[p.kind]--
 		}
 	}
 	c.countPrefixes(p, -1)
@@ -193,11 +202,19 @@ func (p *Pair) Totals(now time.Time) Totals {
 func (c *Controller) Reload(cfg Config) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	cfg.Capacity, cfg.Wall = c.cfg.Capacity, c.cfg.Wall
 	c.cfg = cfg
 	for name, a := range c.tenants {
 		a.rate = cfg.For(name).Rate
 	}
 	c.divide(0)
+}
+
+// SetCapacity tells how many pairs of a kind there is room for now.
+func (c *Controller) SetCapacity(kind Kind, n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cfg.Capacity[kind] = n
 }
 
 // Drain refuses new pairs, or admits them again.

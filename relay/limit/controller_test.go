@@ -312,3 +312,67 @@ func TestFlowsBesideTheControlLoop(t *testing.T) {
 		t.Errorf("%+v", u)
 	}
 }
+
+// One peer alone may have all that there is until half of it is taken; from then on equal parts, and whoever has
+// none gets one.
+func TestQuotaIsAShare(t *testing.T) {
+	var cfg Config
+	cfg.Quotas[Allocation].Peer = Share
+	c := New(cfg, nil)
+	c.SetCapacity(Allocation, 100)
+	open := map[string][]*Pair{}
+	// takes has a peer open as many as it gets, and tells how many.
+	takes := func(peer string, most int) int {
+		for range most {
+			p, err := c.Open(start, Allocation, Party{Peer: peer}, Party{})
+			if quota := (*QuotaError)(nil); errors.As(err, &quota) {
+				if quota.Quota != QuotaShare || quota.Party.Peer != peer {
+					t.Fatalf("%s: %v", peer, err)
+				}
+				break
+			}
+			open[peer] = append(open[peer], p)
+		}
+		return len(open[peer])
+	}
+	ends := func(peer string, n int) {
+		for range n {
+			last := len(open[peer]) - 1
+			open[peer][last].Close(start)
+			open[peer] = open[peer][:last]
+		}
+	}
+	for _, step := range []struct {
+		peer string
+		most int
+		want int
+	}{
+		{"greedy", 1000, 50}, // half of all, and half with one who may come
+		{"second", 1000, 33}, // a third
+		{"greedy", 1000, 50}, // nothing is taken away
+		{"third", 1000, 25},  // more than there are, but the quota does not know what is free
+		{"late", 1, 1},
+	} {
+		if got := takes(step.peer, step.most); got != step.want {
+			t.Errorf("%s has %d, want %d", step.peer, got, step.want)
+		}
+	}
+	// Each has its part: no more until others leave.
+	ends("second", 33)
+	ends("third", 25)
+	ends("late", 1)
+	ends("greedy", 10)
+	if got := takes("greedy", 1000); got != 50 {
+		t.Errorf("alone again: %d", got)
+	}
+	ends("greedy", 50)
+	if c.holders != [numKinds]int{} {
+		t.Errorf("holders are left: %v", c.holders)
+	}
+	// Reload keeps the capacity; 0 and a number are what they were.
+	cfg.Quotas[Allocation].Peer = 0
+	c.Reload(cfg)
+	if got := takes("greedy", 120); got != 120 {
+		t.Errorf("without a quota: %d", got)
+	}
+}

@@ -50,9 +50,14 @@ type Config struct {
 	Node   Rate // of everything
 
 	Quotas [numKinds]Quota
+	// Capacity is how many pairs of a kind there is room for, for quotas that are a share of it. 0: not known.
+	Capacity [numKinds]int
 	// BytesPerDay bounds what a peer (sent and received) and a tenant may have relayed in a UTC day.
 	// A pair that is open when it is reached stays.
 	BytesPerDay struct{ Peer, Tenant int64 }
+	// Wall tells the time of day, which says when a UTC day begins; nil: the times that methods are given.
+	// Reload keeps that of New.
+	Wall func() time.Time
 
 	// Tenants are those with limits of their own, by name. What is 0 there is as for everybody.
 	Tenants map[string]TenantLimits
@@ -73,3 +78,7 @@ func (c *Config) For(tenant string) TenantLimits {
 
 // A Quota bounds how many pairs of a kind may be open. 0 is no limit.
 type Quota struct{ Peer, Prefix, Total int }
+
+// Share as Quota.Peer: while more than half of the Capacity is taken, a peer gets no more than an equal part of
+// it, counted among those who have a pair and one who may come.
+const Share = -1

@@ -12,7 +12,7 @@ type Flow struct {
 	// cost is the time that a byte takes at the flow's rate, in nanoseconds times costUnit. 0: no limit.
 	cost atomic.Uint64
 	// tat is the theoretical arrival time of the generic cell rate algorithm, the bucket as one number:
-	// a packet passes if now is at most a bucket's time before it. Unix time in nanoseconds.
+	// a packet passes if now is at most a bucket's time before it. Nanoseconds since epoch.
 	tat     int64
 	tatCost uint64 // the cost that tat was reckoned with
 
@@ -32,6 +32,12 @@ type Flow struct {
 
 const costUnit = 1 << 16
 
+// epoch is what times are counted from: a step of the wall clock, which Unix time follows, would hold up
+// a flow for as long as it is set back.
+var epoch = time.Now()
+
+func since(now time.Time) int64 { return int64(now.Sub(epoch)) }
+
 // A Verdict is what is to become of a packet.
 type Verdict uint8
 
@@ -46,7 +52,7 @@ func (f *Flow) Offer(now time.Time, ipBytes int) Verdict {
 		if f.queue.packets != 0 {
 			return Hold
 		}
-		if !f.spend(now.UnixNano(), cost, ipBytes) {
+		if !f.spend(since(now), cost, ipBytes) {
 			return Hold
 		}
 	} else if f.queue.packets != 0 { // the limit went: what waits goes first
@@ -65,6 +71,9 @@ func span(n int, cost uint64) int64 { return int64(uint64(n) * cost / costUnit) 
 
 // spend takes n bytes from the bucket, if it is not overdrawn.
 func (f *Flow) spend(now int64, cost uint64, n int) bool {
+	if f.tatCost == 0 {
+		f.tat = now // nothing was sent so far
+	}
 	if cost != f.tatCost {
 		// What was overdrawn is bytes; at the new rate they take another time.
 		if ahead := f.tat - now; ahead > 0 && f.tatCost != 0 {
@@ -96,7 +105,7 @@ func (f *Flow) Push(now time.Time, data []byte, ipBytes int, ecn uint8) {
 	}
 	f.queue.push(data, ipBytes, ecn)
 	if ecn&ecnMask == notECT {
-		f.react(now.UnixNano(), cost)
+		f.react(since(now), cost)
 	}
 	f.waiting.Store(uint64(f.queue.bytes))
 }
@@ -125,7 +134,7 @@ func (f *Flow) Pop(now time.Time) (data []byte, ecn uint8, ok bool) {
 	}
 	cost := f.cost.Load()
 	late := f.late(cost)
-	if !f.spend(now.UnixNano(), cost, f.queue.head().size) {
+	if !f.spend(since(now), cost, f.queue.head().size) {
 		return nil, 0, false
 	}
 	p := f.queue.pop()
@@ -147,7 +156,7 @@ func (f *Flow) Deadline() time.Time {
 	if f.queue.packets == 0 {
 		return time.Time{}
 	}
-	return time.Unix(0, f.tat-bucket(f.cost.Load()))
+	return epoch.Add(time.Duration(f.tat - bucket(f.cost.Load())))
 }
 
 // Discard drops what waits. A flow's owner calls it before it closes the pair.

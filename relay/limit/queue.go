@@ -82,7 +82,7 @@ func (q *queue) discard() {
 // shrinking intervals, so that the rate of drops meets the rate of a sender that slows down with each
 // (RFC 8289 section 3.3).
 type dropLaw struct {
-	next  int64 // Unix time in nanoseconds; 0: not late
+	next  int64 // nanoseconds since epoch; 0: not late
 	count int
 }
 

@@ -3,6 +3,7 @@ package limit
 import (
 	"errors"
 	"fmt"
+	"math"
 )
 
 // ErrDraining refuses new pairs while the relay is about to stop. Live ones go on.
@@ -18,11 +19,12 @@ const (
 	QuotaPeerBytes                    // bytes of one peer today
 	QuotaTenantBytes                  // bytes of one tenant today
 	QuotaTenant                       // pairs of one tenant
+	QuotaShare                        // pairs of one peer, as a part of all that there is room for
 	QuotaDrain                        // no quota: see ErrDraining
 	numQuotas
 )
 
-var quotaNames = [numQuotas]string{"peer", "prefix", "total", "peer_bytes", "tenant_bytes", "tenant", "drain"}
+var quotaNames = [numQuotas]string{"peer", "prefix", "total", "peer_bytes", "tenant_bytes", "tenant", "share", "drain"}
 
 func (q QuotaName) String() string {
 	if q < numQuotas {
@@ -44,6 +46,8 @@ func (e *QuotaError) Error() string {
 	switch e.Quota {
 	case QuotaPeer:
 		return fmt.Sprintf("limit: %s refused: this peer has %d already, its quota; one has to end first", e.Kind, e.Limit)
+	case QuotaShare:
+		return fmt.Sprintf("limit: %s refused: more than half of all are taken, and this peer has %d already, its share; one has to end first", e.Kind, e.Limit)
 	case QuotaPrefix:
 		return fmt.Sprintf("limit: %s refused: this peer's network has %d already, its quota; one has to end first", e.Kind, e.Limit)
 	case QuotaTotal:
@@ -96,6 +100,9 @@ func (c *Controller) exceeded(p *Pair) *QuotaError {
 		if peer == nil {
 			continue
 		}
+		if share := c.share(kind, peer); quota.Peer == Share && peer.open[kind] >= share {
+			return &QuotaError{kind, QuotaShare, int64(share), party}
+		}
 		if quota.Peer > 0 && peer.open[kind] >= quota.Peer {
 			return &QuotaError{kind, QuotaPeer, int64(quota.Peer), party}
 		}
@@ -104,4 +111,17 @@ func (c *Controller) exceeded(p *Pair) *QuotaError {
 		}
 	}
 	return nil
+}
+
+// share is how many pairs a peer may have by the rule of Share. A peer without any always gets one.
+func (c *Controller) share(kind Kind, peer *account) int {
+	room := c.cfg.Capacity[kind]
+	if room == 0 || 2*(c.node.open[kind]+1) <= room {
+		return math.MaxInt
+	}
+	holders := c.holders[kind]
+	if peer.open[kind] == 0 {
+		holders++
+	}
+	return max(1, room/(holders+1))
 }

@@ -71,17 +71,10 @@ func NewBook(c BookConfig) *Book {
 		reserved: newReservations(),
 	}
 	for i, a := range c.Range {
-		p := b.pool(a.Addr())
-		if p == nil {
-			p = new(pool)
-			b.pools = append(b.pools, p)
-		}
-		port := &port{socket: i, addr: a}
-		p.ports = append(p.ports, port)
-		port.idle = p.idle.PushBack(port)
+		b.addPort(i, a)
 	}
 	for i, a := range c.Shared {
-		b.shared[a] = &port{socket: len(c.Range) + i, addr: a, engine: true, held: make(map[netip.AddrPort]*use)}
+		b.addShared(len(c.Range)+i, a)
 	}
 	return b
 }
@@ -124,7 +117,7 @@ func (b *Book) open(now time.Time, r *Request) (Order, Grant, error) {
 		sides = [2]*Party{&r.Target, &r.Initiator}
 	}
 	for _, p := range sides {
-		if v := b.cfg.Guard.Check(p.Addr); v != guard.Allowed {
+		if v := p.judge(b.cfg.Guard); v != guard.Allowed {
 			return Order{}, Grant{}, &AddressError{v}
 		}
 	}
@@ -292,8 +285,9 @@ type BookStats struct {
 // Stats counts.
 func (b *Book) Stats(now time.Time) BookStats {
 	b.reserved.expire(now)
-	s := BookStats{Ports: len(b.cfg.Range), Reserved: len(b.reserved.byPair), Refused: b.refused}
+	s := BookStats{Reserved: len(b.reserved.byPair), Refused: b.refused}
 	for _, pool := range b.pools {
+		s.Ports += len(pool.ports)
 		s.InUse += len(pool.ports) - pool.idle.Len() - pool.resting.Len()
 		for _, p := range pool.ports {
 			n := 0

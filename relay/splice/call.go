@@ -77,7 +77,7 @@ const (
 // call adds a call to a splice. One with the same tag goes on as it is; from another
 // splice of the pair it moves here, unless it has come to its IIKeying there.
 func (t *Table) call(now time.Time, s *splice, o *Order) {
-	if _, c := s.tagged(o.Tag); c != nil {
+	if c := s.tagged(o.Tag); c != nil {
 		return
 	}
 	c := &call{splice: s, from: o.From, tag: string(o.Tag), hold: o.Hold, expires: now.Add(unboundFor)}

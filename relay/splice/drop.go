@@ -65,11 +65,12 @@ const (
 	EndOrdered                   // an operator's order
 	EndStopped                   // the relay stopped
 	EndRefused                   // it could not begin
+	EndAddress                   // this machine has an address of its no longer
 )
 
 // numEndReasons is how many there are.
-const numEndReasons = int(EndRefused) + 1
+const numEndReasons = int(EndAddress) + 1
 
-var endNames = [numEndReasons]string{"unbound", "gone", "idle", "lifetime", "ordered", "stopped", "refused"}
+var endNames = [numEndReasons]string{"unbound", "gone", "idle", "lifetime", "ordered", "stopped", "refused", "address"}
 
 func (r EndReason) String() string { return endNames[r] }

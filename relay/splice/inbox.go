@@ -59,7 +59,7 @@ func (b *inbox) take(f func(socket int, d udp.Datagram)) {
 // none of its sessions, on the engine's goroutine; it reports whether the relay
 // took it. Which side it is from, if any, the table will say.
 func (r *Relay) Packet(local, from netip.AddrPort, tos uint8, data []byte) bool {
-	s := r.shared[local]
+	s := (*r.shared.Load())[local]
 	if s == nil || s.live.Load() == 0 {
 		return false
 	}
@@ -73,7 +73,7 @@ func (r *Relay) Packet(local, from netip.AddrPort, tos uint8, data []byte) bool 
 // type typ, and which the engine itself has no use for. An IHello, though, is
 // offered first: it is the relay's if a call expects it there.
 func (r *Relay) Startup(local, from netip.AddrPort, tos uint8, data []byte, typ wire.ChunkType, body []byte) bool {
-	s := r.shared[local]
+	s := (*r.shared.Load())[local]
 	if s == nil || s.live.Load() == 0 {
 		return false
 	}

@@ -22,14 +22,14 @@ func (t *Table) pairOf(s *splice) iter.Seq[*splice] {
 	}
 }
 
-// tagged is the call of a splice with that tag, and its place.
-func (s *splice) tagged(tag []byte) (int, *call) {
-	for i, c := range s.calls {
+// tagged is the call of a splice with that tag, or nil.
+func (s *splice) tagged(tag []byte) *call {
+	for _, c := range s.calls {
 		if c.tag == string(tag) {
-			return i, c
+			return c
 		}
 	}
-	return 0, nil
+	return nil
 }
 
 // move takes what is known of an introduction from where it was to be relayed before:
@@ -39,7 +39,7 @@ func (t *Table) move(now time.Time, c *call) bool {
 	var from *splice
 	var old *call
 	for s := range t.pairOf(c.splice) {
-		if _, have := s.tagged([]byte(c.tag)); have != nil && s != c.splice {
+		if have := s.tagged([]byte(c.tag)); have != nil && s != c.splice {
 			from, old = s, have
 		}
 	}

@@ -14,6 +14,7 @@ type port struct {
 	socket int
 	addr   netip.AddrPort
 	engine bool
+	gone   bool // this machine's address is
 
 	uses []*use                  // of the range: at most maxSharers
 	held map[netip.AddrPort]*use // of the engine, by the peer's observed address
@@ -44,6 +45,9 @@ type pool struct {
 
 // put takes back a port that has no live use any more.
 func (p *pool) put(now time.Time, port *port) {
+	if port.gone {
+		return
+	}
 	if port.rested(now) {
 		port.idle = p.idle.PushBack(port)
 	} else {
@@ -151,6 +155,9 @@ func (p *port) rested(now time.Time) bool {
 // if it is given to pr. A client that connected again has a new ID but its old
 // sessions, so endpoints are told apart by address.
 func (p *port) takes(now time.Time, pr *pair, addr netip.AddrPort) bool {
+	if p.gone {
+		return false
+	}
 	for _, u := range p.uses {
 		if u.pair != pr && u.resting(now) && u.addr.Addr() == addr.Addr() {
 			return false
@@ -165,6 +172,8 @@ func (p *port) takes(now time.Time, pr *pair, addr netip.AddrPort) bool {
 func (p *port) free(now time.Time, pr *pair, addr netip.AddrPort, target bool) bool {
 	u := p.held[addr]
 	switch {
+	case p.gone:
+		return false
 	case u == nil || u.pair == pr:
 		return true
 	case target:

@@ -30,7 +30,7 @@ func TestVictimIsNotShotAt(t *testing.T) {
 		name  string
 		named func(w *world, a, b peer, g Grant) (bytes int)
 	}{
-		{"a forged IHello, the RHello repeated", func(w *world, a, b peer, g Grant) int {
+		{"a forged IHello, the RHello repeated", func(w *world, _, b peer, g Grant) int {
 			hello := w.ihello(b, "tag")
 			w.receive(v, g.Initiator, 0, hello)
 			w.receive(addr(viaB), g.Target, 0, w.rhello(b, "tag", cookie))
@@ -60,7 +60,7 @@ func TestVictimIsNotShotAt(t *testing.T) {
 			}
 			return ipBytes(v, len(rhello)) + ipBytes(v, len(rikeying))
 		}},
-		{"a forged Implied Redirect, the IHello repeated", func(w *world, a, b peer, g Grant) int {
+		{"a forged Implied Redirect, the IHello repeated", func(w *world, _, b peer, g Grant) int {
 			redirect := w.packet(wire.SessionID{}, wire.Redirect{Tag: []byte("tag")})
 			w.receive(addr(viaA), g.Initiator, 0, w.ihello(b, "tag"))
 			w.receive(v, g.Target, 0, redirect)

@@ -51,10 +51,11 @@ type Relay struct {
 	cfg     Config
 	table   *Table
 	inlet   udp.Inlet
-	writers []Writer // by socket
+	writers []Writer // by socket; nil: withdrawn
+	read    []int    // the sockets, by the inlet's numbers
 	outbox  []udp.Datagram
 	inbox   inbox // from the engine's sockets
-	shared  map[netip.AddrPort]*sharedSocket
+	shared  atomic.Pointer[map[netip.AddrPort]*sharedSocket]
 
 	mu       sync.Mutex
 	book     *Book
@@ -76,17 +77,19 @@ func New(c Config) (*Relay, error) {
 	if c.Guard == nil || c.Limits == nil {
 		return nil, errors.New("splice: Config needs Guard and Limits")
 	}
-	r := &Relay{cfg: c, shared: make(map[netip.AddrPort]*sharedSocket)}
+	r, shared := &Relay{cfg: c}, make(map[netip.AddrPort]*sharedSocket)
 	book := BookConfig{Guard: c.Guard, Limits: c.Limits}
-	for _, s := range c.Sockets {
+	for i, s := range c.Sockets {
 		book.Range = append(book.Range, s.LocalAddr())
+		r.read = append(r.read, i)
 		r.writers = append(r.writers, s)
 	}
 	for i, w := range c.Shared {
 		book.Shared = append(book.Shared, w.LocalAddr())
 		r.writers = append(r.writers, w)
-		r.shared[w.LocalAddr()] = &sharedSocket{socket: len(c.Sockets) + i}
+		shared[w.LocalAddr()] = &sharedSocket{socket: len(c.Sockets) + i}
 	}
+	r.shared.Store(&shared)
 	r.book = NewBook(book)
 	r.table = NewTable(TableConfig{
 		Sockets: len(r.writers), Shared: len(c.Sockets), Idle: c.Idle, MaxLifetime: c.MaxLifetime, Guard: c.Guard, Limits: c.Limits,
@@ -140,8 +143,8 @@ func (r *Relay) bind(now time.Time, o *Order) error {
 var ErrStopped = errors.New("splice: the relay has stopped")
 
 func (r *Relay) hold(socket int, by int32) {
-	if socket >= len(r.cfg.Sockets) {
-		r.shared[r.writers[socket].LocalAddr()].live.Add(by)
+	if s := (*r.shared.Load())[r.writers[socket].LocalAddr()]; s != nil {
+		s.live.Add(by)
 	}
 }
 
@@ -174,15 +177,18 @@ func (r *Relay) List(ctx context.Context) ([]Live, error) {
 		r.mu.Unlock()
 		return nil, ErrStopped
 	}
-	r.order(func(now time.Time) { list <- r.table.List(now) })
-	r.mu.Unlock()
-	select {
-	case l := <-list:
+	r.order(func(now time.Time) {
+		l := r.table.List(now)
 		for i := range l {
 			for side, s := range l[i].Sockets {
 				l[i].Relay[side] = r.writers[s].LocalAddr()
 			}
 		}
+		list <- l
+	})
+	r.mu.Unlock()
+	select {
+	case l := <-list:
 		return l, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
@@ -243,7 +249,9 @@ func (r *Relay) Serve(ctx context.Context) error {
 	r.finished, r.serving = true, false
 	r.mu.Unlock()
 	for _, w := range r.writers {
-		err = errors.Join(err, w.Close())
+		if w != nil {
+			err = errors.Join(err, w.Close())
+		}
 	}
 	r.inlet.Close()
 	return err
@@ -281,8 +289,12 @@ func (r *Relay) obey(now time.Time) {
 func (r *Relay) take(socket int, batch []udp.Datagram) {
 	now := time.Now()
 	r.obey(now)
+	n := r.read[socket]
+	if n < 0 {
+		return // it was withdrawn just now
+	}
 	for i := range batch {
-		r.table.Receive(now, socket, batch[i])
+		r.table.Receive(now, n, batch[i])
 	}
 	r.table.Flush(r.send)
 }
@@ -297,7 +309,9 @@ func (r *Relay) send(out []Output) {
 		for i := range out[:n] {
 			r.outbox = append(r.outbox, out[i].Datagram)
 		}
-		_, _ = r.writers[out[0].Socket].WriteBatch(r.outbox) // it counts what the kernel refused
+		if w := r.writers[out[0].Socket]; w != nil {
+			_, _ = w.WriteBatch(r.outbox) // it counts what the kernel refused
+		}
 		clear(r.outbox)
 		r.outbox = r.outbox[:0]
 		out = out[n:]

@@ -38,6 +38,15 @@ type Party struct {
 	At []netip.AddrPort
 }
 
+// judge says whether the party may be relayed to where it is. A peer has proven that it
+// is there.
+func (p *Party) judge(g *guard.Guard) guard.Verdict {
+	if p.Peer == (flash.PeerID{}) {
+		return g.Check(p.Addr)
+	}
+	return g.CheckClient(p.Addr, p.Addr.Addr())
+}
+
 // A Grant has the addresses at which the two reach each other, as they are bound.
 type Grant struct {
 	ID                uint64

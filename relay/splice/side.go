@@ -123,7 +123,7 @@ func (t *Table) rebound(now time.Time, at *socket, source netip.AddrPort, id wir
 		s.source, s.before = source, netip.AddrPort{}
 		return s
 	}
-	if !s.rebind || source.Addr() != s.verified || t.cfg.Guard.Check(source) != guard.Allowed ||
+	if !s.rebind || source.Addr() != s.verified || t.cfg.Guard.CheckClient(source, s.verified) != guard.Allowed ||
 		now.Sub(s.last) < silentFor || !s.changed.IsZero() && now.Sub(s.changed) < rebindEvery {
 		return nil
 	}

@@ -86,7 +86,7 @@ func (t *Table) tagged(now time.Time, c *call, socket int, caller bool, from net
 		t.drop(DropTag)
 		return 0, false
 	}
-	if t.cfg.Guard.Check(from) != guard.Allowed {
+	if t.cfg.Guard.CheckClient(from, c.splice.sides[i].verified) != guard.Allowed {
 		t.drop(DropAddress)
 		return 0, false
 	}
@@ -198,7 +198,7 @@ func (t *Table) iikeying(now time.Time, socket int, d udp.Datagram, body []byte)
 		t.drop(DropCookie)
 		return
 	}
-	if t.cfg.Guard.Check(d.Peer) != guard.Allowed {
+	if t.cfg.Guard.CheckClient(d.Peer, c.splice.sides[c.from].verified) != guard.Allowed {
 		t.drop(DropAddress)
 		return
 	}

@@ -12,7 +12,9 @@ type rules struct {
 	realm       string
 	credentials *Credentials
 	alternates  []netip.Addr
+	relays      []netip.Addr // where relay sockets are bound
 	nonces      *noncer
+	wall        func() time.Time // of time-limited names
 }
 
 // identity is who signed a request.
@@ -44,7 +46,7 @@ func (s *rules) authenticate(now time.Time, r *request, from netip.Addr, held *i
 	if !hasName || !hasNonce || !hasRealm || len(name) > maxUsername {
 		return identity{}, r.answer(stun.ClassErrorResponse, nil, errorCode(stun.CodeBadRequest, "USERNAME, REALM or NONCE"))
 	}
-	keys, user := s.credentials.keys(now, name, s.realm)
+	keys, user := s.credentials.keys(s.wall(), name, s.realm)
 	if held != nil && held.name == name {
 		keys, user = append(keys, held.key), held.user
 	}

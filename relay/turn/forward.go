@@ -14,7 +14,8 @@ import (
 // A route is where a packet for a peer goes.
 type route struct {
 	peer, to netip.AddrPort
-	own      bool // a relay address of this server: it may end at any time
+	own      bool        // a relay address of this server: it may end at any time
+	at       guard.Epoch // for which the guard has judged it
 }
 
 // relay sends what came as ChannelData, which b is, to the peer of the channel: pion would do the same
@@ -65,11 +66,11 @@ func (a *allocation) pass(now time.Time, p []byte, peer netip.AddrPort) {
 // around.
 func (a *allocation) route(peer netip.AddrPort) (netip.AddrPort, bool) {
 	s := a.front.server
-	if a.to.peer != peer || a.to.own {
+	if at := s.guard.Epoch(); a.to.peer != peer || a.to.own || a.to.at != at {
 		if s.guard.Check(peer) != guard.Allowed || peer.Addr().Is4() != a.inner.Addr().Is4() {
 			return netip.AddrPort{}, false
 		}
-		a.to = route{peer, s.cfg.Names.Bind(peer), s.relays.known(peer)}
+		a.to = route{peer, s.cfg.Names.Bind(peer), s.relays.known(peer), at}
 	}
 	return a.to.to, true
 }

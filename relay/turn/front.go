@@ -38,6 +38,7 @@ type front struct {
 	nonce   string    // pion's
 	minted  time.Time
 	ended   chan struct{} // closed when pion reads no more
+	why     error         // it does not, once ended is closed
 
 	dealing sync.Mutex // held while there is a current exchange
 
@@ -77,7 +78,7 @@ func (f *front) run() error {
 		return err
 	}
 	<-f.ended
-	return engine.Close()
+	return errors.Join(f.why, engine.Close())
 }
 
 // ReadFrom gives pion the next message it is to deal with.
@@ -89,6 +90,7 @@ func (f *front) ReadFrom(p []byte) (int, net.Addr, error) {
 	for {
 		data, from, err := f.link.next()
 		if err != nil {
+			f.why = err
 			close(f.ended)
 			return 0, nil, err
 		}

@@ -16,12 +16,12 @@ func TestForbiddenPeers(t *testing.T) {
 	cfg := testConfig()
 	cfg.AllowLoopback = false
 	cfg.Relays = append(cfg.Relays, netip.IPv6Loopback())
-	cfg.Own = []netip.Addr{netip.MustParseAddr("198.51.100.1")}
 	var err error
 	if cfg.Names, err = udp.NewNames(map[string]string{"198.51.100.1": "203.0.113.1"}); err != nil {
 		t.Fatal(err)
 	}
-	_, at := serve(t, cfg)
+	s, at := serve(t, cfg)
+	s.Follow([]udp.Address{{Addr: netip.MustParseAddr("198.51.100.1")}}, cfg.Relays)
 	four, six := dial(t, at, testUser, testPassword), dial(t, at, testUser, testPassword)
 	four.allocate()
 	six.allocate(stun.RawAttribute{Type: stun.AttrRequestedAddressFamily, Value: []byte{familyIPv6, 0, 0, 0}})
@@ -155,4 +155,45 @@ func TestPermissionIsNeeded(t *testing.T) {
 	d.send(channelData(0x4000, []byte("hello")))
 	d.send(sendIndication(unmap(peer.LocalAddr().(*net.UDPAddr).AddrPort()), []byte("hello")))
 	eventually(t, "dropped", func() bool { return s.Stats().Drops[DropNoAllocation] == 2 })
+}
+
+// An address that the machine is given while the server runs is no peer from that moment on: not for a request, and
+// not for packets through a channel that was bound before. The same goes for what becomes a neighbour by it.
+func TestPeersFollowTheMachine(t *testing.T) {
+	s, at := serve(t, testConfig())
+	c := dial(t, at, testUser, testPassword)
+	c.allocate()
+	peer := netip.MustParseAddrPort("203.0.113.99:9")
+	if code := c.bind(0x4000, peer); code != 0 {
+		t.Fatalf("channel to a public address: %d", code)
+	}
+	forbidden := func(when string, want bool) {
+		t.Helper()
+		before := s.count.drops[DropForbidden].Load()
+		c.send(channelData(0x4000, []byte("ping")))
+		answer := c.ask(stun.MustBuild(stun.TransactionID, stun.BindingRequest)) // what came before is dealt with
+		if got := s.count.drops[DropForbidden].Load() - before; answer == nil || (got == 1) != want {
+			t.Errorf("%s: %d packets were refused, want %t", when, got, want)
+		}
+		want403 := 0
+		if want {
+			want403 = 403
+		}
+		if code := c.permit(peer); code != want403 {
+			t.Errorf("%s: permission %d, want %d", when, code, want403)
+		}
+	}
+	relays := []netip.Addr{loopback}
+	forbidden("at first", false)
+	s.Follow([]udp.Address{{Addr: peer.Addr(), Link: netip.MustParsePrefix("203.0.113.99/32")}}, relays)
+	forbidden("once it is this machine's", true)
+	s.Follow(nil, relays)
+	forbidden("when it has gone", false)
+	s.Follow([]udp.Address{{Addr: netip.MustParseAddr("203.0.113.1"), Link: netip.MustParsePrefix("203.0.113.0/24")}}, relays)
+	forbidden("as a neighbour", true)
+	// Relay sockets follow, too.
+	s.Follow(nil, nil)
+	if _, code := dial(t, at, testUser, testPassword).do(stun.MethodAllocate, overUDP); code != 440 {
+		t.Errorf("without an address to relay at: %d", code)
+	}
 }

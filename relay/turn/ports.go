@@ -71,6 +71,12 @@ func (r *relays) remove(a *allocation) {
 	delete(r.live, a.inner)
 }
 
+func (r *relays) count() int {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return len(r.live)
+}
+
 // at returns the allocation that is bound to inner, or nil.
 func (r *relays) at(inner netip.AddrPort) *allocation {
 	r.mu.RLock()

@@ -95,6 +95,9 @@ func (f *front) judgeAllocate(now time.Time, ex *exchange) (*exchange, *refusal)
 	if f.server.drain.Load() {
 		return f.elsewhere(ex.from.Addr())
 	}
+	if need := 1 + b2i(ex.reserve); token == nil && !f.server.roomy(need) {
+		return refuse(stun.CodeInsufficientCapacity, "this server has as many clients as it can have")
+	}
 	var err error
 	ex.pair, err = f.server.cfg.Limits.Open(now, limit.Allocation, limit.Party{
 		Peer: ex.identity.user, Tenant: f.server.cfg.Tenant, Prefix: udp.Prefix(ex.from.Addr()),
@@ -177,7 +180,7 @@ func (f *front) relayAddr(family uint32) (netip.Addr, bool) {
 		return netip.Addr{}, false
 	}
 	best := netip.Addr{}
-	for _, a := range f.server.cfg.Relays {
+	for _, a := range f.server.rules().relays {
 		if a.Is4() == want4 && (!best.IsValid() || a == f.local.Addr()) {
 			best = a
 		}
@@ -284,4 +287,11 @@ func (ex *exchange) settle(now time.Time) {
 		list, _ := a.peers.Load().with(now, ex)
 		a.peers.Store(list)
 	}
+}
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }

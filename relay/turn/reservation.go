@@ -36,6 +36,12 @@ func (rs *reservations) keep(socket *net.UDPConn, user string) *reservation {
 	return r
 }
 
+func (rs *reservations) count() int {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	return len(rs.open)
+}
+
 // claim takes a reservation of user's, or returns nil.
 func (rs *reservations) claim(token []byte, user string) *reservation {
 	if len(token) != tokenLen {

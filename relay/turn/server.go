@@ -43,12 +43,19 @@ type Config struct {
 
 	// Relays are own addresses; relay sockets are bound there. Names are what they are called outside.
 	Relays              []netip.Addr
-	Own                 []netip.Addr // further own addresses; peers there are refused
 	Names               udp.Names
 	FirstPort, LastPort uint16 // of relay sockets
 
-	AllowPrivate  bool // peers at private addresses too
-	AllowLoopback bool // for tests on one machine
+	AllowPrivate  bool           // peers at private addresses too
+	AllowOnLink   []netip.Prefix // neighbours that may be peers: see guard.Config
+	AllowLoopback bool           // for tests on one machine
+
+	// MaxFiles is how many descriptors the clients' TCP and TLS connections and the relay sockets may take
+	// together, connections half of them at most. 0: any number.
+	MaxFiles int
+
+	// Wall tells the time of day, by which time-limited names go; nil: time.Now.
+	Wall func() time.Time
 
 	Limits *limit.Controller
 	Tenant string // whose limit all clients share; "": nobody's
@@ -84,6 +91,9 @@ type Server struct {
 // New makes a Server that serves nothing yet.
 func New(cfg Config) (*Server, error) {
 	cfg.Realm = cmp.Or(cfg.Realm, "pileus")
+	if cfg.Wall == nil {
+		cfg.Wall = time.Now
+	}
 	switch {
 	case cfg.FirstPort == 0 || cfg.LastPort < cfg.FirstPort:
 		return nil, fmt.Errorf("turn: %d-%d is no range of ports", cfg.FirstPort, cfg.LastPort)
@@ -91,6 +101,8 @@ func New(cfg Config) (*Server, error) {
 		return nil, errors.New("turn: there is no address to bind relay sockets to")
 	case cfg.Limits == nil || cfg.Binding == nil:
 		return nil, errors.New("turn: Limits and Binding are needed")
+	case cfg.MaxFiles < 0:
+		return nil, errors.New("turn: MaxFiles is below 0")
 	}
 	s := &Server{
 		cfg:       cfg,
@@ -106,29 +118,69 @@ func New(cfg Config) (*Server, error) {
 			live: make(map[netip.AddrPort]*allocation),
 		},
 	}
-	own := make([]netip.AddrPort, 0, 2*(len(cfg.Relays)+len(cfg.Own)))
-	for _, a := range slices.Concat(cfg.Relays, cfg.Own) {
+	own := make([]netip.AddrPort, 0, 2*len(cfg.Relays))
+	for _, a := range cfg.Relays {
 		every := netip.AddrPortFrom(a, 0)
 		own = append(own, every, cfg.Names.Outside(every))
 	}
 	s.guard = guard.New(guard.Config{
 		AllowPrivate:  cfg.AllowPrivate,
 		AllowLoopback: cfg.AllowLoopback,
+		AllowOnLink:   cfg.AllowOnLink,
+		Names:         cfg.Names,
 		Own:           own,
 		Except:        s.relays.known,
 	})
-	s.law.Store(&rules{realm: cfg.Realm, credentials: &cfg.Credentials, alternates: cfg.Alternates, nonces: newNoncer()})
+	s.law.Store(&rules{
+		realm: cfg.Realm, credentials: &cfg.Credentials, alternates: cfg.Alternates, relays: cfg.Relays, nonces: newNoncer(), wall: cfg.Wall,
+	})
 	return s, nil
 }
 
 func (s *Server) rules() *rules { return s.law.Load() }
 
-// Reload replaces the credentials and alternates. Allocations that are open go on.
-func (s *Server) Reload(c Credentials, alternates []netip.Addr) {
+// amend replaces some of the rules.
+func (s *Server) amend(change func(*rules)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	law := *s.law.Load()
-	law.credentials, law.alternates = &c, alternates
+	change(&law)
 	s.law.Store(&law)
 }
+
+// Reload replaces the credentials and alternates. Allocations that are open go on.
+func (s *Server) Reload(c Credentials, alternates []netip.Addr) {
+	s.amend(func(law *rules) { law.credentials, law.alternates = &c, alternates })
+}
+
+// Follow tells what addresses this machine has now, at which no peer may be, and which of them relay sockets
+// are bound to from now on. Allocations that are open go on, but for packets to peers that may be none now.
+func (s *Server) Follow(machine []udp.Address, relays []netip.Addr) {
+	s.guard.Follow(machine, false)
+	s.amend(func(law *rules) { law.relays = relays })
+}
+
+// MaxStreams is how many TCP and TLS connections there may be at once.
+func (s *Server) MaxStreams() int {
+	if s.cfg.MaxFiles == 0 {
+		return maxStreams
+	}
+	return min(maxStreams, s.cfg.MaxFiles/2)
+}
+
+// roomy reports whether there is a descriptor left for another relay socket, or two.
+func (s *Server) roomy(sockets int) bool {
+	if s.cfg.MaxFiles == 0 {
+		return true
+	}
+	taken := s.relays.count() + s.reserved.count()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return taken+s.nstreams+sockets <= s.cfg.MaxFiles
+}
+
+// Links are the subnets of this machine in which no peer may be.
+func (s *Server) Links() []netip.Prefix { return s.guard.Links() }
 
 // Drain refuses new allocations (RFC 8656 section 7.2): clients are told of an alternate of their
 // family, if there is one (300), else that there is no room (486). Allocations that are open go on.

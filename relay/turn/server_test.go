@@ -1,6 +1,7 @@
 package turn
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"testing"
@@ -92,4 +93,27 @@ func eventually(t testing.TB, what string, is func() bool) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.Fatalf("after 5 s: not %s", what)
+}
+
+// Why a socket is served no longer is said, also when pion was the one who read it.
+func TestServePacketTellsWhyItEnds(t *testing.T) {
+	for _, allocates := range []bool{false, true} {
+		s, err := New(testConfig())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := udp.Listen(netip.AddrPortFrom(loopback, 0), udp.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		served := make(chan error, 1)
+		go func() { served <- s.ServePacket(c) }()
+		if allocates {
+			dial(t, c.LocalAddr(), testUser, testPassword).allocate()
+		}
+		s.Close()
+		if err := <-served; !errors.Is(err, net.ErrClosed) {
+			t.Errorf("allocated %t: %v", allocates, err)
+		}
+	}
 }

@@ -73,7 +73,7 @@ func tcpAddr(a net.Addr) netip.AddrPort {
 func (s *Server) admit(prefix netip.Prefix) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.nstreams >= maxStreams || s.streams[prefix] >= maxStreamsPerPrefix {
+	if s.nstreams >= s.MaxStreams() || s.streams[prefix] >= maxStreamsPerPrefix {
 		return false
 	}
 	s.nstreams++

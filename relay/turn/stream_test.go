@@ -174,6 +174,31 @@ func TestStreamCaps(t *testing.T) {
 	}
 }
 
+// Descriptors are few: connections take half of them at most, so that clients over UDP have relays still; and no more
+// relays are given than there are left.
+func TestMaxFiles(t *testing.T) {
+	cfg := testConfig()
+	cfg.MaxFiles = 6
+	s, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, packets := serveStream(t, s, nil), start(t, s)
+	for range 5 {
+		dialStream(t, at, nil, testUser, testPassword)
+	}
+	eventually(t, "counted", func() bool { return s.Stats().Drops[DropStreamLimit] == 2 })
+	if n := s.Stats().Streams; n != 3 || s.MaxStreams() != 3 {
+		t.Errorf("%d connections of %d", n, s.MaxStreams())
+	}
+	for range 3 {
+		dial(t, packets, testUser, testPassword).allocate()
+	}
+	if _, code := dial(t, packets, testUser, testPassword).do(stun.MethodAllocate, overUDP); code != 508 {
+		t.Errorf("a fourth relay: %d", code)
+	}
+}
+
 // Who says nothing, or only half of something, does not keep his connection.
 func TestStreamDeadlines(t *testing.T) {
 	whole := stun.MustBuild(stun.TransactionID, stun.BindingRequest).Raw
@@ -293,6 +318,70 @@ func TestCertificateIsReadAgain(t *testing.T) {
 	}
 	if _, err := NewCertificate(filepath.Join(dir, "none.pem"), certFile); err == nil {
 		t.Error("a missing file is no error")
+	}
+}
+
+// A renewed certificate may be as old as the one before, and in a file that a link leads to now: its content counts.
+// What cannot be read is reported once, and the old one stays.
+func TestCertificateByContent(t *testing.T) {
+	root := t.TempDir()
+	dirs := map[string]string{}
+	written := time.Now().Add(-time.Hour)
+	for _, name := range []string{"one", "two"} {
+		dirs[name] = filepath.Join(root, name)
+		if err := os.Mkdir(dirs[name], 0o700); err != nil {
+			t.Fatal(err)
+		}
+		certFile, keyFile := writeCertificate(t, dirs[name], name)
+		for _, f := range []string{certFile, keyFile} {
+			if err := os.Chtimes(f, time.Time{}, written); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	live := filepath.Join(root, "live")
+	lead := func(name string) {
+		t.Helper()
+		_ = os.Remove(live)
+		if err := os.Symlink(dirs[name], live); err != nil {
+			t.Skipf("SKIPPED: %v", err)
+		}
+	}
+	lead("one")
+	certFile, keyFile := writeCertificate(t, t.TempDir(), "x")
+	certFile, keyFile = filepath.Join(live, filepath.Base(certFile)), filepath.Join(live, filepath.Base(keyFile))
+	c, err := NewCertificate(certFile, keyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var reported []error
+	c.Report(func(err error) { reported = append(reported, err) })
+	name := func() string {
+		t.Helper()
+		leaf, err := x509.ParseCertificate(c.get(time.Now()).Certificate[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return leaf.Subject.CommonName
+	}
+	lead("two")
+	if err := c.Renew(); err != nil || name() != "two" {
+		t.Errorf("serves %s: %v", name(), err)
+	}
+	if err := os.Remove(live); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if err := c.Renew(); err == nil || name() != "two" {
+			t.Errorf("without files it serves %s: %v", name(), err)
+		}
+	}
+	if len(reported) != 1 {
+		t.Errorf("reported %v, want it once", reported)
+	}
+	lead("one")
+	if err := c.Renew(); err != nil || name() != "one" {
+		t.Errorf("serves %s: %v", name(), err)
 	}
 }
 

@@ -18,6 +18,15 @@ func addrs(s ...string) []netip.Addr {
 	return a
 }
 
+// sorted is Addresses, of a list that a system might give.
+func sorted(local []netip.Addr) []Address {
+	list := make([]Address, len(local))
+	for i, a := range local {
+		list[i] = Address{Addr: a, Up: true}
+	}
+	return inOrder(list)
+}
+
 func TestUsable(t *testing.T) {
 	// In the order that an interface list might give, with one address on two interfaces.
 	local := addrs("127.0.0.1", "::1", "192.168.1.7", "fe80::1", "10.0.0.5", "fd00::5", "203.0.113.9",
@@ -33,15 +42,29 @@ func TestUsable(t *testing.T) {
 		{"IPv6", netip.IPv6Unspecified(), v6},
 		{"both", netip.Addr{}, slices.Concat(v4, v6)},
 	} {
-		got := usable(local, test.wildcard)
+		got := usable(sorted(local), test.wildcard)
 		if d := cmp.Diff(test.want, got, addrEqual); d != "" {
 			t.Errorf("%s (-want +got):\n%s", test.name, d)
 		}
 		reversed := slices.Clone(local)
 		slices.Reverse(reversed)
-		if d := cmp.Diff(got, usable(reversed, test.wildcard), addrEqual); d != "" {
+		if d := cmp.Diff(got, usable(sorted(reversed), test.wildcard), addrEqual); d != "" {
 			t.Errorf("%s: the order follows the interfaces (-given +reversed):\n%s", test.name, d)
 		}
+	}
+}
+
+// What is on an interface that is down is this machine's, but cannot be served; one
+// that is on two is served if either is up.
+func TestServeable(t *testing.T) {
+	a := netip.MustParseAddr("192.0.2.1")
+	list := inOrder([]Address{
+		{Addr: netip.MustParseAddr("192.0.2.2"), Interface: "eth0"},
+		{Addr: a, Interface: "eth0"},
+		{Addr: a, Interface: "eth1", Up: true},
+	})
+	if got := Serveable(list); len(list) != 3 || len(got) != 1 || got[0].Addr != a || got[0].Interface != "eth1" {
+		t.Errorf("%+v of %+v", got, list)
 	}
 }
 

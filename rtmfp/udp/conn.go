@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"os"
 	"sync/atomic"
+	"time"
 )
 
 // A Datagram is one UDP payload and its far end.
@@ -62,6 +63,8 @@ type Conn struct {
 	receive int
 	send    int
 	counts  *counters
+	// patience is how long a write may wait for room in the send buffer; 0: for ever.
+	patience time.Duration
 }
 
 type counters struct {
@@ -176,10 +179,15 @@ func (c *Conn) ReadBatch(d []Datagram) (int, error) {
 
 // WriteBatch sends every datagram of d and returns how many the kernel took. One that it refuses (no
 // route, a firewall, too large, another address family) is counted and left out. While the send buffer
-// is full WriteBatch blocks; on a socket of a Poller it gives up after a few milliseconds and counts
+// is full WriteBatch blocks; on a socket of an Inlet it gives up after a few milliseconds and counts
 // what is left. The only error unwraps to net.ErrClosed.
 func (c *Conn) WriteBatch(d []Datagram) (int, error) {
 	sent := 0
+	if c.patience > 0 {
+		if err := c.socket.SetWriteDeadline(time.Now().Add(c.patience)); err != nil {
+			return 0, err
+		}
+	}
 	for len(d) > 0 {
 		n, err := c.batch.write(d[:min(len(d), maxBatch)])
 		sent += n

@@ -1,11 +1,9 @@
 package udp
 
 import (
-	"cmp"
+	"errors"
 	"fmt"
-	"net"
 	"net/netip"
-	"slices"
 	"strings"
 )
 
@@ -21,22 +19,25 @@ func ParseListen(s string) (netip.AddrPort, error) {
 	return unmap(a), err
 }
 
+// ErrNoAddress is the error of Expand for a wildcard of a family in which this machine has no address,
+// which is no fault of the machine: IPv6 may be off.
+var ErrNoAddress = errors.New("no address of this machine is")
+
 // Expand turns a wildcard into the addresses of this machine's interfaces that are up, with a's port:
-// 0.0.0.0 into the IPv4 ones, :: into the IPv6 ones, the zero Addr into both. Link-local IPv6 is left
-// out, loopback is not. The order depends on the addresses alone: IPv4 first; in a family public before
-// private before loopback, each in ascending order. Any other address is returned as it is.
+// 0.0.0.0 into the IPv4 ones, :: into the IPv6 ones, the zero Addr into both, in the order of Addresses.
+// Link-local IPv6 is left out, and what is tentative; loopback is not. Any other address is returned as it is.
 func Expand(a netip.AddrPort) ([]netip.AddrPort, error) {
 	a = unmap(a)
 	if a.Addr().IsValid() && !a.Addr().IsUnspecified() {
 		return []netip.AddrPort{a}, nil
 	}
-	local, err := interfaceAddrs()
+	list, err := Addresses()
 	if err != nil {
-		return nil, fmt.Errorf("udp: list interface addresses: %w", err)
+		return nil, err
 	}
-	addrs := usable(local, a.Addr())
+	addrs := usable(list, a.Addr())
 	if len(addrs) == 0 {
-		return nil, fmt.Errorf("udp: no interface has an address for %s", a)
+		return nil, fmt.Errorf("udp: %w %s", ErrNoAddress, family(a.Addr()))
 	}
 	expanded := make([]netip.AddrPort, len(addrs))
 	for i, addr := range addrs {
@@ -45,45 +46,25 @@ func Expand(a netip.AddrPort) ([]netip.AddrPort, error) {
 	return expanded, nil
 }
 
-func interfaceAddrs() ([]netip.Addr, error) {
-	interfaces, err := net.Interfaces()
-	if err != nil {
-		return nil, err
+func family(wildcard netip.Addr) string {
+	switch {
+	case !wildcard.IsValid():
+		return "on an interface that is up"
+	case wildcard.Is4():
+		return "IPv4"
 	}
-	var found []netip.Addr
-	for _, i := range interfaces {
-		if i.Flags&net.FlagUp == 0 {
-			continue
-		}
-		addrs, err := i.Addrs()
-		if err != nil {
-			return nil, err
-		}
-		for _, a := range addrs {
-			if n, ok := a.(*net.IPNet); ok {
-				if addr, ok := netip.AddrFromSlice(n.IP); ok {
-					found = append(found, addr.Unmap())
-				}
-			}
-		}
-	}
-	return found, nil
+	return "IPv6"
 }
 
-// usable picks the addresses of wildcard's family and puts them in order, each once.
-func usable(local []netip.Addr, wildcard netip.Addr) []netip.Addr {
+// usable picks the serveable addresses of wildcard's family.
+func usable(list []Address, wildcard netip.Addr) []netip.Addr {
 	var picked []netip.Addr
-	for _, a := range local {
-		sameFamily := !wildcard.IsValid() || a.Is4() == wildcard.Is4()
-		noHost := a.IsUnspecified() || a.IsMulticast() || a.Is6() && a.IsLinkLocalUnicast()
-		if sameFamily && !noHost {
-			picked = append(picked, a)
+	for _, a := range Serveable(list) {
+		if !a.Tentative && (!wildcard.IsValid() || a.Addr.Is4() == wildcard.Is4()) {
+			picked = append(picked, a.Addr)
 		}
 	}
-	slices.SortFunc(picked, func(a, b netip.Addr) int {
-		return cmp.Or(cmp.Compare(a.BitLen(), b.BitLen()), cmp.Compare(reach(a), reach(b)), a.Compare(b))
-	})
-	return slices.Compact(picked)
+	return picked
 }
 
 // SameReach reports whether two addresses, of any family, are both public, private, link-local or

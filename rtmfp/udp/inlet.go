@@ -2,7 +2,9 @@ package udp
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
@@ -21,6 +23,10 @@ type Inlet interface {
 	// called with each batch of them and the index of their socket. The batch is
 	// valid during the call only.
 	Wait(d time.Duration, take func(socket int, d []Datagram)) error
+	// Add reads one more socket, whose index it returns: the lowest that is free. Remove closes one, and
+	// frees its index. Both are for the goroutine that waits, which may be within take.
+	Add(s Socket) (socket int, err error)
+	Remove(socket int)
 	// Wake ends a Wait; from any goroutine.
 	Wake()
 	// Close ends what the inlet started; the sockets are closed already.
@@ -69,10 +75,28 @@ func cut(space []byte, n, size int) []Datagram {
 	return d
 }
 
+// seat is the first free place for a socket, which may be the next.
+func seat[T comparable](sockets []T) int {
+	var free T
+	if i := slices.Index(sockets, free); i >= 0 {
+		return i
+	}
+	return len(sockets)
+}
+
+// sit puts a socket into its place.
+func sit[T any](sockets []T, i int, s T) []T {
+	if i == len(sockets) {
+		return append(sockets, s)
+	}
+	sockets[i] = s
+	return sockets
+}
+
 // pollInlet reads on its caller's own goroutine.
 type pollInlet struct {
 	poller  *Poller
-	conns   []*Conn
+	conns   []*Conn // nil: removed
 	landing *landing
 }
 
@@ -80,7 +104,11 @@ func (in *pollInlet) Wait(d time.Duration, take func(int, []Datagram)) error {
 	var failed error
 	arrived := 0
 	err := in.poller.Wait(d, func(socket int) {
-		d, err := in.conns[socket].land(in.landing)
+		c := in.conns[socket]
+		if c == nil {
+			return
+		}
+		d, err := c.land(in.landing)
 		if err != nil {
 			failed = err
 			return
@@ -94,13 +122,34 @@ func (in *pollInlet) Wait(d time.Duration, take func(int, []Datagram)) error {
 	return errors.Join(err, failed)
 }
 
+func (in *pollInlet) Add(s Socket) (int, error) {
+	c, ok := s.(*Conn)
+	if !ok {
+		return -1, fmt.Errorf("udp: %T beside sockets of a poller: %w", s, errors.ErrUnsupported)
+	}
+	i := seat(in.conns)
+	if err := in.poller.Add(c, i); err != nil {
+		return -1, err
+	}
+	in.conns = sit(in.conns, i, c)
+	return i, nil
+}
+
+func (in *pollInlet) Remove(socket int) {
+	in.poller.Remove(in.conns[socket])
+	_ = in.conns[socket].Close()
+	in.conns[socket] = nil
+}
+
 func (in *pollInlet) Wake()  { in.poller.Wake() }
 func (in *pollInlet) Close() { in.poller.Close() }
 
 // readInlet has a goroutine read each socket.
 type readInlet struct {
+	sockets []Socket // nil: removed
+	size    int
 	arrived chan *batch
-	failed  chan error
+	failed  chan failure
 	woken   chan struct{}
 	ended   chan struct{}
 	readers sync.WaitGroup
@@ -110,35 +159,61 @@ type readInlet struct {
 // it can fill one while their owner works on another; when that is behind, the
 // kernel's buffer queues and drops.
 type batch struct {
-	socket int
+	index  int
+	socket Socket
 	d      []Datagram
 	n      int
 	free   chan *batch
+}
+
+// A failure is the end of a reader.
+type failure struct {
+	index  int
+	socket Socket
+	err    error
 }
 
 const batchesPerSocket = 2
 
 func newReadInlet(sockets []Socket, size int) *readInlet {
 	in := &readInlet{
+		sockets: slices.Clone(sockets),
+		size:    size,
 		arrived: make(chan *batch, len(sockets)),
-		failed:  make(chan error, len(sockets)),
+		failed:  make(chan failure),
 		woken:   make(chan struct{}, 1),
 		ended:   make(chan struct{}),
 	}
-	each := inletBatch
-	if len(sockets) > manySockets {
-		each = 1
-	}
 	for i, s := range sockets {
-		in.readers.Go(func() { in.failed <- in.read(i, s, each, size) })
+		in.start(i, s)
 	}
 	return in
 }
 
-func (in *readInlet) read(socket int, s Socket, each, size int) error {
+// writePatience is how long a socket's writer, who is the one that waits, may be held up.
+const writePatience = 5 * time.Millisecond
+
+func (in *readInlet) start(i int, s Socket) {
+	if c, ok := s.(*Conn); ok {
+		c.patience = writePatience
+	}
+	each := inletBatch
+	if len(in.sockets) > manySockets {
+		each = 1
+	}
+	in.readers.Go(func() {
+		err := in.read(i, s, each)
+		select {
+		case in.failed <- failure{i, s, err}:
+		case <-in.ended:
+		}
+	})
+}
+
+func (in *readInlet) read(i int, s Socket, each int) error {
 	free := make(chan *batch, batchesPerSocket)
 	for range batchesPerSocket {
-		free <- &batch{socket: socket, d: newBatch(each, size), free: free}
+		free <- &batch{index: i, socket: s, d: newBatch(each, in.size), free: free}
 	}
 	for {
 		b := <-free
@@ -160,14 +235,30 @@ func (in *readInlet) Wait(d time.Duration, take func(int, []Datagram)) error {
 	defer timer.Stop()
 	select {
 	case b := <-in.arrived:
-		take(b.socket, b.d[:b.n])
+		if in.sockets[b.index] == b.socket { // else it was removed meanwhile
+			take(b.index, b.d[:b.n])
+		}
 		b.free <- b
 	case <-in.woken:
 	case <-timer.C:
-	case err := <-in.failed:
-		return err
+	case f := <-in.failed:
+		if in.sockets[f.index] == f.socket {
+			return f.err
+		}
 	}
 	return nil
+}
+
+func (in *readInlet) Add(s Socket) (int, error) {
+	i := seat(in.sockets)
+	in.sockets = sit(in.sockets, i, s)
+	in.start(i, s)
+	return i, nil
+}
+
+func (in *readInlet) Remove(socket int) {
+	_ = in.sockets[socket].Close()
+	in.sockets[socket] = nil
 }
 
 func (in *readInlet) Wake() {

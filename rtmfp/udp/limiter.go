@@ -43,8 +43,11 @@ func (l *Limiter) Allow(now time.Time, addr netip.Addr) bool {
 // A Bucket is one token bucket. The zero Bucket is full.
 type Bucket struct {
 	spent float64
-	last  int64 // Unix time in nanoseconds
+	last  int64 // nanoseconds since epoch
 }
+
+// epoch is what times are counted from: the wall clock may be set.
+var epoch = time.Now()
 
 // Take spends one token of a bucket that holds at most burst and gains rate per
 // second, and reports whether there was one.
@@ -59,7 +62,7 @@ func (b *Bucket) Take(now time.Time, rate, burst float64) bool {
 // Spent is how much of the burst is spent at now, while rate a second is gained. It may be
 // more than the burst.
 func (b *Bucket) Spent(now time.Time, rate float64) float64 {
-	t := now.UnixNano()
+	t := int64(now.Sub(epoch))
 	if gained := rate * float64(t-b.last) / 1e9; b.last != 0 && gained < b.spent {
 		b.spent -= max(0, gained)
 	} else {

@@ -28,8 +28,12 @@ type Poller struct {
 	done bool
 }
 
-// maxSendWait is how long a full send buffer may hold up the reader, in ms.
-const maxSendWait = 5
+// maxSendWait is how long a full send buffer may hold up the reader, and stuckFor how long after that it
+// may not again: an interface that takes nothing costs the others a twentieth of the time at most.
+const (
+	maxSendWait = int(writePatience / time.Millisecond)
+	stuckFor    = 20 * writePatience
+)
 
 // wakeEvent stands for the eventfd among the indexes of sockets.
 const wakeEvent = -1
@@ -54,15 +58,35 @@ func NewPoller(conns []*Conn) (p *Poller, err error) {
 		return p, err
 	}
 	for i, c := range conns {
-		fd, err := c.detach(p.in, p.out)
-		if err != nil {
-			return p, err
-		}
-		if err := p.watch(fd, i); err != nil {
+		if err := p.take(c, i); err != nil {
 			return p, err
 		}
 	}
 	return p, nil
+}
+
+func (p *Poller) take(c *Conn, index int) error {
+	fd, err := c.detach(p.in, p.out)
+	if err != nil {
+		return err
+	}
+	return p.watch(fd, index)
+}
+
+// Add takes one more over, which Wait will call index. It is for the goroutine that waits.
+func (p *Poller) Add(c *Conn, index int) error {
+	if err := p.take(c, index); err != nil {
+		return fmt.Errorf("udp: poller: %w", err)
+	}
+	if index >= len(p.events)-1 {
+		p.events = make([]unix.EpollEvent, index+2) // Wait goes on with those that it has
+	}
+	return nil
+}
+
+// Remove waits for c no longer. To close it would not do: a twin holds the socket, too.
+func (p *Poller) Remove(c *Conn) {
+	_ = c.batch.(*mmsg).socket.Control(func(fd uintptr) { _ = unix.EpollCtl(p.epoll, unix.EPOLL_CTL_DEL, int(fd), nil) })
 }
 
 func (p *Poller) watch(fd, index int) error {
@@ -171,7 +195,10 @@ func (c *Conn) attach(fd int, in *inbound, out *outbound) {
 // rawSocket is a socket outside the runtime's poller: a syscall.RawConn that never
 // waits to read. Reads and writes come from one goroutine, which is also the one
 // that closes.
-type rawSocket struct{ fd int }
+type rawSocket struct {
+	fd    int
+	stuck time.Time // when it was waited for in vain
+}
 
 func (s *rawSocket) close() error {
 	if s.fd < 0 {
@@ -201,12 +228,16 @@ func (s *rawSocket) Write(f func(uintptr) bool) error {
 		return net.ErrClosed
 	}
 	for !f(uintptr(s.fd)) {
+		if !s.stuck.IsZero() && time.Since(s.stuck) < stuckFor {
+			return os.ErrDeadlineExceeded
+		}
 		fds := []unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLOUT}}
 		n, err := unix.Poll(fds, maxSendWait)
 		if err != nil && !errors.Is(err, unix.EINTR) {
 			return err
 		}
 		if n == 0 {
+			s.stuck = time.Now()
 			return os.ErrDeadlineExceeded
 		}
 	}

@@ -4,8 +4,11 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func pollPair(t *testing.T) (*Poller, *Conn, *Conn) {
@@ -166,5 +169,38 @@ func TestTwin(t *testing.T) {
 	}
 	if _, err := twin.WriteBatch([]Datagram{{Peer: b.LocalAddr(), Data: []byte("x")}}); err == nil {
 		t.Error("wrote after Close")
+	}
+}
+
+// A socket whose send buffer stays full holds up its goroutine once, and then not again for a while.
+func TestFullSendBufferHoldsUpOnce(t *testing.T) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(pair[0])
+	defer unix.Close(pair[1])
+	for room := true; room; { // until nothing more goes in
+		room = unix.Send(pair[0], make([]byte, 1000), 0) == nil
+	}
+	s := &rawSocket{fd: pair[0]}
+	send := func(fd uintptr) bool {
+		return !errors.Is(unix.Send(int(fd), make([]byte, 1000), 0), unix.EAGAIN)
+	}
+	began := time.Now()
+	for range 20 {
+		if err := s.Write(send); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatal(err)
+		}
+	}
+	if took := time.Since(began); took > 10*writePatience {
+		t.Errorf("20 writes took %v", took)
+	}
+	// There is room again: nothing is held against it.
+	if _, err := unix.Read(pair[1], make([]byte, 2000)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Write(send); err != nil {
+		t.Error(err)
 	}
 }

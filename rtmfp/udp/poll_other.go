@@ -16,6 +16,12 @@ func NewPoller([]*Conn) (*Poller, error) {
 	return nil, fmt.Errorf("udp: poller: %w", errors.ErrUnsupported)
 }
 
+// Add is never reached.
+func (*Poller) Add(*Conn, int) error { return errors.ErrUnsupported }
+
+// Remove is never reached.
+func (*Poller) Remove(*Conn) {}
+
 // Wait is never reached.
 func (*Poller) Wait(time.Duration, func(int)) error { return errors.ErrUnsupported }
 
@@ -40,7 +46,7 @@ func (*Conn) land(*landing) ([]Datagram, error) { return nil, errors.ErrUnsuppor
 // Twin returns a second handle to the socket, to send from another goroutine. It
 // has its own buffers and counters; it is to be closed, too, and not to be read.
 func (c *Conn) Twin() (*Conn, error) {
-	t := &Conn{socket: c.socket, local: c.local, receive: c.receive, send: c.send, counts: new(counters)}
+	t := &Conn{socket: c.socket, local: c.local, receive: c.receive, send: c.send, counts: new(counters), patience: writePatience}
 	t.closer = func() error { return nil } // the socket is c's
 	var err error
 	t.batch, err = newBatcher(c.socket, c.local, t.counts)

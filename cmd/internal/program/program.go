@@ -72,7 +72,7 @@ func Run(ctx context.Context, app *cli.App, call string, other int, args []strin
 		args = append(slices.Clone(args[1:]), "--help")
 	}
 	err := app.RunContext(ctx, append([]string{app.Name}, args...))
-	return report(app.ErrWriter, app.Name, err, other)
+	return Report(app.ErrWriter, app.Name, err, other)
 }
 
 // teach gives c and what is below it the manners of the program.
@@ -117,8 +117,8 @@ func refuse(call string) cli.OnUsageErrorFunc {
 	}
 }
 
-// report says what went wrong, a line for each error, and gives the exit code.
-func report(w io.Writer, name string, err error, other int) int {
+// Report says what went wrong, a line for each error, and gives the exit code.
+func Report(w io.Writer, name string, err error, other int) int {
 	if err == nil {
 		return 0
 	}

@@ -32,6 +32,10 @@ const (
 	healthTimeout = 2 * time.Second
 	maxHeader     = 16 << 10 // bytes
 	maxScrapes    = 4        // at once
+
+	// MaxConns bounds the connections, and so the files that they take: those who follow
+	// events have one each.
+	MaxConns = 64
 )
 
 // Options of a Server. Health is required.
@@ -93,8 +97,10 @@ func New(o Options) (*Server, error) {
 		ErrorHandling: promhttp.ContinueOnError,
 		Registry:      registry,
 	})))
+	visitors := &crowd{max: MaxConns, conns: make(map[net.Conn]visit)}
 	return &Server{http: &http.Server{
 		Handler:           mux,
+		ConnState:         visitors.changed,
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,

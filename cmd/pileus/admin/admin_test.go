@@ -202,3 +202,52 @@ func TestSlowAndHugeRequests(t *testing.T) {
 		c.Close()
 	}
 }
+
+// Connections that ask for nothing take no file from who asks: the one that has been idle for longest makes room.
+func TestIdleConnectionsMakeRoom(t *testing.T) {
+	s, err := New(Options{Health: healthy})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ctx, l) }()
+	defer func() {
+		cancel()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	}()
+	var idle []net.Conn
+	for range 3 * MaxConns {
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		idle = append(idle, c)
+	}
+	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	for range 3 {
+		resp, err := client.Get("http://" + l.Addr().String() + "/healthz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+	}
+	open := 0
+	for _, c := range idle {
+		_ = c.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+		var late net.Error
+		if _, err := c.Read(make([]byte, 1)); errors.As(err, &late) && late.Timeout() {
+			open++
+		}
+	}
+	if open > MaxConns {
+		t.Errorf("%d are open, want at most %d", open, MaxConns)
+	}
+}

@@ -130,7 +130,7 @@ func (f *fake) Tenants(context.Context) ([]Tenant, error) {
 func (f *fake) Drain(_ context.Context, d time.Duration) error { f.drain = d; return nil }
 func (f *fake) CancelDrain(context.Context) error              { return ErrNotFound }
 func (f *fake) Reload(context.Context) (Reloaded, error) {
-	return Reloaded{[]string{"log.level"}, []string{}}, nil
+	return Reloaded{[]string{"log.level"}, []string{}, []string{}, []string{}, []string{"eth0"}}, nil
 }
 func (f *fake) LogLevel() string { return f.level }
 func (f *fake) SetLogLevel(l string) error {

@@ -156,4 +156,7 @@ type Name struct {
 type Reloaded struct {
 	Changed []string `json:"changed"` // keys in force now
 	Restart []string `json:"restart"` // keys that differ but wait for a restart
+	Opened  []string `json:"opened"`  // addresses of the machine that came, and are served now
+	Closed  []string `json:"closed"`  // those that went
+	Missing []string `json:"missing"` // what is asked for and cannot be served now, and why
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -19,7 +20,9 @@ const (
 	// them may be behind before its stream ends.
 	maxStreams       = 32
 	maxTenantStreams = 8
-	maxBacklog       = 256
+	// maxAllStreams leaves connections of the server to those who ask something.
+	maxAllStreams = 56
+	maxBacklog    = 256
 	// historyStep and maxHistory are the share of direct and relayed
 	// introductions over time: a day, by five minutes.
 	historyStep = 5 * time.Minute
@@ -286,23 +289,26 @@ func (r *Recorder) tally(e *introduced) {
 	}
 }
 
-// recent lists introductions, the newest first.
+// recent lists introductions, the newest first. They are put into words after they were
+// copied: whoever records waits for the lock, and that is the engine.
 func (r *Recorder) recent(s scope, peer string, limit int) []Event {
+	var found []introduced
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	list := []Event{}
 	for e := range r.introductions.newestFirst {
-		if len(list) >= limit {
+		if len(found) >= limit {
 			break
 		}
-		if !s.sees(tenantOf(&e.Event)) || peer != "" && !names(&e.Peer, peer) && !names(&e.Target, peer) {
-			continue
+		if s.sees(tenantOf(&e.Event)) && (peer == "" || names(&e.Peer, peer) || names(&e.Target, peer)) {
+			found = append(found, *e)
 		}
-		v := NewEvent(e.Event)
-		if e.settled {
-			v.Outcome = e.outcome.String()
+	}
+	r.mu.Unlock()
+	list := make([]Event, len(found))
+	for i := range found {
+		list[i] = NewEvent(found[i].Event)
+		if found[i].settled {
+			list[i].Outcome = found[i].outcome.String()
 		}
-		list = append(list, v)
 	}
 	return list
 }
@@ -321,13 +327,12 @@ type Matrix struct {
 }
 
 func (r *Recorder) matrix(s scope) Matrix {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	cells, fates, steps := map[Cell]uint64{}, map[Fate]uint64{}, map[time.Time]*Share{}
-	for tenant, t := range r.tallies {
-		if !s.sees(tenant) {
-			continue
-		}
+	// One tenant at a time: whoever records waits for the lock, and that is the engine.
+	add := func(tenant string) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		t := r.tallies[tenant]
 		for c, n := range t.cells {
 			cells[c] += n
 		}
@@ -340,6 +345,14 @@ func (r *Recorder) matrix(s scope) Matrix {
 			} else {
 				steps[h.From] = &Share{h.From, h.Direct, h.Either, h.Relayed, h.Refused}
 			}
+		}
+	}
+	r.mu.Lock()
+	tenants := slices.Collect(maps.Keys(r.tallies))
+	r.mu.Unlock()
+	for _, tenant := range tenants {
+		if s.sees(tenant) {
+			add(tenant)
 		}
 	}
 	m := Matrix{Counts: []Count{}, Outcomes: []FateCount{}, History: []Share{}}
@@ -374,6 +387,9 @@ func (r *Recorder) open(l listener) chan message {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	// One tenant cannot use up the streams of another, or the operator's.
+	if len(r.streams) >= maxAllStreams {
+		return nil
+	}
 	left := maxTenantStreams
 	if l.operator {
 		left = maxStreams

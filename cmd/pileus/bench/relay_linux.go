@@ -192,7 +192,7 @@ const coturn = "turnserver -n --listening-ip {ip} --relay-ip {ip} --listening-po
 // nodeConfig is of a node that has TURN at a port and nothing else to do.
 const nodeConfig = `listen: ["%[1]s:1935"]
 probe: {ports: ""}
-relay: {ports: ""}
+relay: {ports: "", allow_onlink: [198.51.100.0/24]}
 stun: {ports: []}
 turn: {listen: ["%[1]s:%[2]d"], tls: {listen: []}, users: {%[3]s: %[3]s}}
 limits: {allocations: {peer: 0, prefix: 0, total: 0}}

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package udp
+
+import "context"
+
+func watchSystem(context.Context, func()) {}
