@@ -221,7 +221,7 @@ func TestSchoolIsServed(t *testing.T) {
 		}
 	}
 	all("presence.register", func(i int) []amf.Value { return []amf.Value{amf.String(fmt.Sprint("pupil ", i))} })
-	all("presence.watch", func(i int) []amf.Value { return []amf.Value{amf.String("pupil 0")} })
+	all("presence.watch", func(int) []amf.Value { return []amf.Value{amf.String("pupil 0")} })
 	for k := range 12 { // of their friends
 		all("presence.watch", func(i int) []amf.Value { return []amf.Value{amf.String(fmt.Sprint("pupil ", (i+k*7+1)%pupils))} })
 	}

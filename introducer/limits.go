@@ -128,7 +128,8 @@ const (
 	strangerBurst = 2
 )
 
-func (n *Node) senderRate() share.Rate   { return n.limits.rate(n.limits.SenderBytes, messageBurst) }
+func (n *Node) senderRate() share.Rate { return n.limits.rate(n.limits.SenderBytes, messageBurst) }
+
 func (n *Node) receiverRate() share.Rate { return n.limits.rate(n.limits.ReceiverBytes, messageBurst) }
 func (n *Node) nodeRate() share.Rate     { return n.limits.rate(n.limits.NodeBytes, messageBurst) }
 func (n *Node) targetRate() share.Rate   { return n.limits.rate(n.limits.TargetRate, targetBurst) }

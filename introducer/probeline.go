@@ -62,14 +62,14 @@ type lineUp struct {
 	at    *share.Waiting[*probing]
 }
 
-func (l *probeLine) queueUp(e *rtmfp.Engine, n *Node, r *probing) {
+func (l *probeLine) queueUp(e *rtmfp.Engine, r *probing) {
 	q := &l.fresh
 	if r.planner != nil {
 		q = &l.begun
 	}
 	r.line = lineUp{l, q, q.Add(r.peer.Addr().Addr(), r)}
 	if l.timer == nil {
-		l.timer = e.After(lineInterval, func() { l.serve(e, n) })
+		l.timer = e.After(lineInterval, l.serve)
 	}
 }
 
@@ -82,7 +82,7 @@ func (u *lineUp) stepOut() {
 }
 
 // serve lets the rounds that wait go on, until the first has to wait again.
-func (l *probeLine) serve(e *rtmfp.Engine, n *Node) {
+func (l *probeLine) serve() {
 	l.timer = nil
 	for l.timer == nil {
 		w := l.begun.Next()

@@ -51,7 +51,7 @@ func (n *Node) probe(p *Peer) {
 	e := p.session.Engine()
 	p.probing = &probing{node: n, peer: p}
 	if l := n.lineOf(p); !l.empty() {
-		l.queueUp(e, n, p.probing)
+		l.queueUp(e, p.probing)
 		return
 	}
 	p.probing.soon(e)
@@ -176,7 +176,7 @@ func (r *probing) step() {
 	}
 	l := n.lineOf(r.peer)
 	if !l.allows(e.Now()) {
-		l.queueUp(e, n, r)
+		l.queueUp(e, r)
 		return
 	}
 	if r.planner == nil {

@@ -113,7 +113,7 @@ func TestMessagesCountAsWrittenOut(t *testing.T) {
 	b := n.user("203.0.113.1:6000").connect(at)
 	to := amf.Append(nil, amf.String(b.id.PeerID().String()))
 	sent := 0
-	n.watch = func(from, to netip.AddrPort, data []byte) {
+	n.watch = func(_, to netip.AddrPort, data []byte) {
 		if to == b.addr {
 			sent += len(data)
 		}

@@ -11,12 +11,23 @@ func TestSize(t *testing.T) {
 	long := String(strings.Repeat("x", maxShort+1))
 	object := Object{{"a", Number(1)}, {"b", Array{String("x"), Null{}}}}
 	for _, v := range []Value{
-		nil, Null{}, Undefined{}, Number(0.5), Number(-1), Boolean(true), String("ü"), long, XML("<x/>"), Bytes("bytes"),
-		Date{1, 2}, object, ECMAArray(object), TypedObject{"C", object}, Array{object, object}, Object{},
-		Object{{string(long), Number(7)}}, ECMAArray{{string(long), Number(1 << 20)}}, TypedObject{string(long), Object{{"", Null{}}}},
+		nil,
+		Null{},
+		Undefined{},
+		Number(0.5), Number(-1), Boolean(true), String("ü"), long, XML("<x/>"), Bytes("bytes"),
+		Date{1, 2},
+		object, ECMAArray(object),
+		TypedObject{"C", object},
+		Array{object, object},
+		Object{},
+		Object{{string(long), Number(7)}},
+		ECMAArray{{string(long), Number(1 << 20)}},
+		TypedObject{string(long), Object{{"", Null{}}}},
 		Dictionary{Entries: []Entry{{Number(1), object}, {Bytes("k"), Dictionary{}}}},
-		Vector{Kind: VectorInt, Items: []Value{Number(1), Number(2)}}, Vector{Kind: VectorDouble, Items: []Value{Number(1)}},
-		Vector{Kind: VectorUint}, Vector{Kind: VectorObject, Class: "C", Items: []Value{object, Number(math.Copysign(0, -1)), Number(1 << 27), Boolean(false), TypedObject{"D", Object{{"", XML("y")}}}}},
+		Vector{Kind: VectorInt, Items: []Value{Number(1), Number(2)}},
+		Vector{Kind: VectorDouble, Items: []Value{Number(1)}},
+		Vector{Kind: VectorUint},
+		Vector{Kind: VectorObject, Class: "C", Items: []Value{object, Number(math.Copysign(0, -1)), Number(1 << 27), Boolean(false), TypedObject{"D", Object{{"", XML("y")}}}}},
 		Dictionary{Entries: []Entry{{Array{ECMAArray{{"n", Undefined{}}, {"", Null{}}}}, Date{}}}},
 	} {
 		want := len(Append(nil, v, v))
@@ -52,7 +63,12 @@ func TestCount(t *testing.T) {
 		v    Value
 		want int
 	}{
-		{nil, 1}, {Number(1), 1}, {object, 5}, {ECMAArray(object), 5}, {TypedObject{"C", object}, 5}, {Array{object, object}, 11},
+		{nil, 1},
+		{Number(1), 1},
+		{object, 5},
+		{ECMAArray(object), 5},
+		{TypedObject{"C", object}, 5},
+		{Array{object, object}, 11},
 		{Vector{Kind: VectorInt, Items: []Value{Number(1), Number(2)}}, 3},
 		{Dictionary{Entries: []Entry{{Number(1), object}}}, 7},
 	} {

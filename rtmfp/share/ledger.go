@@ -137,7 +137,9 @@ type Holder struct {
 // part of all there is when half of it is left, and shrinks with the square of what is
 // left: so n networks that take all they get leave 1/(2+0.4n) of it, with shares of a tenth,
 // and not 0.83 to the power of n as if it shrank with what is left itself.
-func (h *Holder) Take(l *Ledger, addr netip.Addr, i int) flow.Refusal { return h.TakeMany(l, addr, i, 1) }
+func (h *Holder) Take(l *Ledger, addr netip.Addr, i int) flow.Refusal {
+	return h.TakeMany(l, addr, i, 1)
+}
 
 // TakeMany is Take for so many at once, or none.
 func (h *Holder) TakeMany(l *Ledger, addr netip.Addr, i, many int) flow.Refusal {
@@ -189,7 +191,9 @@ func (t *thing) ask(h *Holder, i int, many int64) flow.Refusal {
 	shrunk := 2 * float64(left) / float64(total)
 	shrunk *= shrunk
 	// The first is there for whoever has none.
-	over := func(held, part int64) bool { return part > 0 && held > 0 && float64(held+many-1) >= float64(part)*shrunk }
+	over := func(held, part int64) bool {
+		return part > 0 && held > 0 && float64(held+many-1) >= float64(part)*shrunk
+	}
 	if over(int64(h.held[i]), t.limits.part(t.limits.Peer)) {
 		return flow.OverShare
 	}
