@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 )
@@ -260,7 +261,8 @@ func (h *Hooks) ask(ctx context.Context, body []byte) Verdict {
 	} else {
 		h.stats.Refused++
 	}
-	return Verdict{Allow: *answer.Allow, Reason: answer.Reason[:min(len(answer.Reason), maxReason)]}
+	// A character that is cut is left out.
+	return Verdict{Allow: *answer.Allow, Reason: strings.ToValidUTF8(answer.Reason[:min(len(answer.Reason), maxReason)], "")}
 }
 
 // deliver brings events to the core, in order.
