@@ -58,15 +58,7 @@ func (n *network) bare(at netip.AddrPort, addr string) *bare {
 
 func (n *network) bareOf(at netip.AddrPort, addr, app string, args []byte) *bare {
 	n.t.Helper()
-	b := &bare{net: n, id: identity(n.t, flash.IdentityOptions{}), app: app, args: args}
-	e, _ := n.add(addr, rtmfp.Config{Identity: b.id, Handler: b, SequentialIDs: true})
-	var err error
-	b.session, err = e.Open(rtmfp.Target{EPD: flash.EPD{HasAncillary: true, Ancillary: []byte("rtmfp://x/app")}, Addrs: []netip.AddrPort{at}}, b)
-	if err != nil {
-		n.t.Fatal(err)
-	}
-	n.wait(100 * time.Millisecond)
-	return b
+	return n.bareAs(at, addr, app, args, identity(n.t, flash.IdentityOptions{}))
 }
 
 // call sends a command whose arguments are bytes, and gives the code of the answer, "" of
