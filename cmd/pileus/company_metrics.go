@@ -15,7 +15,7 @@ var (
 	metricNotPassed     = admin.Counter("pileus_client_messages_refused_total", "Messages between clients that were not passed on, by why: too large as written out, its sender's, its receiver's or the node's rate used up, too many broadcasts at once, or its receiver does not read.", "reason")
 	metricSpreading     = admin.Gauge("pileus_spreading", "Broadcasts and events that are on their way to many receivers, now.")
 	metricShared        = admin.Gauge("pileus_shared", "How many of what clients share are held, and how many there are (0: any number); of names and watches by the tenant that has used most of its own.", "what", "is")
-	metricSharedRefused = admin.Counter("pileus_shared_refused_total", "Times that a client was refused one more of what clients share: above its network's share while more than half was in use, or above the limit. Introductions go out all the same, once.", "what", "above")
+	metricSharedRefused = admin.Counter("pileus_shared_refused_total", "Times that a client was refused one more of what clients share: above its own, its network's or one peer's (target) share while more than half was in use, or above the limit. Introductions go out all the same, once.", "what", "above")
 )
 
 // companySamples are the counters of whom the node serves together: core servers,
@@ -41,6 +41,7 @@ func companySamples(s *introducer.Stats) []admin.Sample {
 			sample(metricSharedRefused, shared.OverShare, what, "share"),
 			sample(metricSharedRefused, shared.OverAll, what, "limit"))
 	}
+	list = append(list, sample(metricSharedRefused, s.Crowded, introducer.SharedIntroductions.String(), "target"))
 	for r, count := range s.GroupRefused {
 		list = append(list, sample(metricGroupsRefused, count, introducer.GroupRefusal(r).String()))
 	}
