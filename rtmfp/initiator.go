@@ -333,8 +333,7 @@ func (s *Session) receiveRIKeying(h wire.Header, body []byte) {
 		if !asked.IsZero() {
 			// Else the first timeout would be 3 s, until there is an echo: often the loss of
 			// the very first packet. RFC 7016 3.5.2.2 leaves the method open.
-			s.timing.measured(answered.Sub(asked))
-			s.mux.SetRTT(s.timing.srtt, s.timing.erto)
+			s.startup(answered.Sub(asked))
 		}
 		s.handler.Opened(s)
 		for _, p := range early {

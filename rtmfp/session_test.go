@@ -93,6 +93,31 @@ func TestFirstPacketLost(t *testing.T) {
 	})
 }
 
+// A first packet that comes late was itself a repeat: it says nothing of the round trip,
+// and what is sent next is repeated as soon as ever.
+func TestLateFirstPacketIsNoRoundTrip(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := memnet.New(1, line)
+		server := newParty(t, n, serverAddr, serverIdentity(t), nil)
+		alice := newParty(t, n, aliceAddr, clientIdentity(t), nil)
+		s := alice.open(uri(server.addr))
+		settle(3 * time.Second)
+		alice.say(s, "hello")
+		settle(100 * time.Millisecond)
+		if rtt := server.session(0).RTT(); rtt > 60*time.Millisecond {
+			t.Errorf("RTT %v on a path of 40 ms", rtt)
+		}
+		n.SetPath(memnet.Path{Loss: 1})
+		server.say(server.session(0), "back")
+		settle(10 * time.Millisecond)
+		n.SetPath(line)
+		settle(490 * time.Millisecond)
+		if got := alice.got(); !slices.Equal(got, []string{"back"}) {
+			t.Errorf("client got %q", got)
+		}
+	})
+}
+
 func TestEveryMessageOnceOnABadPath(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := memnet.New(2, memnet.Path{

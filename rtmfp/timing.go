@@ -22,6 +22,8 @@ const (
 	minERTO    = 250 * time.Millisecond
 	firstERTO  = 3 * time.Second
 	maxEchoAge = 128 * time.Second
+	// longestStartup is the first round trip whose ERTO is firstERTO.
+	longestStartup = (firstERTO - 200*time.Millisecond) / 3
 )
 
 func (t *timing) init() {
@@ -65,6 +67,17 @@ func (t *timing) measured(rtt time.Duration) {
 		t.srtt = (7*t.srtt + rtt) / 8
 	}
 	t.erto = max(t.srtt+4*t.rttvar+200*time.Millisecond, minERTO)
+}
+
+// startup takes the time from a keying packet to its answer, as long as that is no worse
+// than nothing: the answer may have waited for the far end's own timeout, of 3 s, since the
+// one before it was lost. An ERTO that follows from such a wait lasts for many repeats.
+func (s *Session) startup(d time.Duration) {
+	if d > longestStartup {
+		return
+	}
+	s.timing.measured(d)
+	s.mux.SetRTT(s.timing.srtt, s.timing.erto)
 }
 
 // sentEcho is the echo in a packet's header, to be noted when it is really sent.
