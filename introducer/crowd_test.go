@@ -47,13 +47,21 @@ func (n *network) crowdOf(count int, at netip.AddrPort, prefix string) []*user {
 // that was done.
 func (n *network) each(list []*user, command string, args func(i int) []amf.Value) (done int) {
 	n.t.Helper()
+	return n.eachTimes(1, list, command, func(i, _ int) []amf.Value { return args(i) })
+}
+
+// eachTimes is each for so many calls of each client, at once.
+func (n *network) eachTimes(times int, list []*user, command string, args func(i, k int) []amf.Value) (done int) {
+	n.t.Helper()
 	for i, u := range list {
-		if err := u.client.Call(command, func(_ amf.Args, err error) {
-			if err == nil {
-				done++
+		for k := range times {
+			if err := u.client.Call(command, func(_ amf.Args, err error) {
+				if err == nil {
+					done++
+				}
+			}, args(i, k)...); err != nil {
+				n.t.Fatal(err)
 			}
-		}, args(i)...); err != nil {
-			n.t.Fatal(err)
 		}
 	}
 	n.wait(200 * time.Millisecond)
@@ -222,8 +230,11 @@ func TestSchoolIsServed(t *testing.T) {
 	}
 	all("presence.register", func(i int) []amf.Value { return []amf.Value{amf.String(fmt.Sprint("pupil ", i))} })
 	all("presence.watch", func(int) []amf.Value { return []amf.Value{amf.String("pupil 0")} })
-	for k := range 12 { // of their friends
-		all("presence.watch", func(i int) []amf.Value { return []amf.Value{amf.String(fmt.Sprint("pupil ", (i+k*7+1)%pupils))} })
+	const friends = 12
+	if done := n.eachTimes(friends, list, "presence.watch", func(i, k int) []amf.Value {
+		return []amf.Value{amf.String(fmt.Sprint("pupil ", (i+k*7+1)%pupils))}
+	}); done != friends*pupils {
+		t.Errorf("friends are watched %d times, want %d", done, friends*pupils)
 	}
 	all("watch", func(int) []amf.Value { return []amf.Value{id(0)} })
 	all("watch", func(i int) []amf.Value { return []amf.Value{id(i + 1)} })
