@@ -30,6 +30,7 @@ var measurements = map[string]func(*load) ([]Value, error){
 	"join":       (*load).joinAtOnce,
 	"junk":       (*load).junk,
 	"ihello":     (*load).helloFlood,
+	"keying":     (*load).keyingFlood,
 	"answer":     (*load).answers,
 	"reflect":    (*load).reflection,
 }
