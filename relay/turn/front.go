@@ -213,7 +213,8 @@ func (f *front) request(data []byte, from netip.AddrPort) {
 }
 
 // challenge answers who has not proved to be anybody. Over UDP not even his address is proved: such
-// answers are rationed, unless they are no longer than what was sent for them.
+// answers are at most three times as long as the question, in IP packets, and rationed unless they are no
+// longer than it.
 func (f *front) challenge(now time.Time, data, answer []byte, to netip.AddrPort) {
 	if f.transport == UDP && len(answer) > len(data) && !f.server.mayAnswer(now, to.Addr()) {
 		f.server.count.drop(DropRationed)

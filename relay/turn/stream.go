@@ -70,10 +70,13 @@ func tcpAddr(a net.Addr) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
+// admit takes a place for a connection. A prefix's share binds once half of all places are taken: until
+// then nobody is refused for his neighbours.
 func (s *Server) admit(prefix netip.Prefix) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.nstreams >= s.MaxStreams() || s.streams[prefix] >= maxStreamsPerPrefix {
+	most := s.MaxStreams()
+	if s.nstreams >= most || s.nstreams >= most/2 && s.streams[prefix] >= max(minStreamShare, most/streamShare) {
 		return false
 	}
 	s.nstreams++

@@ -151,24 +151,49 @@ func TestStreamRefuses(t *testing.T) {
 	})
 }
 
+// A prefix has what it wants while half of all places are free, and then its share: others find room.
 func TestStreamCaps(t *testing.T) {
-	s, err := New(testConfig())
+	cfg := testConfig()
+	cfg.MaxFiles = 2 * 256
+	s, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	at := serveStream(t, s, nil)
-	clients := make([]*client, maxStreamsPerPrefix)
-	for i := range clients {
-		clients[i] = dialStream(t, at, nil, testUser, testPassword)
+	half, share := s.MaxStreams()/2, s.MaxStreams()/streamShare
+	from := func(source string) *client {
+		t.Helper()
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(source)}}
+		conn, err := d.Dial("tcp", at.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		return &client{t: t, conn: conn, stream: true}
 	}
-	eventually(t, "all there", func() bool { return s.Stats().Streams == maxStreamsPerPrefix })
-	more := dialStream(t, at, nil, testUser, testPassword)
-	if more.read(5*time.Second) != nil || s.Stats().Drops[DropStreamLimit] != 1 {
-		t.Errorf("one more: %+v", s.Stats())
+	refused := func(source string) {
+		t.Helper()
+		before := s.Stats().Drops[DropStreamLimit]
+		if from(source).read(5*time.Second) != nil || s.Stats().Drops[DropStreamLimit] != before+1 {
+			t.Errorf("one more of %s: %+v", source, s.Stats())
+		}
 	}
-	clients[0].conn.Close()
-	eventually(t, "one less", func() bool { return s.Stats().Streams < maxStreamsPerPrefix })
-	again := dialStream(t, at, nil, testUser, testPassword)
+	var clients []*client
+	for range half {
+		clients = append(clients, from("127.0.0.1"))
+	}
+	eventually(t, "half taken", func() bool { return s.Stats().Streams == half })
+	refused("127.0.0.1")
+	for range share {
+		from("127.0.1.1")
+	}
+	eventually(t, "the other prefix is in", func() bool { return s.Stats().Streams == half+share })
+	refused("127.0.1.1")
+	for _, c := range clients[:share+1] {
+		c.conn.Close()
+	}
+	eventually(t, "less than half", func() bool { return s.Stats().Streams < half })
+	again := from("127.0.0.1")
 	if answer := again.ask(stun.MustBuild(stun.TransactionID, stun.BindingRequest)); answer.Type != stun.BindingSuccess {
 		t.Errorf("%v", answer)
 	}
