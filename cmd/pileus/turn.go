@@ -57,6 +57,8 @@ func (n *node) openTURN() error {
 		Limits:       n.limits,
 		Tenant:       introducer.DefaultTenant, // clients of TURN name none
 		Binding:      n.answerBinding,
+
+		AnswersPerPrefix: noneBelow(int(n.config.Limits.AnswersPerPrefix)),
 	})
 	n.turn = t
 	return err
