@@ -61,6 +61,10 @@ type Config struct {
 	// Wall tells the time of day, by which time-limited names go; nil: time.Now.
 	Wall func() time.Time
 
+	// Flawed is told of each name that was signed with the right password and has a flaw: its maker is to
+	// know. It is called on the goroutines that serve clients. nil: nobody is.
+	Flawed func(name string, f NameFlaw)
+
 	Limits *limit.Controller
 	Tenant string // whose limit all clients share; "": nobody's
 
@@ -137,6 +141,7 @@ func New(cfg Config) (*Server, error) {
 		Except:        s.relays.known,
 	})
 	s.law.Store(&rules{
+		count: &s.count, flawed: cfg.Flawed,
 		realm: cfg.Realm, credentials: &cfg.Credentials, alternates: cfg.Alternates, relays: cfg.Relays, nonces: newNoncer(), wall: cfg.Wall,
 	})
 	return s, nil
@@ -286,6 +291,9 @@ func (s *Server) Stats() Stats {
 	}
 	for i, code := range codes {
 		st.Refused[int(code)] = s.count.refused[i].Load()
+	}
+	for f := range st.Flaws {
+		st.Flaws[f] = s.count.flaws[f].Load()
 	}
 	for r := range st.Drops {
 		st.Drops[r] = s.count.drops[r].Load()
