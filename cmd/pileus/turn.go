@@ -54,6 +54,7 @@ func (n *node) openTURN() error {
 		AllowOnLink:  n.config.Relay.AllowOnLink,
 		MaxFiles:     n.sockets.files.turn,
 		Wall:         n.wall,
+		Flawed:       newNameFlaws(n.log).tell,
 		Limits:       n.limits,
 		Tenant:       introducer.DefaultTenant, // clients of TURN name none
 		Binding:      n.answerBinding,
