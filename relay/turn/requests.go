@@ -31,6 +31,7 @@ type exchange struct {
 	pair    *limit.Pair  // until an allocation has it
 	opened  *allocation
 
+	alias      alias
 	allocation *allocation // of other requests
 	lifetime   time.Duration
 	peers      []netip.AddrPort
