@@ -18,8 +18,12 @@ func (f *front) judgeWish(ex *exchange) (token []byte, no *refusal) {
 		stun.AttrType
 		size int
 	}{
-		{stun.AttrRequestedTransport, 4}, {stun.AttrLifetime, 4}, {stun.AttrRequestedAddressFamily, 4},
-		{attrAdditionalFamily, 4}, {stun.AttrEvenPort, 1}, {stun.AttrReservationToken, tokenLen},
+		{stun.AttrRequestedTransport, 4},
+		{stun.AttrLifetime, 4},
+		{stun.AttrRequestedAddressFamily, 4},
+		{attrAdditionalFamily, 4},
+		{stun.AttrEvenPort, 1},
+		{stun.AttrReservationToken, tokenLen},
 	} {
 		value, present, ok := ex.number(a.AttrType, a.size)
 		if !ok {
