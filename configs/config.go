@@ -101,6 +101,7 @@ type Limits struct {
 	Unread   Size   `yaml:"unread"`   // that waits for one client; 0: no limit
 
 	HandshakesPerPrefix  Rate `yaml:"handshakes_per_prefix"` // sessions opened, per /24 or /56; 0: any number
+	AnswersPerPrefix     Rate `yaml:"answers_per_prefix"`    // of STUN, and of TURN, per /24 or /56; 0: any number
 	PendingIntroductions int  `yaml:"pending_introductions"` // per initiator
 
 	// What clients have at the node, at once; 0: any number.
@@ -189,7 +190,7 @@ func Default() *Config {
 			Memory:              Memory{Part: 25},
 			Share:               Shares{Peer: 1, Target: 25, Prefix: 10, Wide: 50},
 			Unread:              128 << 10,
-			HandshakesPerPrefix: 20, PendingIntroductions: 32,
+			HandshakesPerPrefix: 20, AnswersPerPrefix: 1000, PendingIntroductions: 32,
 			Introductions: 8192, IntroductionsPerTarget: 500, Strangers: 10_000,
 			Names: 65_536, Watches: 262_144, Follows: 262_144, Memberships: 262_144,
 			Questions: 8192, Broadcasts: 256,

@@ -63,7 +63,7 @@ probe: {ports: 1950, rate: 100/s, find_alternate: false}
 relay: {ports: 30000-30009, extra: [80, 443], idle: 90s, max_lifetime: 2h, allow_private: true, allow_onlink: [203.0.113.9/24, "2001:db8::1"]}
 stun: {ports: []}
 turn: {listen: ["192.0.2.1:3478"], tls: {listen: [], cert: c.pem, key: k.pem}, ports: 50000-50010, users: {ann: "1234"}, secrets: [0123456789abcdef], alternates: [192.0.2.3]}
-limits: {splice: 2mbit, peer: 500kbit, tenant: 1gbit, node: 64bit, splices: {peer: 3, prefix: 5, total: 7}, allocations: {peer: 4, prefix: 6, total: 8}, bytes_per_day: {peer: 1GiB, tenant: 2GB}, memory: 256MiB, sessions: 9, share: {peer: 2%, target: 13%, prefix: 11%, wide: 12%}, unread: 32KiB, handshakes_per_prefix: 5/s, pending_introductions: 4, introductions: 21, introductions_per_target: 22/s, strangers: 23/s, names: 24, watches: 25, follows: 26, memberships: 27, questions: 28, broadcasts: 29, message: 30KiB, messages: {sender: 31kbit, receiver: 32kbit, node: 33kbit}}
+limits: {splice: 2mbit, peer: 500kbit, tenant: 1gbit, node: 64bit, splices: {peer: 3, prefix: 5, total: 7}, allocations: {peer: 4, prefix: 6, total: 8}, bytes_per_day: {peer: 1GiB, tenant: 2GB}, memory: 256MiB, sessions: 9, share: {peer: 2%, target: 13%, prefix: 11%, wide: 12%}, unread: 32KiB, handshakes_per_prefix: 5/s, answers_per_prefix: 6/s, pending_introductions: 4, introductions: 21, introductions_per_target: 22/s, strangers: 23/s, names: 24, watches: 25, follows: 26, memberships: 27, questions: 28, broadcasts: 29, message: 30KiB, messages: {sender: 31kbit, receiver: 32kbit, node: 33kbit}}
 tenants: {acme: {keys: [k1, k2], token: require, secret: 0123456789abcdef, peers: 5, bandwidth: 3mbit, splices: 6, bytes_per_day: 1GB}}
 presence: {name_arg: 1}
 introduce:
@@ -108,7 +108,7 @@ log: {level: debug, format: json, addresses: prefix}
 			Splice: 2e6, Peer: 500e3, Tenant: 1e9, Node: 64,
 			Splices: RelayQuota{3, 5, 7}, Allocations: RelayQuota{4, 6, 8}, BytesPerDay: DayQuota{1 << 30, 2e9},
 			Memory: Memory{Bytes: 256 << 20}, Sessions: 9, Share: Shares{2, 13, 11, 12}, Unread: 32 << 10,
-			HandshakesPerPrefix: 5, PendingIntroductions: 4,
+			HandshakesPerPrefix: 5, AnswersPerPrefix: 6, PendingIntroductions: 4,
 			Introductions: 21, IntroductionsPerTarget: 22, Strangers: 23, Names: 24, Watches: 25, Follows: 26, Memberships: 27,
 			Questions: 28, Broadcasts: 29, Message: 30 << 10, Messages: MessageRates{31e3, 32e3, 33e3},
 		},

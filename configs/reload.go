@@ -13,7 +13,7 @@ var reloadable = []string{
 	"limits.splice", "limits.peer", "limits.tenant", "limits.node",
 	"limits.splices", "limits.allocations", "limits.bytes_per_day",
 	"limits.memory", "limits.sessions", "limits.share",
-	"limits.handshakes_per_prefix", "limits.pending_introductions",
+	"limits.handshakes_per_prefix", "limits.answers_per_prefix", "limits.pending_introductions",
 	"limits.introductions", "limits.introductions_per_target", "limits.strangers",
 	"limits.names", "limits.watches", "limits.follows", "limits.memberships", "limits.questions", "limits.broadcasts",
 	"limits.message", "limits.messages",

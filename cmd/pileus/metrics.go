@@ -66,7 +66,7 @@ var (
 	metricTold        = admin.Counter("pileus_presence_events_total", "Events to those who watch a name; lost: their queue was full.", "result")
 	collectedFamilies = []*admin.Family{
 		metricInfo, metricLogLost, metricSocket, metricSockets, metricSTUN,
-		metricTURNOpen, metricTURNOpened, metricTURNStreams, metricTURNMax, metricTURNRequests, metricTURNDrops, metricTURNEngine,
+		metricTURNOpen, metricTURNOpened, metricTURNStreams, metricTURNMax, metricTURNRequests, metricTURNDrops, metricTURNFlaws, metricTURNEngine,
 		metricPackets, metricBytes, metricHellos, metricOpened, metricMoved, metricSessions, metricUnproven, metricEnded, metricMemory, metricPrefixes, metricKeyings, metricDrops,
 		metricMessages, metricCommands, metricMessageDrops, metricFragments, metricFlowDrops,
 		metricPeers, metricConnects, metricPeerInfo, metricIntroduced, metricUnwatched, metricHeld, metricAnew, metricUnanswered,

@@ -105,7 +105,7 @@ func (n *node) open() (err error) {
 		return err
 	}
 	n.intro = introducer.New(n.introductions())
-	n.stun = newSTUNService(n.sockets, n.names, n.trusted.has, n.log)
+	n.stun = newSTUNService(n.sockets, n.names, int(n.config.Limits.AnswersPerPrefix), n.trusted.has, n.log)
 	n.engine.Handler, n.engine.Silent, n.engine.Beside = n.intro, n.sockets.silent, n.stun.responder.beside
 	if n.relay != nil {
 		n.engine.Foreign = foreign{n.relay.Relay}

@@ -76,6 +76,12 @@ func (o *operator) Reload(ctx context.Context) (api.Reloaded, error) {
 		return api.Reloaded{}, err
 	}
 	o.limits.Reload(relayLimits(cfg))
+	if was.Limits.AnswersPerPrefix != cfg.Limits.AnswersPerPrefix {
+		o.stun.responder.ration(int(cfg.Limits.AnswersPerPrefix))
+		if o.turn.server != nil {
+			o.turn.server.SetAnswersPerPrefix(noneBelow(int(cfg.Limits.AnswersPerPrefix)))
+		}
+	}
 	if o.turn.server != nil {
 		o.turn.server.Reload(turn.Credentials{Users: cfg.TURN.Users, Secrets: cfg.TURN.Secrets}, cfg.TURN.Alternates)
 	}

@@ -64,6 +64,9 @@ func TestEveryReloadableKeyReloads(t *testing.T) {
 		{"limits.bytes_per_day.tenant", "limits: {node: 3mbit, bytes_per_day: {tenant: 1GiB}}", nil},
 		{"limits.pending_introductions", "limits: {node: 3mbit, pending_introductions: 3}", nil},
 		{"limits.handshakes_per_prefix", "limits: {node: 3mbit, handshakes_per_prefix: 7/s}", taken("/app")},
+		{"limits.answers_per_prefix", "limits: {node: 3mbit, answers_per_prefix: 1/s}", func() bool {
+			return bindings(t, strings.TrimPrefix(uri, "rtmfp://"), 20) < 20
+		}},
 		{"limits.memory", "limits: {node: 3mbit, memory: 64MiB}", func() bool {
 			_, metrics := fetch(t, at+"/metrics", token)
 			return strings.Contains(metrics, `pileus_memory_bytes{what="limit"} 6.7108864e+07`)

@@ -27,7 +27,7 @@ type stunResponder struct {
 	servers atomic.Pointer[map[netip.Addr]binding.Server] // by own address
 
 	mu      sync.Mutex
-	limiter binding.Limiter
+	limiter *udp.Limiter
 	stats   stunStats
 }
 
@@ -98,7 +98,7 @@ func (r *stunResponder) answer(now time.Time, d binding.Received) (a binding.Res
 	switch {
 	case !ok:
 		r.stats.malformed++
-	case !r.limiter.Allow(a.To.Addr(), len(d.Data), len(a.Data), now):
+	case !r.limiter.Allow(now, a.To.Addr()):
 		r.stats.limited++
 		ok = false
 	default:
@@ -106,6 +106,13 @@ func (r *stunResponder) answer(now time.Time, d binding.Received) (a binding.Res
 		a.From = r.names.Bind(a.From)
 	}
 	return a, ok
+}
+
+// ration bounds answers from now on: so many a second to a prefix, whose addresses may be forged.
+func (r *stunResponder) ration(answers int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.limiter = udp.NewLimiter(answers, answers)
 }
 
 func (r *stunResponder) counts() stunStats {
@@ -134,9 +141,10 @@ type stunService struct {
 	log       *slog.Logger
 }
 
-func newSTUNService(s *sockets, names udp.Names, trusts func(netip.Addr) bool, log *slog.Logger) *stunService {
+func newSTUNService(s *sockets, names udp.Names, answers int, trusts func(netip.Addr) bool, log *slog.Logger) *stunService {
 	r := &stunResponder{names: names, trusts: trusts}
 	r.follow(s)
+	r.ration(answers)
 	return &stunService{responder: r, sockets: responder.NewSockets(nil), log: log}
 }
 

@@ -54,9 +54,12 @@ func (n *node) openTURN() error {
 		AllowOnLink:  n.config.Relay.AllowOnLink,
 		MaxFiles:     n.sockets.files.turn,
 		Wall:         n.wall,
+		Flawed:       newNameFlaws(n.log).tell,
 		Limits:       n.limits,
 		Tenant:       introducer.DefaultTenant, // clients of TURN name none
 		Binding:      n.answerBinding,
+
+		AnswersPerPrefix: noneBelow(int(n.config.Limits.AnswersPerPrefix)),
 	})
 	n.turn = t
 	return err

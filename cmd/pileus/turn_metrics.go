@@ -14,6 +14,7 @@ var (
 	metricTURNMax      = admin.Gauge("pileus_turn_streams_max", "TCP and TLS connections to TURN that there may be at once, as the process may open files.")
 	metricTURNRequests = admin.Counter("pileus_turn_requests_total", "Requests to TURN: binding, granted, or the error code they got.", "result")
 	metricTURNDrops    = admin.Counter("pileus_turn_drops_total", "Messages, packets and connections at TURN without effect, by reason.", "reason")
+	metricTURNFlaws    = admin.Counter("pileus_turn_flawed_names_total", "Names for TURN that were signed with the right password, and are expired, have no time in whole seconds, or one that is too far away.", "flaw")
 	metricTURNEngine   = admin.Counter("pileus_turn_engine_errors_total", "Messages that passed the checks and could not be handled all the same, as when an allocation ends meanwhile.")
 )
 
@@ -33,6 +34,9 @@ func (t *turnService) samples() []admin.Sample {
 	}
 	for code, n := range s.Refused {
 		list = append(list, sample(metricTURNRequests, n, strconv.Itoa(code)))
+	}
+	for _, f := range turn.NameFlaws() {
+		list = append(list, sample(metricTURNFlaws, s.Flaws[f], f.String()))
 	}
 	s.EachDrop(func(reason string, n uint64) { list = append(list, sample(metricTURNDrops, n, reason)) })
 	return list

@@ -183,24 +183,85 @@ func TestCheckReadsCertificates(t *testing.T) {
 	}
 }
 
-// A flood of bare requests is worth no more than twice what it costs, wherever Binding is answered.
+// A flood of bare requests is worth at most three times what it costs, as IP packets, and no more than a second's
+// answers at once, wherever Binding is answered.
 func TestBindingIsNoAmplifier(t *testing.T) {
-	const requests = 10_000
+	const requests, rate = 10_000, 1000
 	a1, a2 := netip.MustParseAddr("198.51.100.1"), netip.MustParseAddr("198.51.100.2")
 	n := &node{stun: &stunService{responder: new(stunResponder)}}
+	n.stun.responder.ration(rate)
 	n.stun.responder.servers.Store(&map[netip.Addr]binding.Server{
 		a1: {Addrs: []netip.Addr{a1, a2}, Ports: [2]uint16{3478, 3479}},
 	})
 	for _, local := range []uint16{3478, 1935} {
-		in, out := 0, 0
+		begun, answers := time.Now(), 0
 		for i := range requests {
 			request := binding.Request{Transaction: binding.Transaction{byte(i), byte(i >> 8)}}.Append(nil)
 			from := netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, byte(local), byte(i)}), uint16(1024+i))
-			in += len(request)
-			out += len(n.answerBinding(turn.UDP, netip.AddrPortFrom(a1, local), from, request))
+			answer := n.answerBinding(turn.UDP, netip.AddrPortFrom(a1, local), from, request)
+			if answer == nil {
+				continue
+			}
+			answers++
+			if in, out := len(request)+ipv4Headers, len(answer)+ipv4Headers; out > mostReflected*in {
+				t.Fatalf("port %d: %d bytes out for %d", local, out, in)
+			}
 		}
-		if out == 0 || out > 2*in {
-			t.Errorf("port %d: %d bytes out for %d", local, out, in)
+		if most := rate + 1 + int(rate*time.Since(begun).Seconds()); answers < rate || answers > most {
+			t.Errorf("port %d: %d answers, want %d to %d", local, answers, rate, most)
+		}
+	}
+}
+
+// bindings sends Binding requests from as many sockets, all at once, and tells how many are answered.
+func bindings(t *testing.T, to string, clients int) (answered int) {
+	t.Helper()
+	socks := make([]net.Conn, clients)
+	for i := range socks {
+		c, err := net.Dial("udp4", to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		socks[i] = c
+	}
+	for i, c := range socks {
+		if _, err := c.Write(binding.Request{Transaction: binding.Transaction{byte(i), byte(i >> 8)}}.Append(nil)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	end, b := time.Now().Add(2*time.Second), make([]byte, 1500)
+	for i, c := range socks {
+		if err := c.SetReadDeadline(end); err != nil {
+			t.Fatal(err)
+		}
+		size, err := c.Read(b)
+		if err != nil {
+			continue
+		}
+		if a, err := binding.ParseAnswer(b[:size]); err != nil || a.Code != 0 || a.Transaction != (binding.Transaction{byte(i), byte(i >> 8)}) {
+			t.Errorf("client %d: %+v, %v", i, a, err)
+		}
+		answered++
+	}
+	return answered
+}
+
+// An office that starts at once is told its addresses: at the ports of STUN, TURN and RTMFP, each at its first question.
+func TestServeAnswersACrowd(t *testing.T) {
+	const clients = 300
+	p := free(t, 3)
+	file := config(t, "relay: {extra: []}\nstun: {ports: ["+p[0]+", "+p[1]+"]}\nturn: {listen: ["+p[0]+", "+p[2]+"], users: {alice: wonderland}}\n")
+	n := serving(t, "--config", file, "--listen", "127.0.0.1:0", "--probe-ports", "", "--admin", "127.0.0.1:0")
+	for _, port := range []string{p[0], p[2], n.find(`listening    127\.0\.0\.1:(\d+)/udp`)} {
+		if got := bindings(t, "127.0.0.1:"+port, clients); got != clients {
+			t.Errorf("port %s: %d of %d answered", port, got, clients)
+		}
+	}
+	_, metrics := fetch(t, n.find(`admin        (http://127\.0\.0\.1:\d+)/`)+"/metrics", "")
+	for _, line := range []string{`pileus_stun_requests_total{result="limited"} 0`, `pileus_turn_drops_total{reason="rationed"} 0`} {
+		if !strings.Contains(metrics, "\n"+line+"\n") {
+			t.Errorf("/metrics lacks %s", line)
 		}
 	}
 }

@@ -38,13 +38,16 @@ type Responder struct {
 	streams []net.Listener
 
 	mu      sync.Mutex // of what follows
-	limiter binding.Limiter
+	limiter *udp.Limiter
 	stats   Stats
 }
 
 // New opens both ports of every address, for UDP; and for TCP, where they are free.
 func New(ctx context.Context, c Config) (*Responder, error) {
-	r := &Responder{server: binding.Server{Addrs: c.Addrs, Ports: c.Ports}}
+	r := &Responder{
+		server:  binding.Server{Addrs: c.Addrs, Ports: c.Ports},
+		limiter: udp.NewLimiter(binding.AnswersPerPrefix, binding.AnswersPerPrefix),
+	}
 	for _, addr := range c.Addrs {
 		for _, port := range c.Ports {
 			at := netip.AddrPortFrom(addr, port)
@@ -103,7 +106,7 @@ func (r *Responder) answer(now time.Time, d binding.Received) (a binding.Respons
 	switch {
 	case !ok:
 		r.stats.Malformed++
-	case !r.limiter.Allow(a.To.Addr(), len(d.Data), len(a.Data), now):
+	case !r.limiter.Allow(now, a.To.Addr()):
 		r.stats.Limited++
 		ok = false
 	default:

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/pion/stun/v2"
@@ -292,38 +293,110 @@ func TestAbandonedAllocationsEnd(t *testing.T) {
 	first.another(at).allocate() // the quota is free again
 }
 
-// 401s to a prefix: a burst, then one a second; and never more than three times what a bare request is.
+// Answers to who has proved nothing: each at most three times the question in IP packets, and no more to a
+// prefix than its second's worth, at once and in each second after.
 func TestChallengesAreRationed(t *testing.T) {
-	const requests = 10_000
+	const (
+		seconds = 5
+		flood   = 4000 // requests a second
+	)
+	bare := stun.MustBuild(stun.TransactionID, stun.NewType(stun.MethodAllocate, stun.ClassRequest)).Raw
+	for _, test := range []struct{ rate, want int }{
+		{0, answersPerPrefix * seconds},
+		{50, 50 * seconds},
+		{-1, flood * seconds},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			cfg := testConfig()
+			cfg.AnswersPerPrefix = test.rate
+			s, err := New(cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			l := &sink{}
+			f := newFront(s, l, UDP, netip.MustParseAddrPort("127.0.0.1:3478"))
+			for i := range flood * seconds {
+				if i%(flood/10) == 0 {
+					time.Sleep(time.Second / 10)
+				}
+				f.take(nil, bare, netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, 113, byte(i)}), uint16(1024+i)))
+			}
+			if l.packets < test.want || l.packets > test.want+test.want/seconds {
+				t.Errorf("%d a second: %d answers, want some %d", test.rate, l.packets, test.want)
+			}
+			if got := s.Stats().Drops[DropRationed]; got != uint64(flood*seconds-l.packets) {
+				t.Errorf("%d are counted as dropped, %d had no answer", got, flood*seconds-l.packets)
+			}
+			// Another prefix is not held back, nor is an answer as long as its request.
+			l.packets = 0
+			f.take(nil, bare, netip.MustParseAddrPort("192.0.2.1:9"))
+			padded := stun.MustBuild(stun.TransactionID, stun.NewType(stun.MethodAllocate, stun.ClassRequest), stun.NewSoftware(strings.Repeat("x", 80)))
+			f.take(nil, padded.Raw, netip.MustParseAddrPort("203.0.113.1:9"))
+			if l.packets != 2 {
+				t.Errorf("%d answers, want 2", l.packets)
+			}
+			// What is set anew holds.
+			s.SetAnswersPerPrefix(1)
+			l.packets = 0
+			for range 3 {
+				f.take(nil, bare, netip.MustParseAddrPort("192.0.2.1:9"))
+			}
+			if l.packets != 1 {
+				t.Errorf("%d answers, want 1", l.packets)
+			}
+			s.Close()
+		})
+	}
+}
+
+// What a stranger may be told, in IP packets of either family: RFC 8489 section 7.3.1 has them answered, and
+// nobody is to be shot at by it.
+func TestChallengesAreSmall(t *testing.T) {
+	const times = 3
 	s, err := New(testConfig())
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer s.Close()
+	nobody := testConfig()
+	nobody.Credentials = Credentials{}
+	empty, err := New(nobody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer empty.Close()
+	for name, question := range map[string][]stun.Setter{
+		"bare":               nil,
+		"with a fingerprint": {stun.Fingerprint},
+		"as clients do":      {overUDP},
+		"signed by nobody":   {stun.NewShortTermIntegrity("x")},
+		"a wrong password":   {stun.NewUsername("x"), stun.NewRealm("x"), stun.NewNonce("x"), stun.NewShortTermIntegrity("x")},
+		"a wrong time":       {stun.NewUsername("1"), stun.NewRealm("x"), stun.NewNonce("x"), stun.NewShortTermIntegrity("x")},
+		"a stale nonce":      {stun.NewUsername(testUser), stun.NewRealm("pileus"), stun.NewNonce("x"), stun.NewLongTermIntegrity(testUser, "pileus", testPassword)},
+	} {
+		for _, server := range []*Server{s, empty} {
+			for _, method := range []stun.Method{stun.MethodAllocate, stun.MethodRefresh} {
+				for _, from := range []string{"203.0.113.1:9", "[2001:db8::1]:9"} {
+					l, client := &sink{}, netip.MustParseAddrPort(from)
+					m := stun.MustBuild(append([]stun.Setter{stun.TransactionID, stun.NewType(method, stun.ClassRequest)}, question...)...)
+					newFront(server, l, UDP, netip.MustParseAddrPort("127.0.0.1:3478")).take(nil, m.Raw, client)
+					if l.packets != 1 {
+						t.Fatalf("%s: %d answers", name, l.packets)
+					}
+					in, out := ipBytes(len(m.Raw), client.Addr()), ipBytes(l.bytes, client.Addr())
+					if out > times*in {
+						t.Errorf("%v, %s: %d bytes for %d", method, name, out, in)
+					}
+				}
+			}
+		}
+	}
+	bare := stun.MustBuild(stun.TransactionID, stun.NewType(stun.MethodAllocate, stun.ClassRequest))
 	l := &sink{}
-	f := newFront(s, l, UDP, netip.MustParseAddrPort("127.0.0.1:3478"))
-	bare := stun.MustBuild(stun.TransactionID, stun.NewType(stun.MethodAllocate, stun.ClassRequest)).Raw
-	in := 0
-	for i := range requests {
-		from := netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, 113, byte(i)}), uint16(1024+i))
-		f.take(nil, bare, from)
-		in += len(bare)
+	newFront(s, l, UDP, netip.MustParseAddrPort("127.0.0.1:3478")).take(nil, bare.Raw, netip.MustParseAddrPort("203.0.113.1:9"))
+	if l.bytes > 76 {
+		t.Errorf("a bare Allocate is answered with %d bytes, want 76 at most", l.bytes)
 	}
-	if l.packets < strangerBurst || l.packets > strangerBurst+3 {
-		t.Errorf("%d answers", l.packets)
-	}
-	if l.bytes > 3*in || l.bytes > 3*len(bare)*l.packets {
-		t.Errorf("%d bytes for %d", l.bytes, in)
-	}
-	if got := s.Stats().Drops[DropRationed]; got != uint64(requests-l.packets) {
-		t.Errorf("%d are counted as dropped", got)
-	}
-	// Another prefix is not held back, and what is no amplification passes.
-	l.packets = 0
-	f.take(nil, bare, netip.MustParseAddrPort("192.0.2.1:9"))
-	if l.packets != 1 {
-		t.Error("another prefix got no answer")
-	}
-	s.Close()
 }
 
 // sink is a link that nothing comes from.

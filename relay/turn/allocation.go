@@ -20,7 +20,7 @@ type allocation struct {
 	noDeadlines
 	front       *front
 	client      netip.AddrPort
-	clientAddr  *net.UDPAddr // the same
+	alias       alias
 	owner       identity
 	transaction [stun.TransactionIDSize]byte
 	opened      time.Time

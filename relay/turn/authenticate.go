@@ -1,6 +1,7 @@
 package turn
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -9,6 +10,8 @@ import (
 
 // rules are what requests are judged by.
 type rules struct {
+	count       *counters
+	flawed      func(name string, f NameFlaw)
 	realm       string
 	credentials *Credentials
 	alternates  []netip.Addr
@@ -43,12 +46,24 @@ func (s *rules) authenticate(now time.Time, r *request, from netip.Addr, held *i
 	name, hasName := unsigned.text(stun.AttrUsername)
 	nonce, hasNonce := unsigned.text(stun.AttrNonce)
 	_, hasRealm := unsigned.text(stun.AttrRealm)
-	if !hasName || !hasNonce || !hasRealm || len(name) > maxUsername {
-		return identity{}, r.answer(stun.ClassErrorResponse, nil, errorCode(stun.CodeBadRequest, "USERNAME, REALM or NONCE"))
+	lacks := ""
+	switch {
+	case !hasName:
+		lacks = "USERNAME is missing"
+	case len(name) > maxUsername:
+		lacks = fmt.Sprintf("USERNAME is longer than %d bytes", maxUsername)
+	case !hasRealm:
+		lacks = "REALM is missing"
+	case !hasNonce:
+		lacks = "NONCE is missing"
 	}
-	keys, user := s.credentials.keys(s.wall(), name, s.realm)
+	if lacks != "" {
+		return identity{}, r.answer(stun.ClassErrorResponse, nil, errorCode(stun.CodeBadRequest, lacks))
+	}
+	wall := s.wall()
+	keys, user, flaw := s.credentials.keys(wall, name, s.realm)
 	if held != nil && held.name == name {
-		keys, user = append(keys, held.key), held.user
+		keys, user, flaw = append(keys, held.key), held.user, flawNone
 	}
 	key, ok := r.signed(keys)
 	if !ok {
@@ -56,6 +71,16 @@ func (s *rules) authenticate(now time.Time, r *request, from netip.Addr, held *i
 	}
 	if !s.nonces.valid(now, from, nonce) {
 		return identity{}, challenge(stun.CodeStaleNonce, "stale nonce")
+	}
+	// Only who has the secret that made the password gets so far: nobody learns by it which names there are.
+	if flaw != flawNone {
+		s.count.flaws[flaw].Add(1)
+		if s.flawed != nil {
+			s.flawed(name, flaw)
+		}
+		if words := flaw.refusal(wall, name); words != "" {
+			return identity{}, challenge(stun.CodeUnauthorized, words)
+		}
 	}
 	r.trim()
 	return identity{name: name, user: user, key: key}, nil

@@ -145,6 +145,23 @@ func TestAllocateTwice(t *testing.T) {
 	}
 }
 
+// pion ends an allocation by its 5-tuple when its relay socket is closed, which may by then be that of the next one
+// of the same client.
+func TestAllocateAgain(t *testing.T) {
+	s, at := serve(t, testConfig())
+	c := dial(t, at, testUser, testPassword)
+	c.allocate()
+	for i := range 200 {
+		if _, code := c.do(stun.MethodRefresh, lifetimeAttr(0)); code != 0 {
+			t.Fatalf("end of allocation %d: %d", i, code)
+		}
+		c.allocate()
+	}
+	if _, code := c.do(stun.MethodRefresh); code != 0 || s.Stats().Allocations[UDP] != 1 {
+		t.Errorf("the last one: %d, %+v", code, s.Stats())
+	}
+}
+
 // pion takes attributes that it must understand and does not.
 func TestUnknownAttributes(t *testing.T) {
 	_, at := serve(t, testConfig())

@@ -16,7 +16,7 @@ const (
 var errFrame = errors.New("turn: neither STUN nor ChannelData")
 
 // frameLen tells how long the frame is that b begins with, on a TCP or TLS connection; 0 means that b is
-// too short to tell. It is at most maxDatagram.
+// too short to tell. It may be longer than what is relayed.
 //
 // RFC 8656 section 12.5: "Over TCP and TLS-over-TCP, the ChannelData message MUST be padded to a multiple
 // of four bytes in order to ensure the alignment of subsequent messages. The padding is not reflected in
@@ -36,9 +36,6 @@ func frameLen(b []byte) (int, error) {
 	case 4, 5, 6, 7: // see isChannel
 		n = channelHeader + (length+3)/4*4
 	default:
-		return 0, errFrame
-	}
-	if n > maxDatagram {
 		return 0, errFrame
 	}
 	return n, nil

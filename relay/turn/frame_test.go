@@ -26,7 +26,7 @@ func spins() [][]byte {
 
 func TestFrameLen(t *testing.T) {
 	for _, b := range spins() {
-		if n, err := frameLen(b); err == nil {
+		if n, err := frameLen(b); err == nil && n <= maxDatagram {
 			t.Errorf("%x: %d bytes", b, n)
 		}
 	}
@@ -46,13 +46,15 @@ func TestFrameLen(t *testing.T) {
 		{[]byte{0x80, 0, 0, 0}, 0, true},
 		{[]byte{0xFF, 0xFF, 0xFF, 0xFF}, 0, true},
 		{[]byte{0x40, 0, 0x06, 0x38}, 1596, false},
-		{[]byte{0x40, 0, 0x06, 0x39}, 0, true},
+		{[]byte{0x40, 0, 0x06, 0x39}, 1600, false},
+		{[]byte{0x40, 0, 0xff, 0xff}, 65540, false},
+		{[]byte{0, 1, 0xff, 0xfc}, 65552, false},
 		{message, len(message), false},
 		{message[:4], len(message), false},
 		{message[:7], len(message), false},
 		{append([]byte{0, 1, 0, 2}, message[4:]...), 0, true},
 		{append(bytes.Clone(message[:4]), 0, 0, 0, 0), 0, true},
-		{[]byte("GET / HTTP/1.1\r\n"), 0, true},
+		{[]byte("GET / HTTP/1.1\r\n"), 21540, false},
 		{[]byte{0x16, 0x03, 0x01, 0x02, 0, 1, 0, 1}, 0, true}, // TLS where none is
 	} {
 		if n, err := frameLen(test.b); n != test.want || (err != nil) != test.fail {
@@ -70,7 +72,7 @@ func FuzzFrameLen(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		n, err := frameLen(b)
 		switch {
-		case err != nil && n != 0, n < 0, n > maxDatagram, n > 0 && n < channelHeader:
+		case err != nil && n != 0, n < 0, n > stunHeader+1<<16, n > 0 && n < channelHeader:
 			t.Fatalf("%d, %v", n, err)
 		case err == nil && n == 0 && len(b) >= channelHeader:
 			t.Fatal("four bytes do not suffice")

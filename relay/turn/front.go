@@ -37,6 +37,7 @@ type front struct {
 	waiting *exchange // pion needs a nonce first
 	nonce   string    // pion's
 	minted  time.Time
+	serial  alias         // of the newest
 	ended   chan struct{} // closed when pion reads no more
 	why     error         // it does not, once ended is closed
 
@@ -44,6 +45,7 @@ type front struct {
 
 	mu          sync.RWMutex
 	allocations map[netip.AddrPort]*allocation // by client
+	clients     map[alias]netip.AddrPort       // of those
 }
 
 func newFront(s *Server, l link, t Transport, local netip.AddrPort) *front {
@@ -51,6 +53,7 @@ func newFront(s *Server, l link, t Transport, local netip.AddrPort) *front {
 		server: s, link: l, transport: t, local: local, localAddr: net.UDPAddrFromAddrPort(local),
 		ended:       make(chan struct{}),
 		allocations: make(map[netip.AddrPort]*allocation),
+		clients:     make(map[alias]netip.AddrPort),
 	}
 }
 
@@ -140,7 +143,7 @@ func (f *front) take(p, data []byte, from netip.AddrPort) (int, net.Addr) {
 			return 0, nil
 		}
 		if a := f.allocated(from); a != nil {
-			return copy(p, data), a.clientAddr
+			return copy(p, data), a.alias.addr()
 		}
 	default:
 		f.request(data, from)
@@ -213,7 +216,8 @@ func (f *front) request(data []byte, from netip.AddrPort) {
 }
 
 // challenge answers who has not proved to be anybody. Over UDP not even his address is proved: such
-// answers are rationed, unless they are no longer than what was sent for them.
+// answers are at most three times as long as the question, in IP packets, and rationed unless they are no
+// longer than it.
 func (f *front) challenge(now time.Time, data, answer []byte, to netip.AddrPort) {
 	if f.transport == UDP && len(answer) > len(data) && !f.server.mayAnswer(now, to.Addr()) {
 		f.server.count.drop(DropRationed)
@@ -247,6 +251,7 @@ func (f *front) find(client netip.AddrPort) *allocation {
 func (f *front) forget(a *allocation) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	delete(f.clients, a.alias)
 	if f.allocations[a.client] == a {
 		delete(f.allocations, a.client)
 	}

@@ -37,12 +37,11 @@ const (
 	maxUsername    = 508 // bytes, RFC 8489 section 14.3
 )
 
-// Answers that are sent before an address has proved itself are rationed by prefix, unless they are
-// no longer than the request: one a second after a burst of ten.
-const (
-	strangerRate  = 1
-	strangerBurst = 10
-)
+// answersPerPrefix is how many answers a second, and how many at once, a prefix is sent before an address
+// in it has proved itself, unless they are no longer than the request. All are at most three times as long,
+// so that a second's worth is an office, or a part of a carrier, that starts at once, or some 800 kbit/s
+// at somebody whose address was forged, for a third of that.
+const answersPerPrefix = 1000
 
 const (
 	// nonceLifetime is less than the hour that RFC 8656 section 5 allows, and longer than most calls:
@@ -57,8 +56,11 @@ const (
 	// maxStreams bounds the connections of a Server. One that has asked for nothing costs about 8 KiB,
 	// with TLS about 40.
 	maxStreams = 4096
-	// maxStreamsPerPrefix lets a company behind one address in, and keeps it from shutting others out.
-	maxStreamsPerPrefix = 256
+	// streamShare is the part of them, one in eight, that a prefix may have while more than half are
+	// taken: a company behind one address gets in, and does not shut others out. Where there are few, a
+	// part of less than minStreamShare is none.
+	streamShare    = 8
+	minStreamShare = 16
 	// frameTime is given for a frame whose first byte has come, and so for a TLS handshake.
 	frameTime = 10 * time.Second
 	// idleTime is given between frames to who has no allocation. Who has one may be silent as long as

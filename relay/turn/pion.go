@@ -3,6 +3,7 @@ package turn
 import (
 	"cmp"
 	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"net"
 	"net/netip"
@@ -35,11 +36,31 @@ func (f *front) present(p []byte) (int, net.Addr, error) {
 		ex.Type, stun.NewTransactionIDSetter(ex.TransactionID),
 	}, ex.set...),
 		stun.NewUsername(pionName), stun.NewRealm(pionName), stun.NewNonce(f.nonce), f.server.internal)...)
-	addr := net.UDPAddrFromAddrPort(ex.from)
 	if ex.allocation != nil {
-		addr = ex.allocation.clientAddr
+		ex.alias = ex.allocation.alias
+	} else {
+		f.serial++
+		ex.alias = f.serial
 	}
-	return copy(p, m.Raw), addr, nil
+	return copy(p, m.Raw), ex.alias.addr(), nil
+}
+
+// An alias is what pion knows a client by: a serial number of its allocation. pion ends allocations by their
+// 5-tuples, one whose relay socket is closed at some moment after, when the same client may have the next.
+type alias uint64
+
+// aliasPrefix is of addresses that nobody has (RFC 6666).
+var aliasPrefix = [8]byte{0x01}
+
+func (n alias) addr() *net.UDPAddr {
+	return &net.UDPAddr{IP: binary.BigEndian.AppendUint64(aliasPrefix[:], uint64(n))}
+}
+
+func aliasOf(a *net.UDPAddr) alias {
+	if len(a.IP) != net.IPv6len {
+		return 0 // nobody's
+	}
+	return alias(binary.BigEndian.Uint64(a.IP[8:]))
 }
 
 // WriteTo sends what pion has for a client. Its answers are on the reader's goroutine; Data indications are
@@ -51,8 +72,11 @@ func (f *front) WriteTo(p []byte, addr net.Addr) (int, error) {
 		return len(p), nil
 	}
 	if isChannelData(p) || isData(p) {
-		if err := f.link.send(p, unmap(to.AddrPort())); err != nil {
-			f.server.count.drop(DropWrite)
+		f.mu.RLock()
+		client, ok := f.clients[aliasOf(to)]
+		f.mu.RUnlock()
+		if ok { // else the allocation has ended meanwhile
+			f.answer(p, client)
 		}
 		return len(p), nil
 	}
@@ -104,6 +128,8 @@ func (f *front) respond(ex *exchange, m *stun.Message) {
 	for _, a := range m.Attributes {
 		switch a.Type {
 		case stun.AttrMessageIntegrity:
+		case stun.AttrXORMappedAddress: // it is the alias
+			set = append(set, stun.XORMappedAddress{IP: ex.from.Addr().AsSlice(), Port: int(ex.from.Port())})
 		case stun.AttrLifetime:
 			set = append(set, lifetimeAttr(ex.lifetime))
 		default:
@@ -140,7 +166,7 @@ func (f *front) AllocatePacketConn(string, int) (net.PacketConn, net.Addr, error
 	a := &allocation{
 		front:       f,
 		client:      ex.from,
-		clientAddr:  net.UDPAddrFromAddrPort(ex.from),
+		alias:       ex.alias,
 		owner:       ex.identity,
 		transaction: ex.TransactionID,
 		opened:      time.Now(),
@@ -162,6 +188,7 @@ func (f *front) AllocatePacketConn(string, int) (net.PacketConn, net.Addr, error
 	s.relays.add(a)
 	f.mu.Lock()
 	f.allocations[a.client] = a
+	f.clients[a.alias] = a.client
 	f.mu.Unlock()
 	return a, a.LocalAddr(), nil
 }

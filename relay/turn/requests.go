@@ -3,6 +3,7 @@ package turn
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"time"
@@ -30,6 +31,7 @@ type exchange struct {
 	pair    *limit.Pair  // until an allocation has it
 	opened  *allocation
 
+	alias      alias
 	allocation *allocation // of other requests
 	lifetime   time.Duration
 	peers      []netip.AddrPort
@@ -117,44 +119,6 @@ func (f *front) judgeAllocate(now time.Time, ex *exchange) (*exchange, *refusal)
 	return ex, nil
 }
 
-// judgeWish reads what relay address an Allocate asks for, and returns its RESERVATION-TOKEN, if any.
-func (f *front) judgeWish(ex *exchange) (token []byte, no *refusal) {
-	_, no = refuse(stun.CodeBadRequest, "attributes that are malformed or do not go together")
-	transport, present, ok := ex.number(stun.AttrRequestedTransport, 4)
-	if !ok || !present {
-		return nil, no
-	}
-	if transport != protocolUDP {
-		_, no = refuse(stun.CodeUnsupportedTransProto, "relays are UDP only")
-		return nil, no
-	}
-	family, asksFamily, familyOK := ex.number(stun.AttrRequestedAddressFamily, 4)
-	additional, asksAdditional, additionalOK := ex.number(attrAdditionalFamily, 4)
-	even, asksEven, evenOK := ex.number(stun.AttrEvenPort, 1)
-	attr, hasToken := ex.Attributes.Get(stun.AttrReservationToken)
-	const reserveNext = 0x80
-	ex.even, ex.reserve, ex.partial = asksEven, even&reserveNext != 0, asksAdditional
-	var err error
-	if ex.lifetime, err = ex.request.lifetime(f.server.lifetime); err != nil ||
-		!familyOK || !additionalOK || !evenOK ||
-		hasToken && (asksEven || asksFamily || asksAdditional || len(attr.Value) != tokenLen) ||
-		asksFamily && asksAdditional || asksAdditional && ex.reserve ||
-		asksAdditional && additional == familyIPv4 {
-		return nil, no
-	}
-	if hasToken {
-		return attr.Value, nil
-	}
-	if !asksFamily {
-		family = familyIPv4
-	}
-	if ex.relay, ok = f.relayAddr(family); !ok {
-		_, no = refuse(stun.CodeAddrFamilyNotSupported, "no relay address of this family")
-		return nil, no
-	}
-	return nil, nil
-}
-
 // elsewhere refuses new allocations of a server that is being drained. RFC 8489 section 10 has the client
 // go on with the alternate by the transport that it used, so the port is that of this front, too.
 func (f *front) elsewhere(client netip.Addr) (*exchange, *refusal) {
@@ -172,30 +136,14 @@ func (f *front) elsewhere(client netip.Addr) (*exchange, *refusal) {
 		&stun.AlternateServer{IP: alternate.AsSlice(), Port: int(f.local.Port())})
 }
 
-// relayAddr is where relay sockets of a family are bound for clients of this front: at the address where
-// they reached it, if possible.
-func (f *front) relayAddr(family uint32) (netip.Addr, bool) {
-	want4 := family == familyIPv4
-	if !want4 && family != familyIPv6 {
-		return netip.Addr{}, false
-	}
-	best := netip.Addr{}
-	for _, a := range f.server.rules().relays {
-		if a.Is4() == want4 && (!best.IsValid() || a == f.local.Addr()) {
-			best = a
-		}
-	}
-	return best, best.IsValid()
-}
-
 func (f *front) judgeRefresh(ex *exchange) (*exchange, *refusal) {
 	family, present, ok := ex.number(stun.AttrRequestedAddressFamily, 4)
 	if present && (!ok || (family == familyIPv4) != ex.allocation.inner.Addr().Is4()) {
-		return refuse(stun.CodePeerAddrFamilyMismatch, "the allocation is of the other family")
+		return refuse(stun.CodePeerAddrFamilyMismatch, "REQUESTED-ADDRESS-FAMILY is not that of the allocation")
 	}
 	var err error
 	if ex.lifetime, err = ex.request.lifetime(f.server.lifetime); err != nil {
-		return refuse(stun.CodeBadRequest, "LIFETIME")
+		return refuse(stun.CodeBadRequest, badLength(stun.AttrLifetime, 4))
 	}
 	told := ex.lifetime
 	if told > 0 {
@@ -222,8 +170,11 @@ func (f *front) judgePermission(now time.Time, ex *exchange) (*exchange, *refusa
 // judgePeers checks the peers that a request names.
 func (f *front) judgePeers(ex *exchange) *refusal {
 	var err error
-	if ex.peers, err = ex.request.peers(); err != nil || len(ex.peers) == 0 {
-		return &refusal{code: stun.CodeBadRequest, reason: "XOR-PEER-ADDRESS"}
+	if ex.peers, err = ex.request.peers(); err != nil {
+		return &refusal{code: stun.CodeBadRequest, reason: "XOR-PEER-ADDRESS is malformed"}
+	}
+	if len(ex.peers) == 0 {
+		return &refusal{code: stun.CodeBadRequest, reason: "XOR-PEER-ADDRESS is missing"}
 	}
 	for _, p := range ex.peers {
 		// The port of a permission "is ignored and may be any arbitrary value", but the server's own
@@ -232,10 +183,10 @@ func (f *front) judgePeers(ex *exchange) *refusal {
 			p = netip.AddrPortFrom(p.Addr(), 1)
 		}
 		if f.server.guard.Check(p) != guard.Allowed {
-			return &refusal{code: stun.CodeForbidden, reason: "not an address to relay to"}
+			return &refusal{code: stun.CodeForbidden, reason: "XOR-PEER-ADDRESS is not an address to relay to"}
 		}
 		if p.Addr().Is4() != ex.allocation.inner.Addr().Is4() {
-			return &refusal{code: stun.CodePeerAddrFamilyMismatch, reason: "the allocation is of the other family"}
+			return &refusal{code: stun.CodePeerAddrFamilyMismatch, reason: "XOR-PEER-ADDRESS is not of the allocation's family"}
 		}
 	}
 	return nil
@@ -244,15 +195,23 @@ func (f *front) judgePeers(ex *exchange) *refusal {
 // judgeChannel follows RFC 8656 section 12.2.
 func (f *front) judgeChannel(now time.Time, ex *exchange) (*exchange, *refusal) {
 	number, present := ex.Attributes.Get(stun.AttrChannelNumber)
-	if !present || len(number.Value) != 4 || !isChannel(number.Value[0]) {
-		return refuse(stun.CodeBadRequest, "CHANNEL-NUMBER")
+	switch {
+	case !present:
+		return refuse(stun.CodeBadRequest, "CHANNEL-NUMBER is missing")
+	case len(number.Value) != 4:
+		return refuse(stun.CodeBadRequest, badLength(stun.AttrChannelNumber, 4))
+	case !isChannel(number.Value[0]):
+		return refuse(stun.CodeBadRequest, fmt.Sprintf("CHANNEL-NUMBER is %#x, not 0x4000 to 0x7fff", number.Value[:2]))
 	}
 	ex.channel = binary.BigEndian.Uint16(number.Value)
 	if no := f.judgePeers(ex); no != nil {
 		return nil, no
 	}
-	if len(ex.peers) != 1 || ex.peers[0].Port() == 0 {
-		return refuse(stun.CodeBadRequest, "XOR-PEER-ADDRESS")
+	if len(ex.peers) != 1 {
+		return refuse(stun.CodeBadRequest, fmt.Sprintf("a channel has one XOR-PEER-ADDRESS, not %d", len(ex.peers)))
+	}
+	if ex.peers[0].Port() == 0 {
+		return refuse(stun.CodeBadRequest, "XOR-PEER-ADDRESS has no port")
 	}
 	bound := ex.allocation.peers.Load()
 	if c := bound.numbered(ex.channel); now.Before(c.expires) && c.peer != ex.peers[0] {

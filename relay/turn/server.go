@@ -50,12 +50,20 @@ type Config struct {
 	AllowOnLink   []netip.Prefix // neighbours that may be peers: see guard.Config
 	AllowLoopback bool           // for tests on one machine
 
+	// AnswersPerPrefix is how many answers a second a /24, or a /56 of IPv6, is sent over UDP while it has
+	// not proved itself. 0: answersPerPrefix; below 0: any number.
+	AnswersPerPrefix int
+
 	// MaxFiles is how many descriptors the clients' TCP and TLS connections and the relay sockets may take
 	// together, connections half of them at most. 0: any number.
 	MaxFiles int
 
 	// Wall tells the time of day, by which time-limited names go; nil: time.Now.
 	Wall func() time.Time
+
+	// Flawed is told of each name that was signed with the right password and has a flaw: its maker is to
+	// know. It is called on the goroutines that serve clients. nil: nobody is.
+	Flawed func(name string, f NameFlaw)
 
 	Limits *limit.Controller
 	Tenant string // whose limit all clients share; "": nobody's
@@ -91,6 +99,7 @@ type Server struct {
 // New makes a Server that serves nothing yet.
 func New(cfg Config) (*Server, error) {
 	cfg.Realm = cmp.Or(cfg.Realm, "pileus")
+	cfg.AnswersPerPrefix = cmp.Or(cfg.AnswersPerPrefix, answersPerPrefix)
 	if cfg.Wall == nil {
 		cfg.Wall = time.Now
 	}
@@ -109,7 +118,7 @@ func New(cfg Config) (*Server, error) {
 		lifetime:  defaultLifetime,
 		internal:  newInternalKey(),
 		reserved:  reservations{open: make(map[[tokenLen]byte]*reservation)},
-		ration:    udp.NewLimiter(strangerRate, strangerBurst),
+		ration:    udp.NewLimiter(cfg.AnswersPerPrefix, cfg.AnswersPerPrefix),
 		fronts:    make(map[*front]struct{}),
 		listeners: make(map[net.Listener]struct{}),
 		streams:   make(map[netip.Prefix]int),
@@ -132,6 +141,7 @@ func New(cfg Config) (*Server, error) {
 		Except:        s.relays.known,
 	})
 	s.law.Store(&rules{
+		count: &s.count, flawed: cfg.Flawed,
 		realm: cfg.Realm, credentials: &cfg.Credentials, alternates: cfg.Alternates, relays: cfg.Relays, nonces: newNoncer(), wall: cfg.Wall,
 	})
 	return s, nil
@@ -151,6 +161,14 @@ func (s *Server) amend(change func(*rules)) {
 // Reload replaces the credentials and alternates. Allocations that are open go on.
 func (s *Server) Reload(c Credentials, alternates []netip.Addr) {
 	s.amend(func(law *rules) { law.credentials, law.alternates = &c, alternates })
+}
+
+// SetAnswersPerPrefix replaces Config.AnswersPerPrefix. Buckets are full again.
+func (s *Server) SetAnswersPerPrefix(n int) {
+	n = cmp.Or(n, answersPerPrefix)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ration = udp.NewLimiter(n, n)
 }
 
 // Follow tells what addresses this machine has now, at which no peer may be, and which of them relay sockets
@@ -273,6 +291,9 @@ func (s *Server) Stats() Stats {
 	}
 	for i, code := range codes {
 		st.Refused[int(code)] = s.count.refused[i].Load()
+	}
+	for f := range st.Flaws {
+		st.Flaws[f] = s.count.flaws[f].Load()
 	}
 	for r := range st.Drops {
 		st.Drops[r] = s.count.drops[r].Load()

@@ -51,7 +51,8 @@ type Stats struct {
 	Bindings uint64                // Binding requests handed to the answerer
 	Refused  map[int]uint64        // requests by error code, every code that is used
 	Drops    [numDropReasons]uint64
-	PionSaid uint64 // messages that pion could not handle: they got past the front, or came too late
+	Flaws    [numFlaws]uint64 // names with a flaw, signed with the right password
+	PionSaid uint64           // messages that pion could not handle: they got past the front, or came too late
 }
 
 // EachDrop calls f for every reason with its count.
@@ -66,6 +67,7 @@ type counters struct {
 	granted, bindings atomic.Uint64
 	refused           [len(codes)]atomic.Uint64
 	drops             [numDropReasons]atomic.Uint64
+	flaws             [numFlaws]atomic.Uint64
 	pion              atomic.Uint64
 }
 

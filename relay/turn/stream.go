@@ -70,10 +70,13 @@ func tcpAddr(a net.Addr) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
+// admit takes a place for a connection. A prefix's share binds once half of all places are taken: until
+// then nobody is refused for his neighbours.
 func (s *Server) admit(prefix netip.Prefix) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.nstreams >= s.MaxStreams() || s.streams[prefix] >= maxStreamsPerPrefix {
+	most := s.MaxStreams()
+	if s.nstreams >= most || s.nstreams >= most/2 && s.streams[prefix] >= max(minStreamShare, most/streamShare) {
 		return false
 	}
 	s.nstreams++
@@ -90,7 +93,8 @@ func (s *Server) release(prefix netip.Prefix) {
 	}
 }
 
-// A streamLink cuts a connection into frames. What is no frame, or takes too long, ends it.
+// A streamLink cuts a connection into frames. One that is longer than can be relayed is left out, unless it is
+// the first; what is no frame, or takes too long, ends the connection.
 type streamLink struct {
 	conn  net.Conn
 	peer  netip.AddrPort
@@ -100,16 +104,30 @@ type streamLink struct {
 	spoke    bool // a whole frame has come
 	buf      [2 * (maxDatagram + 1)]byte
 	at, have int
+	skip     int // bytes that are still to come of a frame that is left out
 }
 
 func (l *streamLink) next() ([]byte, netip.AddrPort, error) {
 	var begun time.Time // when the frame was first seen to lack something
 	for {
-		have := l.buf[l.at:l.have]
-		n, err := frameLen(have)
-		if err != nil {
-			l.count.drop(DropStreamFrame)
-			return nil, netip.AddrPort{}, err
+		if l.leaveOut() {
+			begun = time.Time{} // whatever follows it has only now begun
+		}
+		have, n := l.buf[l.at:l.have], 0
+		if l.skip == 0 {
+			var err error
+			// Who speaks HTTP or anything else seems to begin with a long frame.
+			if n, err = frameLen(have); err == nil && n > maxDatagram && !l.spoke {
+				err = errFrame
+			}
+			if err != nil {
+				l.count.drop(DropStreamFrame)
+				return nil, netip.AddrPort{}, err
+			}
+			if n > maxDatagram {
+				l.skip = n
+				continue
+			}
 		}
 		if n > 0 && n <= len(have) {
 			l.at += n
@@ -128,21 +146,36 @@ func (l *streamLink) next() ([]byte, netip.AddrPort, error) {
 		got, err := l.conn.Read(l.buf[l.have:])
 		l.have += got
 		if err != nil && got == 0 {
-			if l.have > 0 {
+			if l.have > 0 || l.skip > 0 {
 				l.count.drop(DropStreamFrame)
 			}
 			return nil, netip.AddrPort{}, err
 		}
-		if len(have) == 0 {
+		if len(have) == 0 && l.skip == 0 {
 			begun = time.Time{} // it has only now begun
 		}
 	}
 }
 
+// leaveOut passes over what has come of a frame that is left out, and reports whether that was the end of one.
+func (l *streamLink) leaveOut() bool {
+	if l.skip == 0 {
+		return false
+	}
+	n := min(l.skip, l.have-l.at)
+	l.at, l.skip = l.at+n, l.skip-n
+	if l.skip > 0 {
+		return false
+	}
+	l.spoke = true
+	l.count.drop(DropOversize)
+	return true
+}
+
 // deadline is until when more has to come.
 func (l *streamLink) deadline(now, begun time.Time) time.Time {
 	switch {
-	case l.have > 0 || !l.spoke:
+	case l.have > 0 || l.skip > 0 || !l.spoke:
 		return begun.Add(frameTime)
 	case l.front.find(l.peer) != nil:
 		return now.Add(maxLifetime + frameTime)

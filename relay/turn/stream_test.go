@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -136,10 +137,57 @@ func TestStream(t *testing.T) {
 	})
 }
 
+// What is longer than can be relayed is left out, in one piece or in many, and the connection goes on with its
+// allocation; a request is as the rest.
+func TestStreamDropsLongFrames(t *testing.T) {
+	eachStream(t, func(t *testing.T, s *Server, dial func() *client) {
+		c := dial()
+		long := [][]byte{
+			channelData(0x4000, make([]byte, maxDatagram)),
+			channelData(0x4000, make([]byte, 2000)),
+			channelData(0x4001, make([]byte, 1<<16-1)), // a channel that nobody has
+			sendIndication(netip.MustParseAddrPort("127.0.0.2:9"), make([]byte, 2000)),
+			stun.MustBuild(stun.TransactionID, stun.BindingRequest, stun.RawAttribute{Type: 0x8077, Value: make([]byte, 1<<16-8)}).Raw,
+		}
+		c.allocate()
+		peer := listenUDP(t, elsewhere)
+		echo(peer)
+		if code := c.bind(0x4000, unmap(peer.LocalAddr().(*net.UDPAddr).AddrPort())); code != 0 {
+			t.Fatal(code)
+		}
+		for i, b := range long {
+			want := channelData(0x4000, bytes.Repeat([]byte{byte(i)}, 1000))
+			c.send(append(bytes.Clone(b), want...))
+			if got := c.read(5 * time.Second); !bytes.Equal(got, want) {
+				t.Fatalf("behind a frame of %d bytes: %x", len(b), got)
+			}
+			for piece := range slices.Chunk(append(bytes.Clone(b), want...), 777) {
+				c.send(piece)
+			}
+			if got := c.read(5 * time.Second); !bytes.Equal(got, want) {
+				t.Fatalf("behind a frame of %d bytes in pieces: %x", len(b), got)
+			}
+		}
+		if _, code := c.do(stun.MethodRefresh); code != 0 {
+			t.Errorf("Refresh: %d", code)
+		}
+		if st := s.Stats(); st.Drops[DropOversize] != uint64(2*len(long)) || st.Drops[DropStreamFrame] != 0 || st.Streams != 1 || st.Allocations[TCP]+st.Allocations[TLS] != 1 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
 // What is no frame ends the connection.
 func TestStreamRefuses(t *testing.T) {
 	eachStream(t, func(t *testing.T, s *Server, dial func() *client) {
-		for i, b := range spins() {
+		message := stun.MustBuild(stun.TransactionID, stun.BindingRequest).Raw
+		for i, b := range append(spins(),
+			[]byte("GET / HTTP/1.1\r\n\r\n"),
+			[]byte{0x16, 0x03, 0x01, 0x02, 0, 1, 0, 1}, // TLS where none is
+			[]byte{0x80, 0, 0, 0},
+			append([]byte{0, 1, 0, 2}, message[4:]...),
+			append(bytes.Clone(message[:4]), make([]byte, 16)...), // of RFC 3489
+		) {
 			c := dial()
 			c.send(b)
 			if c.read(5*time.Second) != nil {
@@ -151,24 +199,49 @@ func TestStreamRefuses(t *testing.T) {
 	})
 }
 
+// A prefix has what it wants while half of all places are free, and then its share: others find room.
 func TestStreamCaps(t *testing.T) {
-	s, err := New(testConfig())
+	cfg := testConfig()
+	cfg.MaxFiles = 2 * 256
+	s, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	at := serveStream(t, s, nil)
-	clients := make([]*client, maxStreamsPerPrefix)
-	for i := range clients {
-		clients[i] = dialStream(t, at, nil, testUser, testPassword)
+	half, share := s.MaxStreams()/2, s.MaxStreams()/streamShare
+	from := func(source string) *client {
+		t.Helper()
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(source)}}
+		conn, err := d.Dial("tcp", at.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		return &client{t: t, conn: conn, stream: true}
 	}
-	eventually(t, "all there", func() bool { return s.Stats().Streams == maxStreamsPerPrefix })
-	more := dialStream(t, at, nil, testUser, testPassword)
-	if more.read(5*time.Second) != nil || s.Stats().Drops[DropStreamLimit] != 1 {
-		t.Errorf("one more: %+v", s.Stats())
+	refused := func(source string) {
+		t.Helper()
+		before := s.Stats().Drops[DropStreamLimit]
+		if from(source).read(5*time.Second) != nil || s.Stats().Drops[DropStreamLimit] != before+1 {
+			t.Errorf("one more of %s: %+v", source, s.Stats())
+		}
 	}
-	clients[0].conn.Close()
-	eventually(t, "one less", func() bool { return s.Stats().Streams < maxStreamsPerPrefix })
-	again := dialStream(t, at, nil, testUser, testPassword)
+	var clients []*client
+	for range half {
+		clients = append(clients, from("127.0.0.1"))
+	}
+	eventually(t, "half taken", func() bool { return s.Stats().Streams == half })
+	refused("127.0.0.1")
+	for range share {
+		from("127.0.1.1")
+	}
+	eventually(t, "the other prefix is in", func() bool { return s.Stats().Streams == half+share })
+	refused("127.0.1.1")
+	for _, c := range clients[:share+1] {
+		c.conn.Close()
+	}
+	eventually(t, "less than half", func() bool { return s.Stats().Streams < half })
+	again := from("127.0.0.1")
 	if answer := again.ask(stun.MustBuild(stun.TransactionID, stun.BindingRequest)); answer.Type != stun.BindingSuccess {
 		t.Errorf("%v", answer)
 	}
@@ -201,7 +274,7 @@ func TestMaxFiles(t *testing.T) {
 
 // Who says nothing, or only half of something, does not keep his connection.
 func TestStreamDeadlines(t *testing.T) {
-	whole := stun.MustBuild(stun.TransactionID, stun.BindingRequest).Raw
+	whole := slices.Clip(stun.MustBuild(stun.TransactionID, stun.BindingRequest).Raw)
 	for _, test := range []struct {
 		name string
 		send func(c net.Conn)
@@ -209,6 +282,22 @@ func TestStreamDeadlines(t *testing.T) {
 	}{
 		{"nothing", func(net.Conn) {}, frameTime},
 		{"half a frame", func(c net.Conn) { _, _ = c.Write(whole[:10]) }, frameTime},
+		{"a long frame first", func(c net.Conn) { _, _ = c.Write(spins()[0]) }, 0},
+		{"half a long frame", func(c net.Conn) { _, _ = c.Write(append(whole, spins()[0]...)) }, frameTime},
+		{"a long frame byte by byte", func(c net.Conn) {
+			_, _ = c.Write(append(whole, spins()[0]...))
+			for {
+				if _, err := c.Write([]byte{0}); err != nil {
+					return
+				}
+				time.Sleep(time.Second)
+			}
+		}, frameTime},
+		{"a long frame, then nothing", func(c net.Conn) { _, _ = c.Write(append(whole, channelData(0x4000, make([]byte, 1<<16-1))...)) }, idleTime},
+		{"a long frame, then half of one", func(c net.Conn) {
+			time.Sleep(frameTime / 2)
+			_, _ = c.Write(slices.Concat(whole, channelData(0x4000, make([]byte, 1<<16-1)), whole[:3]))
+		}, frameTime/2 + frameTime},
 		{"byte by byte", func(c net.Conn) {
 			for _, b := range whole[:19] {
 				if _, err := c.Write([]byte{b}); err != nil {

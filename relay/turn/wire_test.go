@@ -52,7 +52,7 @@ func dialStream(t testing.TB, server netip.AddrPort, config *tls.Config, user, p
 	return c
 }
 
-// another is the same user at another port. It uses c's nonce: challenges are rationed.
+// another is the same user at another port. It uses c's nonce.
 func (c *client) another(server netip.AddrPort) *client {
 	c.t.Helper()
 	d := dial(c.t, server, c.user, c.password)
