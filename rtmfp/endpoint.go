@@ -30,6 +30,8 @@ type Endpoint struct {
 	finished chan *Job
 	workers  int
 	jobs     int // handed to workers and not taken back yet; the loop's
+	took     int // datagrams of this turn
+	full     int // turns one after the other in which more waited
 	calls    chan func()
 	stopping bool
 	done     chan struct{} // closed when Serve has returned
@@ -149,6 +151,7 @@ func (ep *Endpoint) runJobs() {
 		// Idle time goes into key pairs for handshakes to come.
 		if refill := ep.engine.Refill(); refill != nil {
 			refill()
+			runtime.Gosched()
 			continue
 		}
 		j, ok := <-ep.work
@@ -163,6 +166,7 @@ func (ep *Endpoint) runJob(j *Job) {
 	j.Run()
 	ep.finished <- j // never full: no more are out at a time
 	ep.inlet.Wake()
+	runtime.Gosched() // on a single processor the engine's turn comes after one job
 }
 
 // loop is the one owner of the engine.
@@ -174,9 +178,10 @@ func (ep *Endpoint) loop(ctx context.Context) error {
 		if ep.stopping {
 			wait = min(wait, time.Until(graceEnds))
 		}
-		if ep.jobs > 0 {
-			runtime.Gosched() // on a single processor the workers need this one
+		if ep.jobs > 0 && ep.lets() {
+			runtime.Gosched()
 		}
+		ep.took = 0
 		if err := ep.inlet.Wait(wait, take); err != nil {
 			return err
 		}
@@ -194,6 +199,25 @@ func (ep *Endpoint) loop(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+const (
+	// fullTurn is how many datagrams show that more wait to be read, and fullTurns after
+	// how many such turns the workers have theirs all the same.
+	fullTurn  = 32
+	fullTurns = 8
+)
+
+// lets reports whether it is the workers' turn, who on a single processor need this one. A
+// job takes as long as reading hundreds of datagrams: under a flood those would wait in the
+// socket, honest ones among them.
+func (ep *Endpoint) lets() bool {
+	if ep.took < fullTurn || ep.full == fullTurns {
+		ep.full = 0
+		return true
+	}
+	ep.full++
+	return false
 }
 
 // handJobs has the workers do what is next.
@@ -241,6 +265,7 @@ func (ep *Endpoint) runCalls(now time.Time) {
 }
 
 func (ep *Endpoint) take(socket int, batch []udp.Datagram) {
+	ep.took += len(batch)
 	now, local := time.Now(), ep.conns[socket].LocalAddr()
 	for i := range batch {
 		d := &batch[i]
