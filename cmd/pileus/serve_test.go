@@ -229,12 +229,7 @@ func TestServeReleasesWhatItBound(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	free, err := udp.Listen(netip.MustParseAddrPort("127.0.0.1:0"), udp.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := free.LocalAddr()
-	free.Close()
+	addr := netip.MustParseAddrPort("127.0.0.1:" + free(t, 1)[0])
 	command(t, "serve", "--listen", addr.String(), "--listen", taken.LocalAddr().String(), "--admin", "")
 	again, err := udp.Listen(addr, udp.Options{})
 	if err != nil {
