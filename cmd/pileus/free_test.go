@@ -5,7 +5,9 @@ import (
 	"math/rand/v2"
 	"net"
 	"strconv"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // Ports for tests, below those that systems give to whoever asks for any, which some other
@@ -23,8 +25,9 @@ func freeRow(t *testing.T, n int) int {
 	for range tries {
 		first := freeFirst + rand.IntN(freeLast-freeFirst-n)
 		if closed, ok := holdRow(first, n); ok {
-			closed()
-			return first
+			if awaitFree(closed, first, n) {
+				return first
+			}
 		}
 	}
 	t.Fatalf("no %d ports in a row are free", n)
@@ -39,6 +42,22 @@ func free(t *testing.T, n int) []string {
 		ports[i] = strconv.Itoa(first + i)
 	}
 	return ports
+}
+
+// awaitFree closes what holds the row, and waits until nobody has it. Between fork and exec
+// a program that some other test starts has the sockets, too, and no more may be forked.
+func awaitFree(closed func(), first, n int) bool {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	closed()
+	for range 1000 { // a second or so: else it is somebody else's by now
+		if again, ok := holdRow(first, n); ok {
+			again()
+			return true
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return false
 }
 
 func holdRow(first, n int) (closed func(), ok bool) {
