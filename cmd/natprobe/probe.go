@@ -58,6 +58,9 @@ func measureFlags() []cli.Flag {
 }
 
 func probe(c *cli.Context) error {
+	if namesTURN(c.Args().First()) {
+		return errArgumentTURN
+	}
 	if c.Args().Present() {
 		return usage("run takes no argument, and there is %q; see natprobe run --help", c.Args().First())
 	}

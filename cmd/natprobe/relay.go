@@ -95,6 +95,14 @@ func measureRelay(c *cli.Context) error {
 	return nil
 }
 
+// errArgumentTURN repeats no password.
+var errArgumentTURN = usage("no argument is taken; a TURN server goes behind --turn")
+
+func namesTURN(argument string) bool {
+	scheme, _, _ := strings.Cut(argument, ":")
+	return strings.EqualFold(scheme, "turn") || strings.EqualFold(scheme, "turns")
+}
+
 // relaysOf reads the command line.
 func relaysOf(c *cli.Context, p *progress) (all []measurable, err error) {
 	turns, err := turnServers(c)
@@ -104,6 +112,8 @@ func relaysOf(c *cli.Context, p *progress) (all []measurable, err error) {
 	splices := c.StringSlice("splice")
 	rate, err := loadOf(c, len(splices) > 0)
 	switch {
+	case namesTURN(c.Args().First()):
+		return nil, errArgumentTURN
 	case c.Args().Present():
 		return nil, usage("relay takes no argument, and there is %q; did you mean --splice %[1]s?", c.Args().First())
 	case len(turns)+len(splices) == 0:

@@ -54,18 +54,20 @@ func TestRelayThroughSplice(t *testing.T) {
 
 func TestRelayRefuses(t *testing.T) {
 	for args, says := range map[string]string{
-		"":                                 "name a relay",
-		"--turn nothing":                   "--turn",
-		"--splice 127.0.0.1 --rate 21mbit": "at most 20mbit",
-		"--splice 127.0.0.1 --time 61s":    "at most",
-		"--splice 127.0.0.1 --rate 0":      "above 0",
-		"--splice 127.0.0.1:0":             "--splice",
-		"--splice 127.0.0.1 more":          `"more"`,
-		"--turn turn:a:b@x --rate soon":    "--rate",
+		"":                                                  "name a relay",
+		"--turn nothing":                                    "--turn",
+		"--splice 127.0.0.1 --rate 21mbit":                  "at most 20mbit",
+		"--splice 127.0.0.1 --time 61s":                     "at most",
+		"--splice 127.0.0.1 --rate 0":                       "above 0",
+		"--splice 127.0.0.1:0":                              "--splice",
+		"--splice 127.0.0.1 more":                           `"more"`,
+		"turn:alice:secret@127.0.0.1":                       "behind --turn",
+		"TURNS:alice:secret@127.0.0.1":                      "behind --turn",
+		"--turn turn:a:b@x --rate soon":                     "--rate",
 		"--turn turn:a:b@127.0.0.1 --rate 50mbit --time 1m": "375 million bytes",
 	} {
 		code, out, errs := call(t, append([]string{"relay"}, strings.Fields(args)...)...)
-		if code != exitUsage || out != "" || !strings.Contains(errs, says) {
+		if code != exitUsage || out != "" || !strings.Contains(errs, says) || strings.Contains(errs, "secret") {
 			t.Errorf("%s: exit %d: %s%s", args, code, out, errs)
 		}
 	}

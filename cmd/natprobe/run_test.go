@@ -198,6 +198,8 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"run"}, exitUnsure, "pileus serve"},
 		{[]string{"run", "--server", "x:0"}, exitUsage, `"0" is no port`},
 		{[]string{"run", "--server", "127.0.0.1", "more"}, exitUsage, `"more"`},
+		{[]string{"run", "turn:alice:wonderland@127.0.0.1"}, exitUsage, "behind --turn"},
+		{[]string{"watch", "turn:alice:wonderland@127.0.0.1"}, exitUsage, "behind --turn"},
 		{[]string{"run", "--sever", "x"}, exitUsage, "no flag --sever"},
 		{[]string{"walk"}, exitUsage, `no command "walk"`},
 		{[]string{"run", "--server", "nosuchhost.invalid"}, exitUnsure, "nosuchhost.invalid is not found"},

@@ -37,6 +37,9 @@ Example:
 }
 
 func watch(c *cli.Context) error {
+	if namesTURN(c.Args().First()) {
+		return errArgumentTURN
+	}
 	if c.Args().Present() {
 		return usage("watch takes no argument, and there is %q; see natprobe watch --help", c.Args().First())
 	}

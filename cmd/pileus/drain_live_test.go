@@ -225,7 +225,7 @@ type loaded struct {
 // startLoaded runs a node that reads its configuration from a file.
 func startLoaded(t *testing.T, relayPorts int, more string) *loaded {
 	t.Helper()
-	first := 21000 + os.Getpid()%60*160 // who tests beside us has others
+	first := freeRow(t, relayPorts)
 	l := &loaded{ended: make(chan error, 1)}
 	base := fmt.Sprintf("listen: ['127.0.0.1:0']\nprobe: {ports: off}\nrelay: {ports: %d-%d, extra: []}\nstun: {ports: []}\nturn: {listen: []}\nlog: {level: error}\n"+
 		"admin: {listen: '127.0.0.1:0', token: "+testSecret+"}\n", first, first+relayPorts-1)

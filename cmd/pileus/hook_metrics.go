@@ -6,7 +6,8 @@ import (
 )
 
 var (
-	metricVerdicts      = admin.Counter("pileus_hook_verdicts_total", "Questions to the core server; none: it did not answer, and hooks.when_down decided.", "verdict")
+	metricVerdicts      = admin.Counter("pileus_hook_verdicts_total", "Questions to the core server; none: it gave none, and hooks.when_down decided.", "verdict")
+	metricHookFailures  = admin.Counter("pileus_hook_failures_total", "Hooks that brought nothing: questions without a verdict (ask), tries of events that were not taken (tell); why.", "hook", "reason")
 	metricEvents        = admin.Counter("pileus_hook_events_total", "Events for the core server; discarded: it refused them; lost: the queue was full.", "fate")
 	metricEventsWaiting = admin.Gauge("pileus_hook_events_waiting", "Events that wait for the core server.")
 )
@@ -16,7 +17,7 @@ func (n *node) hookSamples() []admin.Sample {
 	if h := n.hooks.client(); h != nil {
 		s = h.Stats()
 	}
-	return []admin.Sample{
+	list := []admin.Sample{
 		sample(metricVerdicts, s.Allowed, "allowed"),
 		sample(metricVerdicts, s.Refused, "refused"),
 		sample(metricVerdicts, s.NoAnswer, "none"),
@@ -26,4 +27,8 @@ func (n *node) hookSamples() []admin.Sample {
 		sample(metricEvents, s.Lost, "lost"),
 		sample(metricEventsWaiting, uint64(s.Waiting)),
 	}
+	for why := range pairing.NumFailures {
+		list = append(list, sample(metricHookFailures, s.AskFailures[why], "ask", why.String()), sample(metricHookFailures, s.TellFailures[why], "tell", why.String()))
+	}
+	return list
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"sync"
 
@@ -17,6 +18,7 @@ import (
 type hooks struct {
 	node string // its fingerprint
 	wall clock
+	log  *slog.Logger
 	do   func(func(*rtmfp.Engine)) error
 
 	mu     sync.Mutex
@@ -41,8 +43,8 @@ type notice struct {
 
 func (h *hooks) config(c configs.Hooks) pairing.Config {
 	return pairing.Config{
-		Wall: h.wall,
-		URL:  c.URL, Secret: []byte(c.Secret), Timeout: c.Timeout, AllowWhenDown: c.WhenDown == configs.WhenDownAllow, Queue: c.Queue,
+		Wall: h.wall, Log: h.log,
+		URL: c.URL, Secret: []byte(c.Secret), Timeout: c.Timeout, AllowWhenDown: c.WhenDown == configs.WhenDownAllow, Queue: c.Queue,
 	}
 }
 

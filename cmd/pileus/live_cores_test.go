@@ -49,8 +49,9 @@ func (f balancer) client(t *testing.T) *live {
 func TestLiveCores(t *testing.T) {
 	referenceDir(t)
 	f := newBalancer(t)
+	first := freeRow(t, 3)
 	for i, key := range []string{"one:" + testSecret, "two:" + testSecret, "one:wrong-password-000"} {
-		f.core(t, 29551+i, key)
+		f.core(t, first+i, key)
 	}
 	eventually(t, "both register", func() bool { return len(f.cores(t)) == 2 })
 	for range 4 {
@@ -73,7 +74,7 @@ func TestLiveCores(t *testing.T) {
 func TestLiveCoreKilled(t *testing.T) {
 	referenceDir(t)
 	f := newBalancer(t)
-	f.core(t, 29561, "one:"+testSecret)
+	f.core(t, freeRow(t, 1), "one:"+testSecret)
 	eventually(t, "one registers", func() bool { return len(f.cores(t)) == 1 })
 	flv := filepath.Join(t.TempDir(), "live.flv")
 	if err := os.WriteFile(flv, someFLV(25*30), 0o600); err != nil {
@@ -83,7 +84,7 @@ func TestLiveCoreKilled(t *testing.T) {
 	publisher.await(t, `NetStream\.Publish\.Start`)
 	f.client(t).await(t, `stream onVideo`)
 
-	two := f.core(t, 29562, "two:"+testSecret)
+	two := f.core(t, freeRow(t, 1), "two:"+testSecret)
 	eventually(t, "two registers", func() bool { return len(f.cores(t)) == 2 })
 	if err := two.process.Kill(); err != nil {
 		t.Fatal(err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -221,20 +220,9 @@ func TestLivePeer(t *testing.T) {
 // tcserver runs the reference server on a free port.
 func tcserver(t *testing.T, flags []string) string {
 	t.Helper()
-	addr := freeUDP(t)
+	addr := "127.0.0.1:" + free(t, 1)[0]
 	reference(t, "tcserver", append(flags[:len(flags):len(flags)], "-B", addr)...).await(t, `"@type":"run"`)
 	return addr
-}
-
-// freeUDP is an address that nobody has bound yet.
-func freeUDP(t *testing.T) string {
-	t.Helper()
-	c, err := net.ListenPacket("udp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	return c.LocalAddr().String()
 }
 
 // someFLV is a file with two seconds of tags that nobody decodes.

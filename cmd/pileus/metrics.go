@@ -70,7 +70,7 @@ var (
 		metricPackets, metricBytes, metricHellos, metricOpened, metricMoved, metricSessions, metricUnproven, metricEnded, metricMemory, metricPrefixes, metricKeyings, metricDrops,
 		metricMessages, metricCommands, metricMessageDrops, metricFragments, metricFlowDrops,
 		metricPeers, metricConnects, metricPeerInfo, metricIntroduced, metricUnwatched, metricHeld, metricAnew, metricUnanswered,
-		metricVerdicts, metricEvents, metricEventsWaiting,
+		metricVerdicts, metricHookFailures, metricEvents, metricEventsWaiting,
 		metricTurnedAway, metricToCores, metricCoresRefused, metricNeighbors, metricGroupsRefused, metricPassed, metricNotPassed, metricSpreading, metricShared, metricSharedRefused,
 		metricPlans, metricOutcomes, metricCalls, metricNames, metricWatches, metricTold,
 	}

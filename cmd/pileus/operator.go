@@ -39,7 +39,7 @@ type operator struct {
 
 // operate makes the node's faces for operators and for the core beside it.
 func (n *node) operate() error {
-	n.hooks = &hooks{node: n.engine.Identity.PeerID().String(), wall: n.wall, do: func(f func(*rtmfp.Engine)) error { return n.endpoint.Do(f) }}
+	n.hooks = &hooks{node: n.engine.Identity.PeerID().String(), wall: n.wall, log: n.log, do: func(f func(*rtmfp.Engine)) error { return n.endpoint.Do(f) }}
 	if err := n.hooks.set(n.config.Hooks); err != nil {
 		return fmt.Errorf("hooks: %w", err)
 	}

@@ -127,10 +127,10 @@ const (
 // Whoever sends one packet under another's address has at most three times its bytes sent
 // there, by any service, or what a ration allows a prefix. SECURITY.md has the table.
 func TestAnswersToStrangers(t *testing.T) {
-	p := free(t, 5)
+	p := free(t, 8)
 	file := config(t, strings.NewReplacer("S1", p[0], "S2", p[1], "T", p[2], "R", p[3], "E", p[4]).Replace(
 		"log: {level: error}\nrelay: {ports: R-R, extra: [E]}\nstun: {ports: [S1, S2]}\nturn: {listen: [T], ports: 61100-61119, users: {alice: wonderland}}\n"))
-	n := serving(t, "--config", file, "--listen", "127.0.0.1:0", "--probe-ports", "19360-19362", "--admin", "")
+	n := serving(t, "--config", file, "--listen", "127.0.0.1:0", "--probe-ports", p[5]+"-"+p[7], "--admin", "")
 	main := n.find(`listening    127\.0\.0\.1:(\d+)/udp`)
 	raw, err := hex.DecodeString(n.find(`fingerprint  ([0-9a-f]{64})\n`))
 	if err != nil {
@@ -140,7 +140,7 @@ func TestAnswersToStrangers(t *testing.T) {
 	questions := append(rtmfpQuestions(t, client.id.PeerID(), flash.PeerID(raw)), stunQuestions()...)
 	services := []struct{ name, port string }{
 		{"RTMFP", main},
-		{"probe port", "19361"},
+		{"probe port", p[6]},
 		{"relay port", p[3]},
 		{"route port", p[4]},
 		{"STUN", p[0]},

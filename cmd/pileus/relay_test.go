@@ -2,23 +2,14 @@ package main
 
 import (
 	"fmt"
-	"net/netip"
 	"strings"
 	"testing"
-
-	"pileus/rtmfp/udp"
 )
 
 // The relay's ports are told, counted, and left out on demand.
 func TestServeRelay(t *testing.T) {
-	var ports [2]uint16
-	for { // two in a row
-		ports[0] = taken(t, 0) + 1
-		ports[1] = ports[0] + 1
-		if unused(ports[0]) && unused(ports[1]) {
-			break
-		}
-	}
+	first := freeRow(t, 2)
+	ports := [2]int{first, first + 1}
 	n := serving(t, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--relay-ports", fmt.Sprintf("%d-%d", ports[0], ports[1]))
 	n.find(fmt.Sprintf(`relay        (%d-%d/udp)\n`, ports[0], ports[1]))
 	n.find(fmt.Sprintf(`(%d-%d)`, ports[0], ports[1])) // firewall
@@ -38,12 +29,4 @@ func TestServeRelay(t *testing.T) {
 	n.end()
 	none := serving(t, "--listen", "127.0.0.1:0", "--admin", "", "--relay-ports", "")
 	none.find(`relay        (none)\n`)
-}
-
-func unused(port uint16) bool {
-	c, err := udp.Listen(netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port), udp.Options{})
-	if err != nil {
-		return false
-	}
-	return c.Close() == nil
 }

@@ -139,6 +139,15 @@ func TestServeGuardsMetrics(t *testing.T) {
 			t.Errorf("token %q: %d, want %d", token, status, want)
 		}
 	}
+	// As pileus.yaml says.
+	for path, want := range map[string]int{
+		"/": 200, "/healthz": 200, "/readyz": 200, "/console/": 200, "/api/v1/openapi.json": 200,
+		"/metrics": 401, "/api/v1/status": 401, "/api/v1/events": 401, "/debug/pprof/": 401,
+	} {
+		if status, _ := fetch(t, at+path, ""); status != want {
+			t.Errorf("%s without the token: %d, want %d", path, status, want)
+		}
+	}
 }
 
 // With JSON everything on stderr is an object.
@@ -229,12 +238,7 @@ func TestServeReleasesWhatItBound(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	free, err := udp.Listen(netip.MustParseAddrPort("127.0.0.1:0"), udp.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := free.LocalAddr()
-	free.Close()
+	addr := netip.MustParseAddrPort("127.0.0.1:" + free(t, 1)[0])
 	command(t, "serve", "--listen", addr.String(), "--listen", taken.LocalAddr().String(), "--admin", "")
 	again, err := udp.Listen(addr, udp.Options{})
 	if err != nil {

@@ -40,21 +40,6 @@ func asked(t *testing.T, to string, r binding.Request) (binding.Answer, netip.Ad
 	return a, from
 }
 
-// free finds ports that nobody has on 127.0.0.1, 127.0.0.2.
-func free(t *testing.T, n int) []string {
-	t.Helper()
-	var ports []string
-	for range n {
-		c, err := net.ListenPacket("udp4", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		ports = append(ports, port(c.LocalAddr().String()))
-	}
-	return ports
-}
-
 func TestServeAnswersSTUN(t *testing.T) {
 	p := free(t, 3)
 	file := config(t, "stun: {ports: ["+p[0]+", "+p[1]+"]}\nrelay: {extra: []}\n")

@@ -92,7 +92,7 @@ func (a answering) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: a.status, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(a.body)), Request: r}, nil
 }
 
-// Whatever a core answers: only a plain yes lets somebody in, and what is told a client is
+// Whatever a core answers: only a clear yes lets somebody in, and what is told a client is
 // short text.
 func FuzzAnswer(f *testing.F) {
 	for _, body := range []string{
@@ -109,7 +109,8 @@ func FuzzAnswer(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		h.client.Transport = answering{int(status), body}
+		by := answering{int(status), body}
+		h.sender.kept, h.sender.fresh = by, by
 		v := h.ask(t.Context(), []byte("{}"))
 		s := h.Stats()
 		if s.Allowed+s.Refused+s.NoAnswer != 1 || v.Down != (s.NoAnswer == 1) || v.Allow != (s.Allowed == 1) {

@@ -1,24 +1,19 @@
 package pairing
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
+	"log/slog"
 	"net/url"
-	"strings"
+	"strconv"
 	"sync"
 	"time"
 )
 
 const (
-	maxAnswer  = 64 << 10 // bytes of a core's answer that are read
-	maxReason  = 200      // bytes of its reason that go on to a client
 	maxAsking  = 32       // questions under way at once
 	maxWaiting = 1024     // questions that wait for their turn
 	maxBody    = 64 << 10 // bytes of a hook: a connect with long arguments fits
@@ -43,6 +38,8 @@ type Config struct {
 	// Wall tells the time of day, which hooks are signed with and the core's
 	// certificate is judged by; nil is time.Now. Reconfigure keeps that of New.
 	Wall func() time.Time
+	// Log is told why hooks failed; nil: nobody is. Reconfigure keeps that of New.
+	Log *slog.Logger
 }
 
 // MinSecret is the least length of a shared secret, in bytes: half of what
@@ -74,13 +71,16 @@ func (c *Config) fill() {
 	if c.Wall == nil {
 		c.Wall = time.Now
 	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
 }
 
 // Verdict is a core's answer to a question.
 type Verdict struct {
 	Allow  bool
 	Reason string // for the client, if it is refused; may be empty
-	Down   bool   // the core did not answer: Allow is the configured one
+	Down   bool   // the core gave none: Allow is the configured one
 }
 
 // Stats counts what became of hooks. All but Waiting and Down only grow.
@@ -93,12 +93,15 @@ type Stats struct {
 	Discarded        uint64 // events the core refused for good
 	Lost             uint64 // events that found the queue full
 	Waiting          int    // events in the queue now
+
+	// Why questions got no verdict, and why events were not taken.
+	AskFailures, TellFailures [NumFailures]uint64
 }
 
 // Hooks calls a core. Its methods never block and may be called from any
 // goroutine.
 type Hooks struct {
-	client *http.Client
+	sender *sender
 	asks   chan ask
 	wake   chan struct{}
 
@@ -108,6 +111,7 @@ type Hooks struct {
 	queue   queue
 	breaker breaker
 	stats   Stats
+	journal journal
 }
 
 type ask struct {
@@ -121,20 +125,13 @@ func New(c Config) (*Hooks, error) {
 		return nil, err
 	}
 	c.fill()
-	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is one by its documentation
-	transport.MaxIdleConnsPerHost = maxAsking + 1
-	transport.MaxResponseHeaderBytes = maxAnswer
-	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, Time: c.Wall}
 	return &Hooks{
-		client: &http.Client{
-			Transport: transport,
-			// A redirect would carry the signed body to somebody else.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
-		asks:  make(chan ask, maxWaiting),
-		wake:  make(chan struct{}, 1),
-		cfg:   c,
-		queue: queue{limit: c.Queue},
+		sender:  newSender(c.Wall),
+		asks:    make(chan ask, maxWaiting),
+		wake:    make(chan struct{}, 1),
+		cfg:     c,
+		queue:   queue{limit: c.Queue},
+		journal: journal{log: c.Log},
 	}, nil
 }
 
@@ -146,7 +143,7 @@ func (h *Hooks) Reconfigure(c Config) error {
 	c.fill()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	c.Wall = h.cfg.Wall
+	c.Wall, c.Log = h.cfg.Wall, h.cfg.Log
 	h.cfg, h.queue.limit, h.breaker = c, c.Queue, breaker{}
 	h.poke()
 	return nil
@@ -166,11 +163,16 @@ func (h *Hooks) Tell(body any) {
 	text, err := json.Marshal(body)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err != nil || len(text) > maxBody || !h.queue.push(event{rand.Text(), text}) {
+	switch {
+	case err != nil || len(text) > maxBody:
 		h.stats.Lost++
-		return
+		h.stats.TellFailures[Oversized]++
+		h.journal.line(time.Now(), Oversized, "an event for the core is lost", "reason", Oversized.String(), "bytes", len(text))
+	case !h.queue.push(event{rand.Text(), text}):
+		h.stats.Lost++
+	default:
+		h.poke()
 	}
-	h.poke()
 }
 
 func (h *Hooks) poke() {
@@ -186,21 +188,39 @@ func (h *Hooks) Ask(body any, done func(Verdict)) (v Verdict, ok bool) {
 	text, err := json.Marshal(body)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err == nil && len(text) <= maxBody && !h.ended && h.breaker.allows(time.Now()) {
-		select {
-		case h.asks <- ask{text, done}:
-			return Verdict{}, false
+	why := failed{why: Oversized, text: strconv.Itoa(len(text)) + " bytes"}
+	if err == nil && len(text) <= maxBody {
+		switch {
+		case h.ended:
+			why = failed{why: Stopped}
+		case !h.breaker.allows(time.Now()):
+			why = failed{Down, "it did not answer the latest questions, and is asked once a second"}
 		default:
+			select {
+			case h.asks <- ask{text, done}:
+				return Verdict{}, false
+			default:
+				why = failed{Busy, strconv.Itoa(maxWaiting) + " questions wait"}
+			}
 		}
 	}
 	h.stats.Shed++
-	return h.down(), true
+	return h.open(&why), true
 }
 
-// down is the verdict when the core does not give one.
-func (h *Hooks) down() Verdict {
+// open is the verdict when the core gives none. What a client made too long to be asked
+// is refused, else it could choose not to be asked for.
+func (h *Hooks) open(f *failed) Verdict {
 	h.stats.NoAnswer++
-	return Verdict{Allow: h.cfg.AllowWhenDown, Down: true, Reason: "the server that decides about this does not answer"}
+	h.stats.AskFailures[f.why]++
+	v := Verdict{Allow: h.cfg.AllowWhenDown && f.why != Oversized, Down: true, Reason: "the server that decides about this does not answer"}
+	if f.why == Oversized {
+		v.Reason = "this is too long for the server that decides about it"
+	}
+	if f.why != Stopped {
+		h.journal.line(time.Now(), f.why, "no verdict of the core", "reason", f.why.String(), "detail", detail(f.text), "allowed", v.Allow)
+	}
+	return v
 }
 
 // Run calls the core until ctx ends. Questions still open then get the verdict
@@ -212,7 +232,7 @@ func (h *Hooks) Run(ctx context.Context) {
 	}
 	h.deliver(ctx)
 	all.Wait()
-	h.client.CloseIdleConnections()
+	h.sender.closeIdle()
 	h.mu.Lock()
 	h.ended = true
 	h.mu.Unlock()
@@ -220,7 +240,7 @@ func (h *Hooks) Run(ctx context.Context) {
 		select {
 		case a := <-h.asks:
 			h.mu.Lock()
-			v := h.down()
+			v := h.open(&failed{why: Stopped})
 			h.mu.Unlock()
 			a.done(v)
 		default:
@@ -242,27 +262,38 @@ func (h *Hooks) answer(ctx context.Context) {
 }
 
 func (h *Hooks) ask(ctx context.Context, body []byte) Verdict {
-	var answer struct {
-		Allow  *bool  `json:"allow"`
-		Reason string `json:"reason"`
-	}
-	status, text, err := h.post(ctx, rand.Text(), body)
-	if err == nil && (status != http.StatusOK || json.Unmarshal(text, &answer) != nil || answer.Allow == nil) {
-		err = errors.New("not an answer")
+	a, err := h.send(ctx, message{rand.Text(), body})
+	var v Verdict
+	if err == nil {
+		v, err = a.verdict()
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.breaker.note(time.Now(), err == nil)
-	if err != nil {
-		return h.down()
-	}
-	if *answer.Allow {
+	h.breaker.note(time.Now(), err == nil || !err.silent(a.status))
+	switch {
+	case err != nil:
+		return h.open(err)
+	case v.Allow:
 		h.stats.Allowed++
-	} else {
+	default:
 		h.stats.Refused++
 	}
-	// A character that is cut is left out.
-	return Verdict{Allow: *answer.Allow, Reason: strings.ToValidUTF8(answer.Reason[:min(len(answer.Reason), maxReason)], "")}
+	return v
+}
+
+// send sends by the configuration of now.
+func (h *Hooks) send(ctx context.Context, m message) (answer, *failed) {
+	h.mu.Lock()
+	cfg := h.cfg
+	h.mu.Unlock()
+	a, err := h.sender.send(ctx, &cfg, m)
+	if a.to != "" {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.journal.line(time.Now(), NumFailures, "the core redirects each hook, which costs a round trip; hooks.url may name the place",
+			"from", a.from, "to", detail(a.to))
+	}
+	return a, err
 }
 
 // deliver brings events to the core, in order.
@@ -287,55 +318,35 @@ func (h *Hooks) deliver(ctx context.Context) {
 			}
 			continue
 		}
-		status, _, err := h.post(ctx, e.id, e.body)
+		a, failure := h.send(ctx, message(e))
 		if ctx.Err() != nil {
 			return
 		}
-		h.mu.Lock()
-		switch {
-		case err == nil && status/100 == 2:
-			h.stats.Told++
-			h.queue.done()
-		case err == nil && final(status):
-			h.stats.Discarded++
-			h.queue.done()
-		default:
-			h.stats.Retries++
-			h.queue.failed(time.Now())
+		if failure == nil && a.status/100 != 2 {
+			failure = &failed{Status, fmt.Sprintf("status %d and %s", a.status, show(a.body))}
 		}
-		h.mu.Unlock()
+		h.told(a, failure)
 	}
 }
 
-// final reports whether a status means that the same event will never be taken.
-// One that waits for better days must not hold up all that follow.
-func final(status int) bool {
-	switch status {
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, // a wrong secret or URL is put right
-		http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
-		return false
-	}
-	return status/100 == 4
-}
-
-func (h *Hooks) post(ctx context.Context, id string, body []byte) (status int, text []byte, err error) {
+// told notes what became of the first event.
+func (h *Hooks) told(a answer, f *failed) {
 	h.mu.Lock()
-	cfg := h.cfg
-	h.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
-	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, cfg.URL, bytes.NewReader(body))
-	if err != nil {
-		return 0, nil, err
+	defer h.mu.Unlock()
+	if f == nil {
+		h.stats.Told++
+		h.queue.done()
+		return
 	}
-	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("User-Agent", "pileus")
-	sign(r.Header, cfg.Secret, cfg.Wall(), id, body)
-	resp, err := h.client.Do(r)
-	if err != nil {
-		return 0, nil, err
+	h.stats.TellFailures[f.why]++
+	text := "the core did not take an event, which waits"
+	if f.why == Status && final(a.status) {
+		text = "the core refused an event, which is discarded"
+		h.stats.Discarded++
+		h.queue.done()
+	} else {
+		h.stats.Retries++
+		h.queue.failed(time.Now(), a.retryAfter(h.cfg.Wall()))
 	}
-	defer resp.Body.Close()
-	text, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	return resp.StatusCode, text, err
+	h.journal.line(time.Now(), f.why, text, "reason", f.why.String(), "detail", detail(f.text))
 }

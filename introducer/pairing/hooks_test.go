@@ -29,6 +29,7 @@ type core struct {
 	down   bool
 	bodies []string
 	answer func(body string) (status int, text string)
+	header http.Header // of its answers
 }
 
 func (c *core) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -52,7 +53,7 @@ func (c *core) RoundTrip(r *http.Request) (*http.Response, error) {
 	if status/100 == 2 {
 		c.bodies = append(c.bodies, string(body))
 	}
-	return &http.Response{StatusCode: status, Body: io.NopCloser(strings.NewReader(text)), Request: r}, nil
+	return &http.Response{StatusCode: status, Header: c.header, Body: io.NopCloser(strings.NewReader(text)), Request: r}, nil
 }
 
 func (c *core) set(down bool) {
@@ -69,7 +70,7 @@ func start(t *testing.T, c *core, cfg Config) *Hooks {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.client.Transport = c
+	h.sender.kept, h.sender.fresh = c, c
 	ctx, stop := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { h.Run(ctx) })

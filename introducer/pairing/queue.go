@@ -7,6 +7,8 @@ const (
 	// delivered; each is twice the last.
 	retryFirst = time.Second
 	retryMost  = 15 * time.Second
+	// retryAsked is the longest that a core can ask for by Retry-After.
+	retryAsked = 5 * time.Minute
 )
 
 // event is one that waits for the core.
@@ -53,8 +55,8 @@ func (q *queue) done() {
 	q.wait, q.next = 0, time.Time{}
 }
 
-// failed has the first event wait for another try.
-func (q *queue) failed(now time.Time) {
+// failed has the first event wait for another try, for as long as the core asked at least.
+func (q *queue) failed(now time.Time, asked time.Duration) {
 	q.wait = min(max(2*q.wait, retryFirst), retryMost)
-	q.next = now.Add(q.wait)
+	q.next = now.Add(max(q.wait, min(asked, retryAsked)))
 }

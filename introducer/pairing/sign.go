@@ -66,7 +66,8 @@ func NewReceiver(secret []byte) *Receiver {
 
 // Check says whether a hook with these headers and body, received at now, is
 // genuine and new. A core that could not keep an event does not call [Receiver.Keep]
-// and answers with a status of 500, and gets it again.
+// and answers with a status of 500, and gets it again. One that comes again although it
+// was kept, [ErrReplayed], is answered as before: the answer was lost.
 func (r *Receiver) Check(now time.Time, header http.Header, body []byte) error {
 	id, at := header.Get(HeaderID), header.Get(HeaderTimestamp)
 	given, ok := cutHex(header.Get(HeaderSignature))

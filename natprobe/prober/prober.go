@@ -201,6 +201,11 @@ func (r *runner) note(kind natprobe.Kind, seen netip.AddrPort) {
 
 func (r *runner) filterAndHairpin(ctx context.Context) error {
 	opening, err := r.controlFilter(ctx)
+	if err == nil && !opening.answered {
+		// The server answers, as is known: on a busy machine the packets may come late, and
+		// without this one nothing would be found out of filtering and hairpin.
+		opening, err = r.controlFilter(ctx)
+	}
 	if err != nil || !opening.answered {
 		return err
 	}

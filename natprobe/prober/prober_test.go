@@ -331,6 +331,19 @@ func TestHairpin(t *testing.T) {
 	}
 }
 
+// Nothing but the answers to the second socket's first questions is lost: it is asked once
+// more, for all of filtering and hairpin follows from it.
+func TestSecondSocketIsAskedOnceMore(t *testing.T) {
+	kind, _ := lab.KindNamed("N4")
+	n := newNetwork(kind, true, 0, 1)
+	const before = 2 // answers: the server is there, and still is
+	n.drops = func(nth int) bool { return nth > before && nth <= before+natprobe.MinTries }
+	r, _, err := run(t, n, main)
+	if err != nil || r.Behavior.Hairpin.Answer != natprobe.No || r.Behavior.Class() != natprobe.PortRestricted {
+		t.Errorf("%v, %v, hairpin %+v", err, r.Behavior.Class(), r.Behavior.Hairpin)
+	}
+}
+
 // A server whose second address is dead says nothing about filters.
 func TestBrokenAlternate(t *testing.T) {
 	kind, _ := lab.KindNamed("N0")

@@ -88,6 +88,9 @@ func startNode(ctx context.Context, h *kernel.Host, pileus string, addresses int
 	}()
 	if !n.wait(ctx, nodePatience, func() bool { return n.serving }) {
 		n.stop()
+		if ctx.Err() != nil {
+			return nil, ctx.Err() // the node is not to blame
+		}
 		return nil, fmt.Errorf("%s serve does not serve:\n%s", pileus, strings.Join(n.tail, "\n"))
 	}
 	return n, nil

@@ -47,7 +47,8 @@ type Options struct {
 	Collectors []prometheus.Collector
 	// Ready says whether clients should be sent here; nil: as Health.
 	Ready func(context.Context) error
-	// Guard lets callers in to everything but /healthz and /readyz; nil: everybody.
+	// Guard lets callers in to all that tells of clients or changes anything; nil: everybody.
+	// /healthz and /readyz are open, since balancers send no token.
 	Guard *api.Guard
 	// API answers below /api/v1; nil: nothing there.
 	API http.Handler

@@ -58,7 +58,10 @@ func NewGuard(a Access) *Guard {
 
 // Set changes who may call.
 func (g *Guard) Set(a Access) {
-	r := &rules{open: a.Token == "", token: sha256.Sum256([]byte(a.Token)), hosts: slices.Clone(a.Hosts)}
+	r := &rules{open: a.Token == "", token: sha256.Sum256([]byte(a.Token)), hosts: make([]string, len(a.Hosts))}
+	for i, host := range a.Hosts {
+		r.hosts[i] = plainHost(host)
+	}
 	for name, token := range a.Tenants {
 		if token != "" {
 			r.tenants = append(r.tenants, tenantRule{name, sha256.Sum256([]byte(token))})
@@ -81,13 +84,13 @@ func (g *Guard) place(r *http.Request) *refusal {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
 	}
-	host = strings.ToLower(strings.Trim(host, "[]"))
+	host = plainHost(strings.Trim(host, "[]"))
 	if _, err := netip.ParseAddr(host); err != nil && host != "localhost" && !slices.Contains(g.rules.Load().hosts, host) {
 		return &refusal{http.StatusMisdirectedRequest, "host", "this server does not know itself by that name; list it in admin.hosts"}
 	}
 	if origin := r.Header.Get("Origin"); origin != "" {
 		_, from, ok := strings.Cut(origin, "://")
-		if !ok || from != r.Host {
+		if !ok || !strings.EqualFold(from, r.Host) {
 			return &refusal{http.StatusForbidden, "origin", "a page of another origin may not call this"}
 		}
 	}
@@ -102,12 +105,22 @@ func (g *Guard) place(r *http.Request) *refusal {
 	return nil
 }
 
+// plainHost has one form for one name: it has no case, and may end with a full stop.
+func plainHost(name string) string { return strings.TrimSuffix(strings.ToLower(name), ".") }
+
+// bearer is the token that a request has: the scheme's name has no case, and one or more
+// spaces follow (RFC 9110 11.1, 11.4).
+func bearer(r *http.Request) (token string, ok bool) {
+	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
+	return strings.TrimLeft(token, " "), ok && strings.EqualFold(scheme, "Bearer")
+}
+
 // who is the caller's scope.
 func (g *Guard) who(r *http.Request) (scope, *refusal) {
 	rules := g.rules.Load()
-	token, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	token, has := bearer(r)
 	is := sha256.Sum256([]byte(token))
-	same := func(want [sha256.Size]byte) bool { return bearer && subtle.ConstantTimeCompare(is[:], want[:]) == 1 }
+	same := func(want [sha256.Size]byte) bool { return has && subtle.ConstantTimeCompare(is[:], want[:]) == 1 }
 	found := scope{}
 	for _, t := range rules.tenants {
 		if same(t.token) {

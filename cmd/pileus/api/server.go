@@ -7,8 +7,10 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"mime"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -172,7 +174,9 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 
 // read takes the request's body, which must be one JSON object of that form.
 func read(r *http.Request, into any) error {
-	if t := r.Header.Get("Content-Type"); t != "application/json" {
+	// A type of another kind might be a form of some page, which no browser asks us about.
+	kind, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if charset := parameters["charset"]; err != nil || kind != "application/json" || charset != "" && !strings.EqualFold(charset, "utf-8") {
 		return inputError("the body is to be JSON: Content-Type: application/json")
 	}
 	d := json.NewDecoder(r.Body)

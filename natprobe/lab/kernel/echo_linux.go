@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"pileus/natprobe/lab"
@@ -30,6 +31,7 @@ const (
 
 // echo answers on the node's addresses until it is closed.
 type echo struct {
+	node      *Host
 	sockets   []*net.UDPConn
 	strangers []*net.UDPConn
 	work      sync.WaitGroup
@@ -46,7 +48,7 @@ func listenIn(h *Host, addr netip.AddrPort) (*net.UDPConn, error) {
 }
 
 func newEcho(node *Host) (*echo, error) {
-	e := new(echo)
+	e := &echo{node: node}
 	for _, ip := range node.Addrs {
 		for _, port := range []uint16{lab.NodePort, firstPort, secondPort, strangerPort} {
 			c, err := listenIn(node, netip.AddrPortFrom(ip, port))
@@ -66,14 +68,39 @@ func newEcho(node *Host) (*echo, error) {
 	return e, nil
 }
 
+// close leaves the ports to others. A program that is being started has every socket of
+// this process from its fork until exec is through, and keeps the ports for as long: none
+// is forked meanwhile, and those that were are waited for.
 func (e *echo) close() error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	sockets := slices.Concat(e.sockets, e.strangers)
-	errs := make([]error, 0, len(sockets))
+	errs := make([]error, 0, 2*len(sockets))
 	for _, c := range sockets {
 		errs = append(errs, c.Close())
 	}
 	e.work.Wait()
+	deadline := time.Now().Add(forkGrace)
+	for _, c := range sockets {
+		errs = append(errs, e.awaitFree(c.LocalAddr().(*net.UDPAddr).AddrPort(), deadline)) //nolint:forcetypeassert // net.ListenUDP made it
+	}
 	return errors.Join(errs...)
+}
+
+// forkGrace bounds what a program takes to get from fork to exec on a busy machine.
+const forkGrace = 10 * time.Second
+
+func (e *echo) awaitFree(at netip.AddrPort, deadline time.Time) error {
+	for {
+		c, err := listenIn(e.node, at)
+		if err == nil {
+			return c.Close()
+		}
+		if !errors.Is(err, syscall.EADDRINUSE) || time.Now().After(deadline) {
+			return err
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 func (e *echo) serve(c *net.UDPConn) {
