@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -386,4 +387,24 @@ func kindsNamed(names []string) ([]lab.Kind, error) {
 		}
 	}
 	return kinds, nil
+}
+
+// span reads 200ms..900ms, or one time for both.
+func span(s string) (times [2]time.Duration, err error) {
+	if s == "" {
+		return times, nil
+	}
+	first, last, several := strings.Cut(s, "..")
+	if !several {
+		last = first
+	}
+	for i, text := range []string{first, last} {
+		if times[i], err = time.ParseDuration(text); err != nil {
+			break
+		}
+	}
+	if err != nil || times[0] <= 0 || times[1] < times[0] {
+		return times, usage("--stall: %q is not a time such as 300ms, or a range such as 200ms..900ms", s)
+	}
+	return times, nil
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"text/tabwriter"
 )
 
@@ -44,20 +43,6 @@ func (r *report) add(res Result) {
 		r.servers = append(r.servers, res.Server)
 	}
 	r.results = append(r.results, res)
-}
-
-// failed is an error if a measurement failed, in whatever round.
-func (r *report) failed() error {
-	var names []string
-	for _, res := range r.results {
-		if name := res.Measurement + " of " + res.Server; res.Error != "" && !slices.Contains(names, name) {
-			names = append(names, name)
-		}
-	}
-	if names == nil {
-		return nil
-	}
-	return fmt.Errorf("failed: %s", strings.Join(names, ", "))
 }
 
 // medians returns one Result for each measurement and server, in order of first

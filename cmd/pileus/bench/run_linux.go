@@ -181,3 +181,17 @@ func (l *load) awaitServer() error {
 	}
 	return err
 }
+
+// failed is an error if a measurement failed, in whatever round.
+func (r *report) failed() error {
+	var names []string
+	for _, res := range r.results {
+		if name := res.Measurement + " of " + res.Server; res.Error != "" && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	if names == nil {
+		return nil
+	}
+	return fmt.Errorf("failed: %s", strings.Join(names, ", "))
+}
