@@ -105,6 +105,6 @@ func (c Config) Validate() error {
 func Names() []string {
 	return []string{
 		"session-2", "session-14", "connect-2", "connect-14", "introduce", "lookup",
-		"idle", "join", "junk", "ihello", "keying", "answer", "reflect",
+		"idle", "join", "junk", "ihello", "keying", "hoard", "answer", "reflect",
 	}
 }

@@ -31,6 +31,7 @@ var measurements = map[string]func(*load) ([]Value, error){
 	"junk":       (*load).junk,
 	"ihello":     (*load).helloFlood,
 	"keying":     (*load).keyingFlood,
+	"hoard":      (*load).hoard,
 	"answer":     (*load).answers,
 	"reflect":    (*load).reflection,
 }
