@@ -177,7 +177,7 @@ func (t *Table) admit(c *call, cookie []byte) bool {
 // waiting is the packet that is being repeated, and to which side; nil: none.
 func (c *call) waiting() (k *kept, side int) {
 	switch {
-	case c.answered, c.keyed && c.crossed, !c.withheld.IsZero() && !c.keyed:
+	case c.answered && !c.misses(), c.keyed && c.crossed, !c.withheld.IsZero() && !c.keyed:
 		return nil, 0
 	case c.keyed:
 		return &c.iikeying, 1 - c.from

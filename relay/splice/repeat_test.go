@@ -164,3 +164,27 @@ func TestIIKeyingIsRepeated(t *testing.T) {
 	repeat := g.Target.String() + ">" + viaB + " IIKeying"
 	w.expect("four times", repeat, repeat, repeat, repeat)
 }
+
+// An initiator that asks again has missed its answer. Its IIKeying, too, is repeated until
+// another has come: else what it takes to have that is a way there and back without loss.
+func TestIIKeyingIsRepeatedForWhoMissedTheAnswer(t *testing.T) {
+	w, a, b := pairOf(t, worldConfig{})
+	g := w.ask(request(a, b, "tag"))
+	w.keyed(a, b, "tag", g, viaA, viaB)
+	repeat, one := g.Target.String()+">"+viaB+" IIKeying", g.Initiator.String()+">"+viaA+" RIKeying"
+	w.receive(addr(viaB), g.Target, 0, w.rikeying(idA, idB))
+	w.expect("the answer", one)
+	w.wait(time.Second)
+	w.expect("it may have come")
+	w.receive(addr(viaA), g.Initiator, 0, w.iikeying(a, idA, []byte("cookie of tag")))
+	w.expect("it has not", repeat)
+	w.wait(500 * time.Millisecond)
+	w.expect("again, after 200 and 400 ms", repeat, repeat)
+	for range 3 {
+		w.receive(addr(viaB), g.Target, 0, w.rikeying(idA, idB))
+	}
+	w.expect("one answer", one)
+	w.wait(3 * time.Second)
+	w.expect("and no more questions")
+	w.table.wholly(t)
+}

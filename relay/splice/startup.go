@@ -238,14 +238,11 @@ func (t *Table) iikeying(now time.Time, socket int, d udp.Datagram, body []byte)
 	}
 	c.source[c.from], c.asked = d.Peer, now
 	t.bind(now, c)
-	if c.answered {
-		t.forward(now, &s.sides[c.from], d)
-		return
-	}
-	// A client repeats its IIKeying, or changes its cookie: the last one counts.
+	// A client repeats its IIKeying, or changes its cookie: the last one counts. If it has
+	// missed its answer another one has to be had, and that anew.
 	first, sent := c.iikeying.first, c.iikeying.sent
 	c.iikeying = keep(d)
-	if c.iikeying.first, c.iikeying.sent = first, sent; sent == 0 {
+	if c.iikeying.first, c.iikeying.sent = first, sent; sent == 0 || c.answered {
 		c.iikeying.first, c.iikeying.sent = now, 1
 	}
 	t.forward(now, &s.sides[c.from], d)
