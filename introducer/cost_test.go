@@ -166,7 +166,7 @@ func TestNoEventIsLinearInPeers(t *testing.T) {
 			}
 		}
 		t.Logf("%s: %v among %d, %v among %d", name, best[0], few, best[1], many)
-		if best[1] > 6*best[0]+20*time.Microsecond {
+		if best[1] > 3*best[0]+5*time.Microsecond {
 			t.Errorf("%s: %v among %d, %v among %d", name, best[0], few, best[1], many)
 		}
 	}
