@@ -107,10 +107,10 @@ type memoryConn struct {
 	to netip.AddrPort
 }
 
-func (c *memoryConn) Write(p []byte) (int, error)        { return c.WriteToUDPAddrPort(p, c.to) }
-func (c *memoryConn) RemoteAddr() net.Addr               { return net.UDPAddrFromAddrPort(c.to) }
-func (c *memoryConn) SetDeadline(t time.Time) error      { return c.SetReadDeadline(t) }
-func (c *memoryConn) SetWriteDeadline(t time.Time) error { return nil }
+func (c *memoryConn) Write(p []byte) (int, error)      { return c.WriteToUDPAddrPort(p, c.to) }
+func (c *memoryConn) RemoteAddr() net.Addr             { return net.UDPAddrFromAddrPort(c.to) }
+func (c *memoryConn) SetDeadline(t time.Time) error    { return c.SetReadDeadline(t) }
+func (c *memoryConn) SetWriteDeadline(time.Time) error { return nil }
 func (c *memoryConn) Read(p []byte) (int, error) {
 	n, _, err := c.ReadFromUDPAddrPort(p)
 	return n, err
