@@ -2,6 +2,7 @@ package introducer
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -133,29 +134,40 @@ func anyID(n *Node) flash.PeerID {
 	return flash.PeerID{}
 }
 
-// Sixteen times as many others make nothing sixteen times as dear.
+// Sixteen times as many others make nothing sixteen times as dear. Few and many take turns, in rounds, and of
+// each the best round counts, by the median of its events: what the machine does meanwhile would have to spoil
+// every round.
 func TestNoEventIsLinearInPeers(t *testing.T) {
-	const few, many = 250, 4000
+	few, many := 250, 4000
+	if raceEnabled {
+		few, many = 100, 1600
+	}
+	const rounds, events = 20, 21
 	for name, prepare := range costs {
-		each := func(others int) time.Duration {
-			n := newNetwork(t)
-			event := prepare(n, others)
-			list := make([]time.Duration, 400)
-			for i := range list {
-				began := time.Now()
-				event()
-				list[i] = time.Since(began)
-				if i%50 == 0 {
-					n.wait(10 * time.Millisecond)
-				}
-			}
-			slices.Sort(list)
-			return list[len(list)/2] // not what the machine does meanwhile
+		sizes := [2]int{few, many}
+		var nets [2]*network
+		var event [2]func()
+		for i, others := range sizes {
+			nets[i] = newNetwork(t)
+			event[i] = prepare(nets[i], others)
 		}
-		a, b := each(few), each(many)
-		t.Logf("%s: %v among %d, %v among %d", name, a, few, b, many)
-		if b > 6*a+20*time.Microsecond {
-			t.Errorf("%s: %v among %d, %v among %d", name, a, few, b, many)
+		best := [2]time.Duration{math.MaxInt64, math.MaxInt64}
+		for range rounds {
+			for i := range sizes {
+				var list [events]time.Duration
+				for k := range list {
+					began := time.Now()
+					event[i]()
+					list[k] = time.Since(began)
+				}
+				nets[i].wait(10 * time.Millisecond)
+				slices.Sort(list[:])
+				best[i] = min(best[i], list[events/2])
+			}
+		}
+		t.Logf("%s: %v among %d, %v among %d", name, best[0], few, best[1], many)
+		if best[1] > 3*best[0]+5*time.Microsecond {
+			t.Errorf("%s: %v among %d, %v among %d", name, best[0], few, best[1], many)
 		}
 	}
 }

@@ -212,7 +212,11 @@ func TestOnePeerIsAskedForByShares(t *testing.T) {
 // A school: two thousand clients behind one /24. Nobody else is there, so none of them is
 // refused anything, whatever they do at once.
 func TestSchoolIsServed(t *testing.T) {
-	const pupils = 2000
+	t.Parallel()
+	pupils := 2000
+	if raceEnabled {
+		pupils = 400
+	}
 	n := newNetwork(t)
 	asked := 0
 	node, at := n.probingNodeOf(Config{Ask: func(_ Question, done func(Verdict)) {

@@ -27,7 +27,7 @@ type allocation struct {
 	expires     atomic.Int64 // Unix time in nanoseconds
 	expiry      *time.Timer  // closes it then
 
-	socket       *net.UDPConn
+	socket       relaySocket
 	inner, outer netip.AddrPort
 	pair         *limit.Pair
 	reserved     *reservation // the next port, until it ends; or nil
@@ -109,6 +109,6 @@ func cutAddr(b []byte) (netip.AddrPort, []byte) {
 }
 
 // addrOf is where a socket is bound.
-func addrOf(c *net.UDPConn) netip.AddrPort { return unmap(c.LocalAddr().(*net.UDPAddr).AddrPort()) }
+func addrOf(c relaySocket) netip.AddrPort { return unmap(c.LocalAddr().(*net.UDPAddr).AddrPort()) }
 
 func unmap(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }

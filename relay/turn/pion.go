@@ -195,7 +195,7 @@ func (f *front) AllocatePacketConn(string, int) (net.PacketConn, net.Addr, error
 
 // bind gives the socket that an Allocate is to have, and the one at the next port if it asked to have that
 // reserved.
-func (ex *exchange) bind(r *relays) (socket, next *net.UDPConn, err error) {
+func (ex *exchange) bind(r *relays) (socket, next relaySocket, err error) {
 	if ex.claimed != nil {
 		return ex.claimed.socket, nil, nil
 	}

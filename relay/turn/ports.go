@@ -6,14 +6,26 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"time"
 
 	"pileus/rtmfp/udp"
 )
+
+// A relaySocket is what a relay address is bound to: a *net.UDPConn, or a test's socket in memory, with
+// which the time is not the machine's.
+type relaySocket interface {
+	ReadFromUDPAddrPort(p []byte) (int, netip.AddrPort, error)
+	WriteToUDPAddrPort(p []byte, to netip.AddrPort) (int, error)
+	SetReadDeadline(t time.Time) error
+	LocalAddr() net.Addr
+	Close() error
+}
 
 // relays are the live allocations by the address they are bound to, and the ports that are left.
 type relays struct {
 	first, last uint16
 	names       udp.Names
+	listen      func(at netip.AddrPort) (relaySocket, error)
 
 	mu   sync.RWMutex
 	live map[netip.AddrPort]*allocation
@@ -24,7 +36,7 @@ var errNoPort = errors.New("turn: no port of the range is free")
 // bind opens a socket at a port of the range, an even one if even, and then one at the next port, too, if
 // pair. RFC 8656 section 7.2 recommends random ports; from a random one on all are tried, so that none is
 // left over when clients are turned away.
-func (r *relays) bind(at netip.Addr, even, pair bool) (socket, next *net.UDPConn, err error) {
+func (r *relays) bind(at netip.Addr, even, pair bool) (socket, next relaySocket, err error) {
 	n, tries := int(r.last)-int(r.first)+1, 0
 	start := rand.IntN(n)
 	for i := range n {
@@ -32,8 +44,8 @@ func (r *relays) bind(at netip.Addr, even, pair bool) (socket, next *net.UDPConn
 		if even && a.Port()%2 != 0 || pair && a.Port() == r.last || r.at(a) != nil {
 			continue
 		}
-		if socket, err = listenRelay(a); err == nil && pair {
-			if next, err = listenRelay(netip.AddrPortFrom(at, a.Port()+1)); err != nil {
+		if socket, err = r.listen(a); err == nil && pair {
+			if next, err = r.listen(netip.AddrPortFrom(at, a.Port()+1)); err != nil {
 				_ = socket.Close()
 			}
 		}
@@ -47,16 +59,17 @@ func (r *relays) bind(at netip.Addr, even, pair bool) (socket, next *net.UDPConn
 	return nil, nil, errNoPort
 }
 
-func listenRelay(at netip.AddrPort) (*net.UDPConn, error) {
+func listenRelay(at netip.AddrPort) (relaySocket, error) {
 	network := "udp6"
 	if at.Addr().Is4() {
 		network = "udp4"
 	}
 	c, err := net.ListenUDP(network, net.UDPAddrFromAddrPort(at))
-	if err == nil {
-		_ = c.SetReadBuffer(relayBuffer) // less is granted as well
+	if err != nil {
+		return nil, err
 	}
-	return c, err
+	_ = c.SetReadBuffer(relayBuffer) // less is granted as well
+	return c, nil
 }
 
 func (r *relays) add(a *allocation) {

@@ -2,7 +2,6 @@ package turn
 
 import (
 	"crypto/rand"
-	"net"
 	"sync"
 	"time"
 )
@@ -13,7 +12,7 @@ import (
 type reservation struct {
 	token  [tokenLen]byte
 	user   string
-	socket *net.UDPConn
+	socket relaySocket
 	expiry *time.Timer
 }
 
@@ -26,7 +25,7 @@ type reservations struct {
 }
 
 // keep reserves a bound socket.
-func (rs *reservations) keep(socket *net.UDPConn, user string) *reservation {
+func (rs *reservations) keep(socket relaySocket, user string) *reservation {
 	r := &reservation{user: user, socket: socket}
 	_, _ = rand.Read(r.token[:]) // never fails
 	rs.mu.Lock()

@@ -123,7 +123,7 @@ func New(cfg Config) (*Server, error) {
 		listeners: make(map[net.Listener]struct{}),
 		streams:   make(map[netip.Prefix]int),
 		relays: &relays{
-			first: cfg.FirstPort, last: cfg.LastPort, names: cfg.Names,
+			first: cfg.FirstPort, last: cfg.LastPort, names: cfg.Names, listen: listenRelay,
 			live: make(map[netip.AddrPort]*allocation),
 		},
 	}

@@ -3,10 +3,11 @@ package turn
 import (
 	"context"
 	"net"
+	"net/netip"
 	"runtime"
 	"runtime/debug"
-	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"pileus/relay/limit"
@@ -20,54 +21,60 @@ func TestLimit(t *testing.T) {
 		interval = 2 * time.Millisecond
 		packets  = 750 // 4 Mbit/s for 1.5 s
 	)
-	cfg := testConfig()
-	cfg.Limits = limit.New(limit.Config{Splice: rate}, nil)
-	ctx, cancel := context.WithCancel(context.Background())
-	ran := make(chan struct{})
-	go func() { cfg.Limits.Run(ctx); close(ran) }()
-	defer func() { cancel(); <-ran }()
-	s, at := serve(t, cfg)
-	c := dial(t, at, testUser, testPassword)
-	relay := c.allocate()
-	peer := listenUDP(t, elsewhere)
-	if code := c.bind(0x4000, unmap(peer.LocalAddr().(*net.UDPAddr).AddrPort())); code != 0 {
-		t.Fatal(code)
-	}
-	var atPeer, atClient atomic.Int64
-	count := func(conn net.Conn, n *atomic.Int64) {
-		b := make([]byte, 2000)
-		for {
-			if _, err := conn.Read(b); err != nil {
-				return
-			}
-			n.Add(1)
-		}
-	}
-	go count(peer, &atPeer)
-	if err := c.conn.SetReadDeadline(time.Time{}); err != nil {
-		t.Fatal(err)
-	}
-	go count(c.conn, &atClient)
-	data := channelData(0x4000, make([]byte, payload))
-	begun := time.Now()
-	for i := range packets {
-		c.send(data)
-		if _, err := peer.WriteToUDPAddrPort(data[channelHeader:], relay); err != nil {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := testConfig()
+		cfg.Limits = limit.New(limit.Config{Splice: rate}, nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		ran := make(chan struct{})
+		go func() { cfg.Limits.Run(ctx); close(ran) }()
+		defer func() { cancel(); <-ran }()
+		s, err := New(cfg)
+		if err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Until(begun.Add(time.Duration(i+1) * interval)))
-	}
-	took := time.Since(begun)
-	eventually(t, "all sent or dropped", func() bool {
-		totals := s.Allocations(time.Now())[0].Totals
-		return totals.Sent.Packets+totals.Sent.Dropped() == packets && totals.Received.Packets+totals.Received.Dropped() == packets
-	})
-	want := float64(rate) * took.Seconds() / 8 / 1000
-	for name, got := range map[string]int64{"peer": atPeer.Load(), "client": atClient.Load()} {
-		if float64(got) < 0.85*want || float64(got) > 1.25*want {
-			t.Errorf("the %s got %d of %d packets in %v, want about %.0f", name, got, packets, took, want)
+		m := &memory{t: t, sockets: make(map[netip.AddrPort]*memorySocket)}
+		s.relays.listen = func(at netip.AddrPort) (relaySocket, error) { return m.bind(at), nil }
+		server, peer := m.bind(netip.MustParseAddrPort("127.0.0.1:3478")), m.bind(netip.AddrPortFrom(elsewhere, 5000))
+		own := &memoryConn{m.bind(netip.MustParseAddrPort("127.0.0.1:5000")), server.at}
+		served := make(chan struct{})
+		go func() { _ = s.ServePacket(memoryLink{server}); close(served) }()
+		defer func() { s.Close(); <-served }()
+		c := &client{t: t, conn: own, user: testUser, password: testPassword}
+		relay := c.allocate()
+		if code := c.bind(0x4000, peer.at); code != 0 {
+			t.Fatal(code)
 		}
-	}
+		had := map[string]int{}
+		began, data := time.Now(), channelData(0x4000, make([]byte, payload))
+		for range packets {
+			c.send(data)
+			if _, err := peer.WriteToUDPAddrPort(data[channelHeader:], relay); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(interval)
+			had["the peer"] += peer.empty()
+			had["the client"] += own.empty()
+		}
+		want := rate * time.Since(began).Seconds() / 8 / (payload + 28)
+		for who, got := range had {
+			if float64(got) < 0.98*want || float64(got) > 1.02*want {
+				t.Errorf("%s got %d of %d packets, want %.0f", who, got, packets, want)
+			}
+		}
+		// What waits goes, and then nothing is left that is not accounted for.
+		time.Sleep(time.Second)
+		totals := s.Allocations(time.Now())[0].Totals
+		for who, c := range map[string]limit.Counts{"the peer": totals.Sent, "the client": totals.Received} {
+			late := map[string]*memorySocket{"the peer": peer, "the client": own.memorySocket}[who].empty()
+			if late == 0 {
+				t.Errorf("nothing waited to go to %s", who)
+			}
+			if c.Packets != uint64(had[who]+late) || c.Packets+c.Dropped() != packets {
+				t.Errorf("%s got %d and then %d packets; of %d, %d are counted as sent and %d as dropped",
+					who, had[who], late, packets, c.Packets, c.Dropped())
+			}
+		}
+	})
 }
 
 // An allocation with one channel costs little memory.

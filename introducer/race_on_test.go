@@ -1,0 +1,5 @@
+//go:build race
+
+package introducer
+
+const raceEnabled = true
