@@ -106,8 +106,13 @@ func TestTenantsBandwidthReloads(t *testing.T) {
 			t.Fatalf("reload: %d %s", status, body)
 		}
 	}
-	within := func(when string, got [3]float64, acmeLeast, acmeMost float64) {
+	// A machine that is busy elsewhere sends less than it may, and never more.
+	within := func(when string, acmeLeast, acmeMost float64) {
 		t.Helper()
+		got := rates()
+		for try := 1; try < 10 && (got[0] < acmeLeast || min(got[1], got[2]) < 0.6); try++ {
+			got = rates()
+		}
 		t.Logf("%s: acme %.2f, other %.2f, default %.2f Mbit/s", when, got[0], got[1], got[2])
 		if got[0] < acmeLeast || got[0] > acmeMost {
 			t.Errorf("%s: acme has %.2f Mbit/s, want %.2f to %.2f", when, got[0], acmeLeast, acmeMost)
@@ -118,9 +123,9 @@ func TestTenantsBandwidthReloads(t *testing.T) {
 			}
 		}
 	}
-	within("at first", rates(), 0.3, 0.6)
+	within("at first", 0.3, 0.6)
 	reload("bandwidth: 4mbit")
-	within("with more", rates(), 2, 4.6)
+	within("with more", 2, 4.6)
 
 	status, body := order(t, at, "GET", "/tenants", testSecret, "")
 	var l api.Tenants
@@ -161,7 +166,7 @@ func TestTenantsBandwidthReloads(t *testing.T) {
 	}
 
 	reload("closed: true") // without a bandwidth of its own
-	within("as everybody", rates(), 0.6, 1.2)
+	within("as everybody", 0.6, 1.2)
 	n.end()
 	if err := <-n.ended; err != nil {
 		t.Error(err)
