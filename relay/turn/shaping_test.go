@@ -15,6 +15,9 @@ import (
 
 // Above the limit packets wait and then go, in both directions; the rest is dropped and counted.
 func TestLimit(t *testing.T) {
+	if raceEnabled {
+		t.Skip("SKIPPED with -race: so many events in a bubble may crash the detector of Go 1.26, https://go.dev/issue/78156")
+	}
 	const (
 		rate     = 2_000_000 // bits per second
 		payload  = 972       // bytes: 1,000 of IP
