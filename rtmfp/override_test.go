@@ -63,6 +63,12 @@ func watch(t *testing.T, n *memnet.Network, server *party, policy flash.Policy) 
 // forge sends an IIKeying as the victim would, with a component of its own.
 func (o *observer) forge(victim netip.AddrPort) {
 	o.t.Helper()
+	// The network calls the observer under its own lock.
+	o.net.Inject(victim, o.server, o.forged(victim))
+}
+
+func (o *observer) forged(victim netip.AddrPort) []byte {
+	o.t.Helper()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	c, ok := o.keyings[victim]
@@ -77,7 +83,7 @@ func (o *observer) forge(victim netip.AddrPort) {
 	}
 	c.Component = k.Component()
 	b := wire.Header{Mode: wire.ModeStartup}.Append(o.sealer.Begin(nil))
-	o.net.Inject(victim, o.server, o.sealer.Finish(c.Append(b), wire.SessionID{}))
+	return o.sealer.Finish(c.Append(b), wire.SessionID{})
 }
 
 var strict = flash.Policy{HMAC: flash.Require, SSEQ: flash.Require}
