@@ -333,7 +333,7 @@ func (s *Session) receiveRIKeying(h wire.Header, body []byte) {
 		if !asked.IsZero() {
 			// Else the first timeout would be 3 s, until there is an echo: often the loss of
 			// the very first packet. RFC 7016 3.5.2.2 leaves the method open.
-			s.startup(answered.Sub(asked))
+			s.measureStartup(answered.Sub(asked))
 		}
 		s.handler.Opened(s)
 		for _, p := range early {

@@ -18,7 +18,7 @@ func TestJobQueue(t *testing.T) {
 	var q jobQueue
 	lost := map[string]int{}
 	ask := func(name, addr string) {
-		q.ask(netip.MustParseAddr(addr), &Job{cancel: func() { lost[name]++ }})
+		q.ask(time.Time{}, netip.MustParseAddr(addr), &Job{cancel: func() { lost[name]++ }})
 	}
 	for i := range 3000 {
 		ask("crowd", fmt.Sprintf("10.%d.%d.1", i%5, i%250))
@@ -164,8 +164,12 @@ func TestFloodOfKeyings(t *testing.T) {
 		"one /24":           {func(r *rand.Rand) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, 0, byte(r.Uint32())}) }, own},
 		"256 /24s of a /16": {func(r *rand.Rand) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, byte(r.Uint32()), 1}) }, own},
 		"256 /24s":          {func(r *rand.Rand) netip.Addr { return netip.AddrFrom4([4]byte{10, byte(r.Uint32()), 0, 1}) }, own},
-		"a /48":             {func(r *rand.Rand) netip.Addr { return v6(1, byte(r.Uint32()), byte(r.Uint32()), byte(r.Uint32())) }, own},
-		"a /48 beside":      {func(r *rand.Rand) netip.Addr { return v6(1, byte(r.Uint32()), byte(r.Uint32()), byte(r.Uint32())) }, func(i int) netip.Addr { return v6(2, byte(i), byte(i>>8), 1) }},
+		"256 /24s, and all honest ones are of one network": {
+			func(r *rand.Rand) netip.Addr { return netip.AddrFrom4([4]byte{10, byte(r.Uint32()), 0, 1}) },
+			func(i int) netip.Addr { return netip.AddrFrom4([4]byte{100, 64, byte(i), 1}) },
+		},
+		"a /48":        {func(r *rand.Rand) netip.Addr { return v6(1, byte(r.Uint32()), byte(r.Uint32()), byte(r.Uint32())) }, own},
+		"a /48 beside": {func(r *rand.Rand) netip.Addr { return v6(1, byte(r.Uint32()), byte(r.Uint32()), byte(r.Uint32())) }, func(i int) netip.Addr { return v6(2, byte(i), byte(i>>8), 1) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -217,7 +221,7 @@ func TestKeyingsAreRationed(t *testing.T) {
 		e.Receive(e.now, e.keyingFrom(netip.AddrPortFrom(addr, uint16(port)), wire.SessionID{2, 3, 4, 9}, id.Certificate().Raw(), k.Component()))
 	}
 	for i := range maxKeyings/2 + 1 {
-		e.jobs.ask(netip.AddrFrom4([4]byte{100, byte(i), byte(i >> 8), 1}), &Job{})
+		e.jobs.ask(e.now, netip.AddrFrom4([4]byte{100, byte(i), byte(i >> 8), 1}), &Job{})
 	}
 	before := e.jobs.others.Len()
 	for i := range 300 {

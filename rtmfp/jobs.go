@@ -3,6 +3,8 @@ package rtmfp
 import (
 	"net/netip"
 	"time"
+
+	"pileus/rtmfp/share"
 )
 
 // A Job is public-key work of one handshake. Run may be called on any
@@ -11,6 +13,8 @@ type Job struct {
 	work   func()
 	done   func()
 	cancel func() // it gave way to others and never runs
+
+	place, ahead *share.Waiting[*Job] // in the jobQueue; ahead may be nil
 }
 
 // Run does the work.
@@ -42,5 +46,5 @@ func (e *Engine) do(work, done func()) {
 
 // doFor queues work for a stranger.
 func (e *Engine) doFor(addr netip.Addr, work, done, cancel func()) {
-	e.jobs.ask(addr, &Job{work, done, cancel})
+	e.jobs.ask(e.now, addr, &Job{work: work, done: done, cancel: cancel})
 }

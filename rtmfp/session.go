@@ -114,7 +114,7 @@ func (s *Session) prove() {
 		return
 	}
 	if a := s.answer; a != nil && !a.repeated { // of several, nobody knows which arrived
-		s.startup(s.engine.now.Sub(a.given))
+		s.measureStartup(s.engine.now.Sub(a.given))
 	}
 	if !s.takePlace() {
 		return

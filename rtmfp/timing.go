@@ -69,10 +69,10 @@ func (t *timing) measured(rtt time.Duration) {
 	t.erto = max(t.srtt+4*t.rttvar+200*time.Millisecond, minERTO)
 }
 
-// startup takes the time from a keying packet to its answer, as long as that is no worse
+// measureStartup takes the time from a keying packet to its answer, as long as that is no worse
 // than nothing: the answer may have waited for the far end's own timeout, of 3 s, since the
 // one before it was lost. An ERTO that follows from such a wait lasts for many repeats.
-func (s *Session) startup(d time.Duration) {
+func (s *Session) measureStartup(d time.Duration) {
 	if d > longestStartup {
 		return
 	}

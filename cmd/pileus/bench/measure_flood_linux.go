@@ -9,7 +9,6 @@ import (
 const (
 	junkRate   = 100_000 // per second
 	helloRate  = 50_000
-	joinRate   = 20
 	floodFirst = 1 << 15 // sources of floods, apart from those of peers
 	floodPeers = 30_000
 	floodBurst = 200 // packets between two looks at the socket

@@ -1,8 +1,6 @@
 package bench
 
 import (
-	"errors"
-	"slices"
 	"time"
 
 	"pileus/rtmfp/wire"
@@ -31,12 +29,8 @@ func (l *load) hoard() ([]Value, error) {
 	if err := l.run(openTimeout, func() (time.Time, bool) { return l.now.Add(time.Second), len(list) == hoarders }); err != nil {
 		return nil, err
 	}
-	var times []time.Duration
-	l.onReady = func(p *peer) { times = append(times, l.now.Sub(p.began)) }
-	defer func() { l.onReady = nil }()
-
 	start, most, before := time.Now(), 0, l.bytesOut
-	packets, joins := pace{start: start, perSecond: hoardRate}, pace{start: start, perSecond: joinRate}
+	honest, packets := l.honest(), pace{start: start, perSecond: hoardRate}
 	looked, seq := start, uint64(2)
 	if err := l.run(time.Duration(l.cfg.Seconds)*time.Second, func() (time.Time, bool) {
 		for range min(packets.due(l.now), floodBurst) {
@@ -48,10 +42,7 @@ func (l *load) hoard() ([]Value, error) {
 				}
 			}
 		}
-		for joins.due(l.now) > 0 {
-			l.open(joins.sent, group2, true)
-			joins.sent++
-		}
+		honest.join()
 		if l.now.Sub(looked) > time.Second/2 {
 			looked = l.now
 			if now, err := l.usage(); err == nil {
@@ -63,11 +54,9 @@ func (l *load) hoard() ([]Value, error) {
 		return nil, err
 	}
 	out := l.bytesOut - before
-	if err := l.sleep(keyingLate); err != nil {
+	joins, err := honest.values()
+	if err != nil {
 		return nil, err
-	}
-	if len(times) == 0 {
-		return nil, errors.New("nobody could join")
 	}
 	left := 0
 	for _, p := range list {
@@ -75,16 +64,12 @@ func (l *load) hoard() ([]Value, error) {
 			left++
 		}
 	}
-	slices.Sort(times)
 	values := []Value{
 		{"sent", float64(out) / (1 << 20), "MiB"},
 		{"memory", float64(most) / (1 << 20), "MiB"},
 		{"hoarders", percent(left, hoarders), "%"},
-		{"joins", percent(len(times), joins.sent), "%"},
-		{"median", 1e3 * times[len(times)/2].Seconds(), "ms"},
-		{"99%", 1e3 * times[len(times)*99/100].Seconds(), "ms"},
 	}
-	return values, l.closeAll()
+	return append(values, joins...), l.closeAll()
 }
 
 // hoard sends a packet of messages of a flow, from a sequence number on, and returns how many.
